@@ -1,0 +1,27 @@
+/**
+ * Assertions: programmer errors stop the process; the kernel keeps the last safe ruleset.
+ * Not for bad input: that is what `SyntaxError`, `RangeError` and the room's own errors are for.
+ */
+
+/**
+ * Asserts that `condition` holds.
+ *
+ * @throws {AssertionError} if it does not
+ */
+export function assert(condition: unknown, message = "Assertion failed"): asserts condition {
+  if (!condition) throw new AssertionError(message);
+}
+
+/**
+ * Marks a place that the types say cannot be reached; `value` is what reached it.
+ *
+ * @throws {AssertionError} always
+ */
+export function unreachable(value: never): never {
+  throw new AssertionError(`Unreachable: ${JSON.stringify(value)}`);
+}
+
+/** A programmer error: nobody catches it but the outermost frame. */
+export class AssertionError extends Error {
+  override readonly name = "AssertionError";
+}

@@ -1,0 +1,71 @@
+/**
+ * Every name that the kernel sees: chains, sets, maps, comments. People read them in
+ * `nft list table inet calyx`, so they say what they stand for as far as the kernel's limits allow.
+ */
+
+import { createHash } from "node:crypto";
+import type { Family } from "../../ip/address.ts";
+import type { DesiredPolicy } from "../../model/desired.ts";
+import type { Direction } from "../../model/policy.ts";
+
+/** Our table: nothing outside it is read or touched. */
+export const TABLE_NAME = "calyx";
+
+/** Longest chain name that we make; the kernel takes 255 (NFT_NAME_MAXLEN), nft(8) lists less well. */
+const CHAIN_NAME_LENGTH_MAX = 120;
+/** Longest comment: what nft(8) takes; the kernel's user data would hold more. */
+const COMMENT_BYTES_MAX = 127;
+
+export const CHAIN_FORWARD = "forward";
+export const CHAIN_INPUT = "input";
+export const CHAIN_OUTPUT = "output";
+/** Packets that a pod sends. */
+export const CHAIN_FROM_POD = "from-pod";
+/** Packets for a pod, and what a pod may send anywhere else. */
+export const CHAIN_TO_POD = "to-pod";
+/** Interface of a pod → what governs its egress, its ingress. */
+export const MAP_EGRESS = "egress";
+export const MAP_INGRESS = "ingress";
+/** Interfaces of the pods that we know. */
+export const SET_PODS = "pods";
+
+/** `policy-ingress/namespace/name`; a name too long ends in a hash of the whole. */
+export function policyChainName(policy: DesiredPolicy): string {
+  const name = `policy-${policy.direction}/${policy.namespace}/${policy.name}`;
+  if (name.length <= CHAIN_NAME_LENGTH_MAX) return name;
+  return `${name.slice(0, CHAIN_NAME_LENGTH_MAX - 13)}-${shortHash(name)}`;
+}
+
+/** `pods-ingress-0123456789ab`: the chain of the pods that the same policies govern. */
+export function programChainName(direction: Direction, id: string): string {
+  return `pods-${direction}-${shortHash(id)}`;
+}
+
+/** `a4-0123456789ab`: kind of set, family, hash of its id. */
+export function setName(kind: "a" | "n" | "r", family: Family, id: string): string {
+  return `${kind}${family}-${shortHash(id)}`;
+}
+
+/** `p-0123456789ab`: a list of port ranges. */
+export function portSetName(text: string): string {
+  return `p-${shortHash(text)}`;
+}
+
+/** `namespace/policy/direction/rule`, cut to what the kernel keeps. */
+export function ruleComment(policy: DesiredPolicy, index: number): string {
+  return cutComment(`${policy.namespace}/${policy.name}/${policy.direction}/${index}`);
+}
+
+/** The comment, cut to what nft takes, never inside a character, and without its quotes. */
+export function cutComment(text: string): string {
+  const plain = text.replaceAll('"', "'");
+  const encoded = new TextEncoder().encode(plain);
+  if (encoded.length <= COMMENT_BYTES_MAX) return plain;
+  const cut = new TextDecoder().decode(encoded.subarray(0, COMMENT_BYTES_MAX - 3));
+  return `${cut.replace(/\ufffd$/, "")}…`;
+}
+
+/** 12 hexadecimal digits of the SHA-1 of `text`. */
+export function shortHash(text: string): string {
+  return createHash("sha1").update(text).digest("hex").slice(0, 12);
+}

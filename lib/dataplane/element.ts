@@ -1,0 +1,148 @@
+/** Elements of our sets and maps: their keys as bytes, and the set's definition around them. */
+
+import { formatHex, parseHex } from "../base/bytes.ts";
+import { Address, bitsOf, type Family } from "../ip/address.ts";
+import type { Member } from "../model/member_set.ts";
+import { type Element, NFT_SET_ELEM_INTERVAL_END } from "../netlink/nftables/element.ts";
+import { rangeElements } from "../netlink/nftables/interval.ts";
+import { NFT_DATA_VERDICT } from "../netlink/nftables/data.ts";
+import type { NewSet } from "../netlink/nftables/set.ts";
+import {
+  concatType,
+  NFT_SET_INTERVAL,
+  NFT_SET_MAP,
+  TYPE_IFNAME,
+  TYPE_INET_PROTOCOL,
+  TYPE_INET_SERVICE,
+  TYPE_IP6ADDR,
+  TYPE_IPADDR,
+} from "../netlink/nftables/set.ts";
+import { encodeVerdict, portBytes } from "./encode.ts";
+import type { NamedSet, SetType } from "./ruleset.ts";
+
+/** IFNAMSIZ: names are padded to it. */
+const IFNAMSIZ = 16;
+
+/** What the kernel must know of a set beside its name and elements. */
+export type SetDefinition = Pick<
+  NewSet,
+  "flags" | "keyType" | "keyLength" | "keyByteOrder" | "dataType" | "dataLength" | "description"
+>;
+
+/** The definition of a set of `type`. */
+export function definitionOf(type: SetType): SetDefinition {
+  switch (type.key) {
+    case "ifname":
+      return {
+        flags: type.isMap ? NFT_SET_MAP : 0,
+        keyType: TYPE_IFNAME,
+        keyLength: IFNAMSIZ,
+        keyByteOrder: "host",
+        ...(type.isMap ? { dataType: NFT_DATA_VERDICT, dataLength: 0 } : {}),
+      };
+    case "address":
+      return {
+        flags: type.isInterval ? NFT_SET_INTERVAL : 0,
+        keyType: addressType(type.family),
+        keyLength: bitsOf(type.family) / 8,
+        keyByteOrder: "network",
+      };
+    case "addressPort":
+      return {
+        flags: 0,
+        keyType: concatType(addressType(type.family), TYPE_INET_PROTOCOL, TYPE_INET_SERVICE),
+        keyLength: bitsOf(type.family) / 8 + 8,
+      };
+    case "port":
+      return {
+        flags: NFT_SET_INTERVAL,
+        keyType: TYPE_INET_SERVICE,
+        keyLength: 2,
+        keyByteOrder: "network",
+      };
+  }
+}
+
+/** Every element that `set` should have now. */
+export function elementsOf(set: NamedSet): readonly Element[] {
+  const { elements } = set;
+  switch (elements.kind) {
+    case "names":
+      return [...elements.names].map(([name, { verdict, comment }]) => ({
+        key: nameKey(name),
+        comment,
+        ...(verdict === undefined ? {} : { data: { verdict: encodeVerdict(verdict) } }),
+      }));
+    case "ports":
+      return [...rangeElements(elements.ranges.map(({ first, last }) => ({
+        first: portBytes(first),
+        last: portBytes(last),
+      })))];
+    case "ranges": {
+      if (set.type.key !== "address") return [];
+      const { family } = set.type;
+      return [...rangeElements(elements.ranges.map(({ first, last }) => ({
+        first: Address.of(family, first).bytes,
+        last: Address.of(family, last).bytes,
+      })))];
+    }
+    case "members":
+      return memberElements(set.type, elements.members.members());
+  }
+}
+
+/** The elements of those `members` that are of the set's family. */
+export function memberElements(type: SetType, members: Iterable<Member>): readonly Element[] {
+  if (type.key !== "address" && type.key !== "addressPort") return [];
+  const elements: Element[] = [];
+  for (const member of members) {
+    if (member.includes(":") === (type.family === 6)) elements.push({ key: memberKey(member) });
+  }
+  return elements;
+}
+
+/** What tells elements of one set apart. */
+export function elementId(element: Element): string {
+  const end = ((element.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END) !== 0 ? "!" : "";
+  return formatHex(element.key) + end;
+}
+
+/** The element that an id tells apart: enough to delete it. */
+export function elementOfId(id: string): Element {
+  return id.endsWith("!")
+    ? { key: parseHex(id.slice(0, -1)), flags: NFT_SET_ELEM_INTERVAL_END }
+    : { key: parseHex(id) };
+}
+
+/** What an element says beside its key: its verdict and comment. */
+export function elementContent({ data, comment }: Element): string {
+  const verdict = data?.verdict;
+  return `${verdict?.code ?? ""} ${verdict?.chain ?? ""} ${comment ?? ""}`;
+}
+
+function nameKey(name: string): Uint8Array {
+  const key = new Uint8Array(IFNAMSIZ);
+  new TextEncoder().encodeInto(name, key);
+  return key;
+}
+
+/** An address, or `address,protocol number,port` with each field padded to 4 bytes. */
+function memberKey(member: Member): Uint8Array {
+  const [address = "", protocol, port] = member.split(",");
+  const bytes = addressBytes(address);
+  if (protocol === undefined) return bytes;
+  const key = new Uint8Array(bytes.length + 8);
+  key.set(bytes);
+  key[bytes.length] = Number(protocol);
+  key.set(portBytes(Number(port)), bytes.length + 4);
+  return key;
+}
+
+/** Members are canonical texts, so the four decimal parts need no further look. */
+function addressBytes(text: string): Uint8Array {
+  return text.includes(":") ? Address.parse(text).bytes : Uint8Array.from(text.split("."), Number);
+}
+
+function addressType(family: Family): number {
+  return family === 4 ? TYPE_IPADDR : TYPE_IP6ADDR;
+}

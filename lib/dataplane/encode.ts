@@ -1,0 +1,225 @@
+/** Statements → expressions: what a rule of ours is in the kernel's own words. */
+
+import { assert } from "../base/assert.ts";
+import { HOST_IS_LITTLE_ENDIAN } from "../netlink/buffer.ts";
+import {
+  NF_ACCEPT,
+  NF_DROP,
+  NFT_GOTO,
+  NFT_JUMP,
+  NFT_REG32_00,
+  NFT_REG_1,
+  NFT_REG_VERDICT,
+  NFT_RETURN,
+  type Verdict as KernelVerdict,
+} from "../netlink/nftables/data.ts";
+import {
+  bitwise,
+  cmp,
+  counter,
+  ct,
+  type Expression,
+  immediate,
+  lookup,
+  meta,
+  payload,
+  range,
+} from "../netlink/nftables/expression.ts";
+import {
+  CT_STATE_ESTABLISHED,
+  CT_STATE_INVALID,
+  CT_STATE_NEW,
+  CT_STATE_RELATED,
+  CT_STATE_UNTRACKED,
+  NFT_CMP_EQ,
+  NFT_CMP_NEQ,
+  NFT_CT_STATE,
+  NFT_META_IIFNAME,
+  NFT_META_L4PROTO,
+  NFT_META_NFPROTO,
+  NFT_META_OIFNAME,
+  NFT_PAYLOAD_NETWORK_HEADER,
+  NFT_PAYLOAD_TRANSPORT_HEADER,
+  NFT_RANGE_EQ,
+} from "../netlink/nftables/expression_attributes.ts";
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../netlink/nftables/message.ts";
+import type { Family } from "../ip/address.ts";
+import { type Protocol, PROTOCOL_NUMBERS } from "../model/workload.ts";
+import type { CtState, Rule, Statement, Verdict } from "./ruleset.ts";
+
+/** Offset and length of the addresses, `struct iphdr`, `struct ipv6hdr`. */
+const ADDRESS_FIELDS = {
+  4: { source: 12, destination: 16, length: 4 },
+  6: { source: 8, destination: 24, length: 16 },
+} as const;
+/** Offset of the destination port in TCP, UDP and SCTP. */
+const PORT_OFFSET = 2;
+
+const CT_STATES: Readonly<Record<CtState, number>> = {
+  invalid: CT_STATE_INVALID,
+  established: CT_STATE_ESTABLISHED,
+  related: CT_STATE_RELATED,
+  new: CT_STATE_NEW,
+  untracked: CT_STATE_UNTRACKED,
+};
+
+/** The expressions of a rule, in order. */
+export function encodeRule(rule: Rule): readonly Expression[] {
+  return rule.statements.flatMap(encodeStatement);
+}
+
+/** A verdict as the kernel has it. */
+export function encodeVerdict(verdict: Verdict): KernelVerdict {
+  switch (verdict.code) {
+    case "accept":
+      return { code: NF_ACCEPT };
+    case "drop":
+      return { code: NF_DROP };
+    case "return":
+      return { code: NFT_RETURN };
+    case "jump":
+      return { code: NFT_JUMP, chain: verdict.chain };
+    case "goto":
+      return { code: NFT_GOTO, chain: verdict.chain };
+  }
+}
+
+function encodeStatement(statement: Statement): readonly Expression[] {
+  switch (statement.kind) {
+    case "interfacePrefix":
+      return [loadInterface(statement.end), equal(new TextEncoder().encode(statement.prefix))];
+    case "interfaceNotInSet":
+      return [
+        loadInterface(statement.end),
+        lookup({ set: statement.set, sourceRegister: NFT_REG_1, inverted: true }),
+      ];
+    case "interfaceMap":
+      return [
+        loadInterface(statement.end),
+        lookup({
+          set: statement.map,
+          sourceRegister: NFT_REG_1,
+          destinationRegister: NFT_REG_VERDICT,
+        }),
+      ];
+    case "ctState":
+      return ctState(statement.states);
+    case "family":
+      return matchFamily(statement.family);
+    case "addressInSet": {
+      const { length, ...offsets } = ADDRESS_FIELDS[statement.family];
+      return [
+        ...matchFamily(statement.family),
+        payload({
+          base: NFT_PAYLOAD_NETWORK_HEADER,
+          offset: offsets[statement.end],
+          length,
+          destinationRegister: NFT_REG_1,
+        }),
+        lookup({ set: statement.set, sourceRegister: NFT_REG_1 }),
+      ];
+    }
+    case "protocol":
+      return matchProtocol(statement.protocol);
+    case "port":
+      return [
+        ...matchProtocol(statement.protocol),
+        loadPort(NFT_REG_1),
+        matchPort(statement.range),
+      ];
+    case "portInSet":
+      return [
+        ...matchProtocol(statement.protocol),
+        loadPort(NFT_REG_1),
+        lookup({ set: statement.set, sourceRegister: NFT_REG_1 }),
+      ];
+    case "addressPortInSet":
+      return addressPortInSet(statement.family, statement.set);
+    case "counter":
+      return [counter()];
+    case "verdict":
+      return [immediate({ verdict: encodeVerdict(statement.verdict) })];
+  }
+}
+
+function loadInterface(end: "in" | "out"): Expression {
+  const key = end === "in" ? NFT_META_IIFNAME : NFT_META_OIFNAME;
+  return meta({ key, destinationRegister: NFT_REG_1 });
+}
+
+function equal(value: Uint8Array): Expression {
+  return cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_EQ, value });
+}
+
+/** In an inet table the other family's packets have other bytes at the same place. */
+function matchFamily(family: Family): readonly Expression[] {
+  return [
+    meta({ key: NFT_META_NFPROTO, destinationRegister: NFT_REG_1 }),
+    equal(Uint8Array.of(family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6)),
+  ];
+}
+
+function matchProtocol(protocol: Protocol): readonly Expression[] {
+  return [
+    meta({ key: NFT_META_L4PROTO, destinationRegister: NFT_REG_1 }),
+    equal(Uint8Array.of(PROTOCOL_NUMBERS[protocol])),
+  ];
+}
+
+function loadPort(destinationRegister: number): Expression {
+  return payload({
+    base: NFT_PAYLOAD_TRANSPORT_HEADER,
+    offset: PORT_OFFSET,
+    length: 2,
+    destinationRegister,
+  });
+}
+
+function matchPort({ first, last }: { readonly first: number; readonly last: number }): Expression {
+  if (first === last) return equal(portBytes(first));
+  return range({
+    sourceRegister: NFT_REG_1,
+    operator: NFT_RANGE_EQ,
+    from: portBytes(first),
+    to: portBytes(last),
+  });
+}
+
+function ctState(states: readonly CtState[]): readonly Expression[] {
+  const mask = states.reduce((bits, state) => bits | CT_STATES[state], 0);
+  return [
+    ct({ key: NFT_CT_STATE, destinationRegister: NFT_REG_1 }),
+    bitwise({ sourceRegister: NFT_REG_1, destinationRegister: NFT_REG_1, mask: hostBytes(mask) }),
+    cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_NEQ, value: hostBytes(0) }),
+  ];
+}
+
+/** Address, protocol and port side by side in the 4-byte registers, as the set's key has them. */
+function addressPortInSet(family: Family, set: string): readonly Expression[] {
+  const { destination, length } = ADDRESS_FIELDS[family];
+  const protocolRegister = NFT_REG32_00 + length / 4;
+  return [
+    ...matchFamily(family),
+    payload({
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: destination,
+      length,
+      destinationRegister: NFT_REG_1,
+    }),
+    meta({ key: NFT_META_L4PROTO, destinationRegister: protocolRegister }),
+    loadPort(protocolRegister + 1),
+    lookup({ set, sourceRegister: NFT_REG_1 }),
+  ];
+}
+
+/** A port in network order. */
+export function portBytes(port: number): Uint8Array {
+  assert(port >= 0 && port <= 0xffff, "A port has 16 bits");
+  return Uint8Array.of(port >> 8, port & 0xff);
+}
+
+function hostBytes(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, HOST_IS_LITTLE_ENDIAN);
+  return bytes;
+}

@@ -1,0 +1,143 @@
+/** A ruleset as the text that `nft -f` reads: for goldens, for people, never on the way to the kernel. */
+
+import { Address, type Family } from "../ip/address.ts";
+import type { AddressRange } from "../ip/range.ts";
+import type { PortRange } from "../model/policy.ts";
+import { PROTOCOL_NUMBERS } from "../model/workload.ts";
+import { TABLE_NAME } from "./compile/names.ts";
+import type { Chain, NamedSet, NameElement, Rule, Ruleset, Statement, Verdict } from "./ruleset.ts";
+
+/** Renders the table; sets and chains in the order of their names, base chains last. */
+export function render(ruleset: Ruleset): string {
+  const byName = (a: { name: string }, b: { name: string }): number => a.name < b.name ? -1 : 1;
+  const sets = [...ruleset.sets.values()].sort(byName).map(renderSet);
+  const chains = [...ruleset.chains.values()]
+    .sort((a, b) => Number(a.hook !== undefined) - Number(b.hook !== undefined) || byName(a, b))
+    .map(renderChain);
+  return `table inet ${TABLE_NAME} {\n${[...sets, ...chains].join("\n")}}\n`;
+}
+
+/** Renders one rule without its place: `ip saddr @a4-… tcp dport 80 counter accept comment "…"`. */
+export function renderRule(rule: Rule): string {
+  const words = rule.statements.map(renderStatement);
+  if (rule.comment !== undefined) words.push(`comment "${rule.comment}"`);
+  return words.join(" ");
+}
+
+/** Renders a verdict: `accept`, `goto to-pod`. */
+export function renderVerdict(verdict: Verdict): string {
+  return "chain" in verdict ? `${verdict.code} ${verdict.chain}` : verdict.code;
+}
+
+function renderChain(chain: Chain): string {
+  const head = chain.hook === undefined
+    ? []
+    : [`type filter hook ${chain.hook} priority filter; policy accept;`];
+  const lines = [...head, ...chain.rules.map(renderRule)];
+  return block(`chain ${chain.name}`, lines);
+}
+
+function renderSet(set: NamedSet): string {
+  const isMap = set.type.key === "ifname" && set.type.isMap;
+  const lines = [`type ${renderSetType(set)}`];
+  if (isInterval(set)) lines.push("flags interval");
+  if (set.comment !== undefined) lines.push(`comment "${set.comment}"`);
+  const elements = renderElements(set);
+  if (elements.length > 0) lines.push(`elements = { ${elements.join(",\n\t\t\t     ")} }`);
+  return block(`${isMap ? "map" : "set"} ${set.name}`, lines);
+}
+
+function block(head: string, lines: readonly string[]): string {
+  return `\t${head} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
+}
+
+function isInterval(set: NamedSet): boolean {
+  return set.type.key === "port" || (set.type.key === "address" && set.type.isInterval);
+}
+
+function renderSetType({ type }: NamedSet): string {
+  switch (type.key) {
+    case "ifname":
+      return type.isMap ? "ifname : verdict" : "ifname";
+    case "address":
+      return addressType(type.family);
+    case "addressPort":
+      return `${addressType(type.family)} . inet_proto . inet_service`;
+    case "port":
+      return "inet_service";
+  }
+}
+
+function addressType(family: Family): string {
+  return family === 4 ? "ipv4_addr" : "ipv6_addr";
+}
+
+function renderElements({ type, elements }: NamedSet): string[] {
+  switch (elements.kind) {
+    case "names":
+      return [...elements.names].sort().map(([name, it]) => renderNameElement(name, it));
+    case "ports":
+      return elements.ranges.map(renderPorts);
+    case "ranges":
+      return type.key === "address"
+        ? elements.ranges.map((range) => renderRange(type.family, range))
+        : [];
+    case "members":
+      return [...elements.members.members()]
+        .filter((it) => "family" in type && it.includes(":") === (type.family === 6))
+        .sort().map((it) => it.replaceAll(",", " . "));
+  }
+}
+
+function renderNameElement(name: string, { verdict, comment }: NameElement): string {
+  const data = verdict === undefined ? "" : ` : ${renderVerdict(verdict)}`;
+  return `"${name}" comment "${comment}"${data}`;
+}
+
+function renderRange(family: Family, { first, last }: AddressRange): string {
+  const from = Address.of(family, first);
+  return first === last ? `${from}` : `${from}-${Address.of(family, last)}`;
+}
+
+function renderPorts({ first, last }: PortRange): string {
+  return first === last ? `${first}` : `${first}-${last}`;
+}
+
+function renderStatement(statement: Statement): string {
+  switch (statement.kind) {
+    case "interfacePrefix":
+      return `${interfaceKey(statement.end)} "${statement.prefix}*"`;
+    case "interfaceNotInSet":
+      return `${interfaceKey(statement.end)} != @${statement.set}`;
+    case "interfaceMap":
+      return `${interfaceKey(statement.end)} vmap @${statement.map}`;
+    case "ctState":
+      return `ct state ${statement.states.join(",")}`;
+    case "family":
+      return `meta nfproto ipv${statement.family}`;
+    case "addressInSet":
+      return `${network(statement.family)} ${
+        statement.end === "source" ? "saddr" : "daddr"
+      } @${statement.set}`;
+    case "protocol":
+      return `meta l4proto ${PROTOCOL_NUMBERS[statement.protocol]}`;
+    case "port":
+      return `${statement.protocol.toLowerCase()} dport ${renderPorts(statement.range)}`;
+    case "portInSet":
+      return `${statement.protocol.toLowerCase()} dport @${statement.set}`;
+    case "addressPortInSet":
+      return `${network(statement.family)} daddr . meta l4proto . th dport @${statement.set}`;
+    case "counter":
+      return "counter";
+    case "verdict":
+      return renderVerdict(statement.verdict);
+  }
+}
+
+function interfaceKey(end: "in" | "out"): string {
+  return end === "in" ? "iifname" : "oifname";
+}
+
+function network(family: Family): string {
+  return family === 4 ? "ip" : "ip6";
+}

@@ -1,0 +1,100 @@
+/**
+ * The ruleset as a value: the table `inet calyx` with its chains, rules, sets and maps, in the words of
+ * nft(8). Made by `compile/`, printed by `render.ts`, turned into messages by `encode.ts`, put into
+ * the kernel by `diff.ts` and `apply.ts`.
+ */
+
+import type { Family } from "../ip/address.ts";
+import type { AddressRange } from "../ip/range.ts";
+import type { MemberSet } from "../model/member_set.ts";
+import type { PortRange } from "../model/policy.ts";
+import type { Protocol } from "../model/workload.ts";
+
+/** The whole table; names are unique among chains, and among sets and maps. */
+export interface Ruleset {
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly sets: ReadonlyMap<string, NamedSet>;
+}
+
+/** A chain; with a hook it is a base chain, and packets come to it by themselves. */
+export interface Chain {
+  readonly name: string;
+  readonly hook?: "input" | "forward" | "output";
+  readonly rules: readonly Rule[];
+}
+
+/** A rule: all statements in order; the comment says what it comes from. */
+export interface Rule {
+  readonly statements: readonly Statement[];
+  readonly comment?: string;
+  /** Identifies the statements: rules with equal tags do the same. */
+  readonly tag: string;
+}
+
+/** Where a packet goes: what a rule or a map's element says. */
+export type Verdict =
+  | { readonly code: "accept" | "drop" | "return" }
+  | { readonly code: "jump" | "goto"; readonly chain: string };
+
+/** One match or action of a rule. */
+export type Statement =
+  /** `iifname "cali*"`: names that begin so. */
+  | { readonly kind: "interfacePrefix"; readonly end: "in" | "out"; readonly prefix: string }
+  /** `iifname != @pods`. */
+  | { readonly kind: "interfaceNotInSet"; readonly end: "in" | "out"; readonly set: string }
+  /** `iifname vmap @egress`. */
+  | { readonly kind: "interfaceMap"; readonly end: "in" | "out"; readonly map: string }
+  /** `ct state established,related`. */
+  | { readonly kind: "ctState"; readonly states: readonly CtState[] }
+  /** `meta nfproto ipv4`. */
+  | { readonly kind: "family"; readonly family: Family }
+  /** `ip saddr @set`. */
+  | {
+    readonly kind: "addressInSet";
+    readonly end: "source" | "destination";
+    readonly family: Family;
+    readonly set: string;
+  }
+  /** `meta l4proto tcp`. */
+  | { readonly kind: "protocol"; readonly protocol: Protocol }
+  /** `tcp dport 80-90`. */
+  | { readonly kind: "port"; readonly protocol: Protocol; readonly range: PortRange }
+  /** `tcp dport @set`. */
+  | { readonly kind: "portInSet"; readonly protocol: Protocol; readonly set: string }
+  /** `ip daddr . meta l4proto . th dport @set`. */
+  | { readonly kind: "addressPortInSet"; readonly family: Family; readonly set: string }
+  | { readonly kind: "counter" }
+  | { readonly kind: "verdict"; readonly verdict: Verdict };
+
+export type CtState = "invalid" | "established" | "related" | "new" | "untracked";
+
+/** A named set or, of verdicts, map. */
+export interface NamedSet {
+  readonly name: string;
+  readonly type: SetType;
+  /** What it holds, for people. */
+  readonly comment?: string;
+  readonly elements: SetElements;
+}
+
+/** What a set's keys are; `interval`: ranges of them; a `verdicts` one is a map. */
+export type SetType =
+  | { readonly key: "ifname"; readonly isMap: boolean }
+  | { readonly key: "address"; readonly family: Family; readonly isInterval: boolean }
+  | { readonly key: "addressPort"; readonly family: Family }
+  | { readonly key: "port" };
+
+/** The elements: fixed ones, or the members of a set that lives on. */
+export type SetElements =
+  /** Interface names. */
+  | { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> }
+  | { readonly kind: "ranges"; readonly ranges: readonly AddressRange[] }
+  | { readonly kind: "ports"; readonly ranges: readonly PortRange[] }
+  /** Members of one family of an `addresses` or `addressPorts` set. */
+  | { readonly kind: "members"; readonly members: MemberSet };
+
+/** An interface's entry: its verdict in a map, and whose it is. */
+export interface NameElement {
+  readonly verdict?: Verdict;
+  readonly comment: string;
+}

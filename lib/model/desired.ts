@@ -1,0 +1,94 @@
+/**
+ * What should be enforced on this node: the contract between the brain (`lib/policy`), which makes it
+ * from the current facts, and the hands (`lib/dataplane`), which put it into the kernel. It knows
+ * addresses, ports and interfaces, and nothing of Kubernetes objects but their names.
+ */
+
+import type { AddressRange } from "../ip/range.ts";
+import type { Family } from "../ip/address.ts";
+import type { MemberSet } from "./member_set.ts";
+import type { Direction, PortRange } from "./policy.ts";
+import type { Protocol } from "./workload.ts";
+
+/** Everything, as a function of the current facts. Ids are stable: the same content has the same id. */
+export interface Desired {
+  /** By host interface name. An interface that is not here is dropped. */
+  readonly endpoints: ReadonlyMap<string, DesiredEndpoint>;
+  /** Which policies govern a direction of a pod, by id; pods with the same list share one. */
+  readonly programs: ReadonlyMap<string, DesiredProgram>;
+  /** One direction of one policy, by id. */
+  readonly policies: ReadonlyMap<string, DesiredPolicy>;
+  /** Address sets that the policies' rules name, by id. */
+  readonly sets: ReadonlyMap<string, DesiredSet>;
+}
+
+/** A pod of this node behind its host interface. */
+export interface DesiredEndpoint {
+  readonly interfaceName: string;
+  /** `namespace/pod`. */
+  readonly workload: string;
+  /** Program per direction; `undefined`: no policy governs it, everything passes. */
+  readonly ingress: string | undefined;
+  readonly egress: string | undefined;
+}
+
+/** The ordered policies of a direction; what none of them allows is dropped. */
+export interface DesiredProgram {
+  readonly id: string;
+  readonly direction: Direction;
+  /** Ids of `Desired.policies`. */
+  readonly policies: readonly string[];
+}
+
+/** The allow rules of one direction of one policy. */
+export interface DesiredPolicy {
+  readonly id: string;
+  readonly direction: Direction;
+  readonly namespace: string;
+  readonly name: string;
+  readonly rules: readonly DesiredRule[];
+}
+
+/** One allow rule: from or to any of the peers, on any of the ports. `undefined` = every one. */
+export interface DesiredRule {
+  /** Position in the policy's `ingress` or `egress` list, from 0. */
+  readonly index: number;
+  /** Ids of `Desired.sets` that hold the addresses of the other end. */
+  readonly peers: readonly string[] | undefined;
+  readonly ports: readonly DesiredPort[] | undefined;
+}
+
+/** A protocol with sorted, disjoint port ranges (none: every port), or a named port's set. */
+export type DesiredPort =
+  | {
+    readonly kind: "numbers";
+    readonly protocol: Protocol;
+    readonly ranges: readonly PortRange[] | undefined;
+  }
+  /** Id of a `Desired.sets` entry of destination address, protocol and port. */
+  | { readonly kind: "named"; readonly set: string };
+
+/** A set that rules refer to. */
+export type DesiredSet = AddressSet | AddressPortSet | RangeSet;
+
+/** Addresses of pods; members are canonical address texts of either family. */
+export interface AddressSet {
+  readonly kind: "addresses";
+  readonly id: string;
+  readonly members: MemberSet;
+}
+
+/** Named ports: members are `address,protocol number,port`. */
+export interface AddressPortSet {
+  readonly kind: "addressPorts";
+  readonly id: string;
+  readonly members: MemberSet;
+}
+
+/** An `ipBlock` without its exceptions: disjoint ranges of one family, never changed. */
+export interface RangeSet {
+  readonly kind: "ranges";
+  readonly id: string;
+  readonly family: Family;
+  readonly ranges: readonly AddressRange[];
+}

@@ -1,0 +1,37 @@
+/**
+ * The facts that decide policy on a node: what the API server says, and what the plugin told the
+ * agent about the pods that it attached.
+ */
+
+import type { Address } from "../ip/address.ts";
+import type { Namespace } from "./namespace.ts";
+import type { Node } from "./node.ts";
+import type { NetworkPolicy } from "./policy.ts";
+import type { Workload } from "./workload.ts";
+
+/** An attachment that the plugin reported: the pod's interface and addresses, before its status says so. */
+export interface Attachment {
+  readonly containerId: string;
+  /** The interface's name inside the pod. */
+  readonly ifname: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly interfaceName: string;
+  readonly addresses: readonly Address[];
+}
+
+/** Kinds of facts and the type of their values. */
+export interface FactTypes {
+  /** By `namespace/name`. */
+  readonly workload: Workload;
+  /** By name. */
+  readonly namespace: Namespace;
+  /** By `namespace/name`. */
+  readonly policy: NetworkPolicy;
+  /** By name. */
+  readonly node: Node;
+  /** By `containerId/ifname`. */
+  readonly attachment: Attachment;
+}
+
+export type FactKind = keyof FactTypes;

@@ -1,0 +1,46 @@
+/** Labels and label selectors, `metav1.LabelSelector` of the Kubernetes API. */
+
+/** Labels of a pod, a namespace or a node. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** One requirement; `matchLabels` entries are `In` with one value. */
+export interface LabelRequirement {
+  readonly key: string;
+  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
+  readonly values: readonly string[];
+}
+
+/** All requirements must hold; none at all selects everything. */
+export type LabelSelector = readonly LabelRequirement[];
+
+/** Whether `labels` satisfy every requirement; `NotIn` holds also where the key is absent. */
+export function matchesLabels(selector: LabelSelector, labels: Labels): boolean {
+  for (const { key, operator, values } of selector) {
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+    const holds = operator === "Exists"
+      ? value !== undefined
+      : operator === "DoesNotExist"
+      ? value === undefined
+      : operator === "In"
+      ? value !== undefined && values.includes(value)
+      : value === undefined || !values.includes(value);
+    if (!holds) return false;
+  }
+  return true;
+}
+
+/**
+ * Formats a selector as kubectl writes it (`app=web,tier in (a,b),!legacy`), in one canonical order,
+ * so that selectors that say the same in another order have one text. Empty: `<all>`.
+ */
+export function formatSelector(selector: LabelSelector): string {
+  if (selector.length === 0) return "<all>";
+  const terms = selector.map(({ key, operator, values }) => {
+    const sorted = [...new Set(values)].sort();
+    if (operator === "Exists") return key;
+    if (operator === "DoesNotExist") return `!${key}`;
+    if (operator === "In" && sorted.length === 1) return `${key}=${sorted[0]}`;
+    return `${key} ${operator === "In" ? "in" : "notin"} (${sorted.join(",")})`;
+  });
+  return [...new Set(terms)].sort().join(",");
+}

@@ -1,0 +1,14 @@
+/** A node: its pod CIDRs and addresses. */
+
+import type { Address } from "../ip/address.ts";
+import type { Prefix } from "../ip/prefix.ts";
+import type { Labels } from "./labels.ts";
+
+export interface Node {
+  readonly name: string;
+  readonly labels: Labels;
+  /** `spec.podCIDRs`, or `spec.podCIDR` alone. */
+  readonly podCidrs: readonly Prefix[];
+  /** `status.addresses` of the types InternalIP and ExternalIP. */
+  readonly addresses: readonly Address[];
+}

@@ -1,0 +1,38 @@
+/** A pod as policy sees it: a workload with labels, addresses and named ports. */
+
+import type { Address } from "../ip/address.ts";
+import type { Labels } from "./labels.ts";
+
+/** Transport protocols of the Kubernetes API. */
+export type Protocol = "TCP" | "UDP" | "SCTP";
+
+/** All transport protocols, with their IANA protocol numbers. */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
+
+/** A container port that has a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+/** One pod. `finished` pods (Succeeded, Failed) are nobody: their addresses may already be another's. */
+export interface Workload {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** `spec.nodeName`; empty while the pod is not scheduled. */
+  readonly nodeName: string;
+  readonly labels: Labels;
+  readonly serviceAccount: string;
+  readonly addresses: readonly Address[];
+  readonly hostNetwork: boolean;
+  readonly finished: boolean;
+  readonly ports: readonly NamedPort[];
+  readonly resourceVersion: string;
+}
+
+/** The key of a namespaced object: `namespace/name`. */
+export function keyOf(object: { readonly namespace: string; readonly name: string }): string {
+  return `${object.namespace}/${object.name}`;
+}

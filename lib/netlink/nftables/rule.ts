@@ -1,0 +1,135 @@
+/** Rules. `enum nft_rule_attributes`: <linux/netfilter/nf_tables.h>. */
+
+import {
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_ECHO,
+  NLM_F_REPLACE,
+  type RawMessage,
+  type Request,
+} from "../message.ts";
+import { attributes, be64, list, text } from "../schema.ts";
+import { type Expression, expression } from "./expression.ts";
+import {
+  formatTable,
+  messageKind,
+  NFT_MSG_DELRULE,
+  NFT_MSG_GETRULE,
+  NFT_MSG_NEWRULE,
+  parseMessage,
+  type TableReference,
+  tableRequest,
+} from "./message.ts";
+import { type Annotation, annotationFields, annotationOf, userData } from "./user_data.ts";
+
+/** `enum nft_rule_attributes`. */
+export const ruleAttributes = attributes("rule", {
+  table: [1, text], // NFTA_RULE_TABLE
+  chain: [2, text], // NFTA_RULE_CHAIN
+  handle: [3, be64], // NFTA_RULE_HANDLE
+  expressions: [4, list(expression)], // NFTA_RULE_EXPRESSIONS
+  position: [6, be64], // NFTA_RULE_POSITION: handle of the rule to insert at; in dumps the one before
+  userData: [7, userData], // NFTA_RULE_USERDATA
+});
+
+const NEWRULE = messageKind("NFT_MSG_NEWRULE", NFT_MSG_NEWRULE, ruleAttributes);
+const GETRULE = messageKind("NFT_MSG_GETRULE", NFT_MSG_GETRULE, ruleAttributes);
+const DELRULE = messageKind("NFT_MSG_DELRULE", NFT_MSG_DELRULE, ruleAttributes);
+
+/** A chain, as rules refer to it. */
+export interface RuleScope {
+  readonly table: TableReference;
+  readonly chain: string;
+}
+
+/** A rule to make. */
+export interface NewRule extends RuleScope, Annotation {
+  readonly expressions: readonly Expression[];
+  /** Where: at the end of the chain unless it says `first`, or `replace` with a handle. */
+  readonly place?: "last" | "first" | { readonly replace: bigint };
+  /** Whether the kernel sends the rule back with its handle. */
+  readonly echo?: boolean;
+}
+
+/** A rule as the kernel has it. */
+export interface Rule {
+  readonly table: TableReference;
+  readonly chain: string;
+  readonly handle: bigint;
+  readonly expressions: readonly Expression[];
+  readonly comment: string | undefined;
+  readonly tag: string | undefined;
+}
+
+/** Makes a rule. */
+export function newRule(
+  { table, chain, expressions, place = "last", echo = false, ...annotation }: NewRule,
+): Request {
+  const replaced = typeof place === "object" ? place.replace : undefined;
+  const flags = replaced !== undefined
+    ? NLM_F_REPLACE
+    : place === "last"
+    ? NLM_F_CREATE | NLM_F_APPEND
+    : NLM_F_CREATE;
+  return tableRequest(NEWRULE, table.family, subject(table, chain, annotation.comment), {
+    table: table.name,
+    chain,
+    handle: replaced,
+    expressions,
+    userData: annotationFields(annotation),
+  }, echo ? flags | NLM_F_ECHO : flags);
+}
+
+/** Deletes one rule. */
+export function deleteRule(
+  { table, chain, handle }: RuleScope & { readonly handle: bigint },
+): Request {
+  return tableRequest(DELRULE, table.family, `${subject(table, chain)} handle ${handle}`, {
+    table: table.name,
+    chain,
+    handle,
+  });
+}
+
+/** Deletes every rule of a chain. */
+export function flushChain({ table, chain }: RuleScope): Request {
+  return tableRequest(DELRULE, table.family, `rules of chain ${formatTable(table)} ${chain}`, {
+    table: table.name,
+    chain,
+  });
+}
+
+/** Asks for the rules of a table, or of one chain of it. */
+export function dumpRules(table: TableReference, chain?: string): Request {
+  return tableRequest(GETRULE, table.family, `rules of ${formatTable(table)}`, {
+    table: table.name,
+    chain,
+  });
+}
+
+/** Parses an NFT_MSG_NEWRULE. */
+export function parseRule(raw: RawMessage): Rule {
+  const { family, attributes } = parseMessage(NEWRULE, raw);
+  return ruleOf(family, attributes);
+}
+
+/** Parses an NFT_MSG_DELRULE notification. */
+export function parseDeletedRule(raw: RawMessage): Rule {
+  const { family, attributes } = parseMessage(DELRULE, raw);
+  return ruleOf(family, attributes);
+}
+
+function ruleOf(family: number, attributes: ReturnType<typeof ruleAttributes.read>): Rule {
+  return {
+    table: { family, name: attributes.table ?? "" },
+    chain: attributes.chain ?? "",
+    handle: attributes.handle ?? 0n,
+    expressions: attributes.expressions ?? [],
+    ...annotationOf(attributes.userData),
+  };
+}
+
+function subject(table: TableReference, chain: string, comment?: string): string {
+  const rule = `rule of chain ${formatTable(table)} ${chain}`;
+  return comment === undefined ? rule : `${rule} "${comment}"`;
+}

@@ -1,0 +1,327 @@
+/**
+ * The netlink socket: sends requests, matches replies, and handles once, with a bound, what every
+ * caller would forget: interrupted dumps, overruns, truncation. A socket stays bound to the network
+ * namespace in which it was opened, so what runs in another namespace is ordinary calls on its socket.
+ *
+ * The kernel works inside send(): when it returns, every reply is queued. Nothing here waits.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { check, errnoName, KernelError, lastErrno } from "../kernel/errno.ts";
+import { libc } from "../kernel/symbols.ts";
+import { HOST_IS_LITTLE_ENDIAN, viewOf, Writer } from "./buffer.ts";
+import { decodeAcknowledgement, NetlinkBatchError, NetlinkError } from "./error.ts";
+import {
+  decodeMessages,
+  encodeRequest,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  type RawMessage,
+  type Request,
+} from "./message.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const SOCK_NONBLOCK = 0x800;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
+const EAGAIN = 11;
+const EINTR = 4;
+const ENOBUFS = 105;
+
+/** Netlink families, <linux/netlink.h>. */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+/** How often an interrupted dump starts again before the kernel's answer is an error. */
+const DUMP_ATTEMPTS_MAX = 8;
+/** One recv() of a dump; the kernel fills at most 32 KiB per datagram, batch acks may be larger. */
+const RECEIVE_BYTES = 1 << 17;
+/** Batches above this are sent on another thread, so that the event loop goes on. */
+const BATCH_BYTES_SYNC_MAX = 1 << 20;
+
+/** A netlink socket, as everything above it sees it. */
+export interface NetlinkSocket extends Disposable {
+  /** The descriptor, for the poller. */
+  readonly fd: number;
+  /**
+   * Sends one request and waits for its acknowledgement.
+   *
+   * @returns the messages that came before it (of a GET or with NLM_F_ECHO)
+   * @throws {NetlinkError} if the kernel refuses
+   */
+  request(request: Request): readonly RawMessage[];
+  /**
+   * Sends several requests in one system call; each stands for itself.
+   *
+   * @returns for each request its replies, or the error, in order
+   */
+  pipeline(requests: readonly Request[]): readonly (readonly RawMessage[] | NetlinkError)[];
+  /**
+   * Dumps; starts again, a bounded number of times, when the kernel says that it was interrupted.
+   *
+   * @throws {NetlinkError} if the kernel refuses, or `EINTR` if it never got through
+   */
+  dump(request: Request): readonly RawMessage[];
+  /**
+   * Sends all requests as one datagram, as nf_tables transactions ask; the caller frames them with
+   * begin and end. Large ones leave the event loop free.
+   *
+   * @returns echoed messages
+   * @throws {NetlinkBatchError} naming every refused message; nothing was applied
+   */
+  batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
+  /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*). */
+  join(group: number): void;
+  /**
+   * Reads the notifications that are queued, without waiting.
+   *
+   * @returns `overrun` when some were lost: the reader must dump again
+   */
+  receive(): { readonly messages: readonly RawMessage[]; readonly overrun: boolean };
+}
+
+/**
+ * Opens a netlink socket in the current network namespace.
+ *
+ * @param protocol NETLINK_ROUTE or NETLINK_NETFILTER
+ * @throws {KernelError} if the kernel refuses
+ */
+export function openNetlinkSocket(protocol: number): NetlinkSocket {
+  return new KernelNetlinkSocket(protocol);
+}
+
+class KernelNetlinkSocket implements NetlinkSocket {
+  readonly fd: number;
+  #sequence = 1;
+  #closed = false;
+  #sendBufferBytes = 0;
+  readonly #receiveBuffer: Bytes = new Uint8Array(RECEIVE_BYTES);
+  readonly #writer = new Writer(8192);
+
+  constructor(protocol: number) {
+    this.fd = check(
+      "open netlink socket",
+      libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol),
+    );
+    try {
+      const address = new Uint8Array(12);
+      new DataView(address.buffer).setUint16(0, AF_NETLINK, HOST_IS_LITTLE_ENDIAN);
+      check("bind netlink socket", libc().bind(this.fd, address, address.length));
+      this.#setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      this.#setOption(SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      this.#setOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      this.#growBuffer(SO_RCVBUFFORCE, SO_RCVBUF, 8 << 20);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    libc().close(this.fd);
+  }
+
+  join(group: number): void {
+    check(
+      `join netlink group ${group}`,
+      this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group),
+    );
+  }
+
+  request(request: Request): readonly RawMessage[] {
+    const [result] = this.pipeline([request]);
+    assert(result !== undefined, "A request has one result");
+    if (result instanceof NetlinkError) throw result;
+    return result;
+  }
+
+  pipeline(requests: readonly Request[]): readonly (readonly RawMessage[] | NetlinkError)[] {
+    const first = this.#sequence;
+    this.#writer.reset();
+    for (const request of requests) {
+      encodeRequest(this.#writer, request, this.#next(), NLM_F_ACK);
+    }
+    this.#send(this.#writer.bytes);
+    const replies: RawMessage[][] = requests.map(() => []);
+    const results: (readonly RawMessage[] | NetlinkError)[] = [...replies];
+    let pending = requests.length;
+    for (const message of this.#replies(() => pending > 0)) {
+      const index = message.sequence - first;
+      const request = requests[index];
+      if (request === undefined) continue; // a late reply to somebody who gave up
+      if (message.type !== NLMSG_ERROR) {
+        replies[index]?.push(message);
+        continue;
+      }
+      pending--;
+      const error = errorOf(request, message);
+      if (error !== undefined) results[index] = error;
+    }
+    if (pending > 0) throw new NetlinkError(describe(requests[0]), ENOBUFS, "ENOBUFS");
+    return results;
+  }
+
+  dump(request: Request): readonly RawMessage[] {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS_MAX; attempt++) {
+      const messages = this.#dumpOnce(request);
+      if (messages !== undefined) return messages;
+    }
+    throw new NetlinkError(`dump ${describe(request)}`, EINTR, errnoName(EINTR));
+  }
+
+  /** @returns `undefined` when the dump was interrupted or overrun. */
+  #dumpOnce(request: Request): readonly RawMessage[] | undefined {
+    const sequence = this.#next();
+    this.#writer.reset();
+    encodeRequest(this.#writer, request, sequence, NLM_F_DUMP);
+    this.#send(this.#writer.bytes);
+    const messages: RawMessage[] = [];
+    let interrupted = false;
+    let done = false;
+    for (const message of this.#replies(() => !done)) {
+      if (message.sequence !== sequence) continue;
+      if ((message.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
+      if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+        done = true;
+        const error = errorOf(request, message);
+        if (error !== undefined) throw error;
+      } else {
+        messages.push(message);
+      }
+    }
+    return interrupted || !done ? undefined : messages;
+  }
+
+  async batch(requests: readonly Request[]): Promise<readonly RawMessage[]> {
+    const writer = new Writer(1 << 16);
+    const first = this.#sequence;
+    requests.forEach((request, index) => {
+      // One acknowledgement, of the last message that makes one: batch ends are silent before 6.10.
+      const flags = index === requests.length - 2 ? NLM_F_ACK : 0;
+      encodeRequest(writer, request, this.#next(), flags);
+    });
+    this.#reserveSendBuffer(writer.length);
+    if (writer.length <= BATCH_BYTES_SYNC_MAX) {
+      this.#send(writer.bytes);
+    } else {
+      const bytes = writer.bytes; // held here until the other thread is done with it
+      const sent = await libc().sendNonblocking(this.fd, bytes, BigInt(bytes.length), 0);
+      if (sent !== bytes.length) throw new NetlinkError("send transaction", ENOBUFS, "send failed");
+    }
+    return this.#batchReplies(requests, first);
+  }
+
+  #batchReplies(requests: readonly Request[], first: number): readonly RawMessage[] {
+    const failures: NetlinkError[] = [];
+    const echoes: RawMessage[] = [];
+    let acknowledged = false;
+    for (const message of this.#replies(() => true)) {
+      const request = requests[message.sequence - first];
+      if (request === undefined) continue;
+      if (message.type !== NLMSG_ERROR) {
+        echoes.push(message);
+        continue;
+      }
+      const error = errorOf(request, message);
+      if (error === undefined) acknowledged = true;
+      else failures.push(error);
+    }
+    if (failures.length > 0) throw new NetlinkBatchError(failures);
+    if (!acknowledged && requests.length > 2) {
+      throw new NetlinkError("read the acknowledgement of a transaction", ENOBUFS, "ENOBUFS");
+    }
+    return echoes;
+  }
+
+  receive(): { readonly messages: readonly RawMessage[]; readonly overrun: boolean } {
+    const messages: RawMessage[] = [];
+    let overrun = false;
+    for (;;) {
+      const received = this.#receiveOnce();
+      if (received === undefined) return { messages, overrun };
+      if (received === "overrun") overrun = true;
+      else messages.push(...received);
+    }
+  }
+
+  /** Messages until the queue is empty or `more` says that the last one came. */
+  *#replies(more: () => boolean): Generator<RawMessage> {
+    while (more()) {
+      const received = this.#receiveOnce();
+      if (received === undefined) return;
+      if (received === "overrun") continue; // what was lost is missed by the caller's own count
+      for (const message of received) if (message.type !== NLMSG_NOOP) yield message;
+    }
+  }
+
+  #receiveOnce(): readonly RawMessage[] | "overrun" | undefined {
+    const buffer = this.#receiveBuffer;
+    const length = libc().recv(this.fd, buffer, BigInt(buffer.length), MSG_DONTWAIT | MSG_TRUNC);
+    if (length < 0) {
+      const errno = lastErrno();
+      if (errno === EAGAIN) return undefined;
+      if (errno === ENOBUFS || errno === EINTR) return "overrun";
+      throw new KernelError("receive netlink messages", errno);
+    }
+    assert(length <= buffer.length, `Netlink datagram of ${length} bytes does not fit`);
+    return decodeMessages(buffer.subarray(0, length));
+  }
+
+  #send(bytes: Bytes): void {
+    check("send netlink message", libc().send(this.fd, bytes, BigInt(bytes.length), 0));
+  }
+
+  #next(): number {
+    const sequence = this.#sequence;
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return sequence;
+  }
+
+  #reserveSendBuffer(length: number): void {
+    const wanted = length + (64 << 10);
+    if (wanted <= Math.max(this.#sendBufferBytes, 128 << 10)) return;
+    this.#growBuffer(SO_SNDBUFFORCE, SO_SNDBUF, wanted);
+    this.#sendBufferBytes = wanted;
+  }
+
+  /** Past the system's limit where we may (CAP_NET_ADMIN), up to it otherwise. */
+  #growBuffer(force: number, plain: number, size: number): void {
+    if (this.#setOption(SOL_SOCKET, force, size) < 0) this.#setOption(SOL_SOCKET, plain, size);
+  }
+
+  #setOption(level: number, option: number, value: number): number {
+    const payload = new Uint8Array(4);
+    viewOf(payload).setUint32(0, value, HOST_IS_LITTLE_ENDIAN);
+    return libc().setsockopt(this.fd, level, option, payload, payload.length);
+  }
+}
+
+function describe(request: Request | undefined): string {
+  if (request === undefined) return "send nothing";
+  return request.subject === "" ? request.name : `${request.name} ${request.subject}`;
+}
+
+function errorOf(request: Request, message: RawMessage): NetlinkError | undefined {
+  const { errno, text, attributeOffset } = decodeAcknowledgement(message);
+  if (errno === 0) return undefined;
+  return new NetlinkError(describe(request), errno, errnoName(errno), { text, attributeOffset });
+}
