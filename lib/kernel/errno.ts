@@ -49,6 +49,7 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   105: "ENOBUFS",
   107: "ENOTCONN",
   110: "ETIMEDOUT",
+  111: "ECONNREFUSED",
   113: "EHOSTUNREACH",
 };
 

@@ -1,10 +1,9 @@
 /** A growing buffer that netlink messages are written into; integers in host or network order. */
 
 import { assert } from "../base/assert.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, HOST_IS_LITTLE_ENDIAN } from "../base/bytes.ts";
 
-/** The order of multi-byte integers on this machine. */
-export const HOST_IS_LITTLE_ENDIAN: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+export { HOST_IS_LITTLE_ENDIAN };
 
 /** Writes forward; lengths that are known only later are patched in. Attributes align to 4 bytes. */
 export class Writer {

@@ -1,7 +1,7 @@
 /** What the kernel answers when it refuses: `struct nlmsgerr` and its extended acknowledgement. */
 
 import { HOST_IS_LITTLE_ENDIAN, viewOf } from "./buffer.ts";
-import type { RawMessage } from "./message.ts";
+import { NLMSG_DONE, type RawMessage, type Request } from "./message.ts";
 import { attributes, text, u32 } from "./schema.ts";
 
 /** `enum nlmsgerr_attrs`, <linux/netlink.h>. */
@@ -25,19 +25,25 @@ export class NetlinkError extends Error {
   readonly errno: number;
   /** Offset of the attribute that was refused, in bytes from the start of the message. */
   readonly attributeOffset: number | undefined;
+  /** The refused request itself, where there is one. */
+  readonly request: Request | undefined;
 
   constructor(
     operation: string,
     errno: number,
     code: string,
-    details: { readonly text?: string | undefined; readonly attributeOffset?: number | undefined } =
-      {},
+    details: {
+      readonly text?: string | undefined;
+      readonly attributeOffset?: number | undefined;
+      readonly request?: Request | undefined;
+    } = {},
   ) {
     super(`Cannot ${operation}: ${code}${details.text ? ` (${details.text})` : ""}`);
     this.operation = operation;
     this.errno = errno;
     this.code = code;
     this.attributeOffset = details.attributeOffset;
+    this.request = details.request;
   }
 }
 
@@ -76,16 +82,23 @@ export interface Acknowledgement {
   readonly attributeOffset: number | undefined;
 }
 
-/** Decodes an NLMSG_ERROR (or the trailer of an NLMSG_DONE, which has the same first four bytes). */
+/**
+ * Decodes an NLMSG_ERROR, or the NLMSG_DONE of a dump, which has its attributes right behind the error.
+ */
 export function decodeAcknowledgement(raw: RawMessage): Acknowledgement {
-  const errno = raw.payload.length < 4
-    ? 0
-    : -viewOf(raw.payload).getInt32(0, HOST_IS_LITTLE_ENDIAN);
-  if ((raw.flags & NLM_F_ACK_TLVS) === 0 || raw.payload.length < 20) {
+  const { payload, flags } = raw;
+  const errno = payload.length < 4 ? 0 : -viewOf(payload).getInt32(0, HOST_IS_LITTLE_ENDIAN);
+  const start = attributesStart(raw);
+  if ((flags & NLM_F_ACK_TLVS) === 0 || payload.length < start) {
     return { errno, text: undefined, attributeOffset: undefined };
   }
-  const echoed = viewOf(raw.payload).getUint32(4, HOST_IS_LITTLE_ENDIAN);
-  const skip = (raw.flags & NLM_F_CAPPED) !== 0 ? 20 : 4 + ((echoed + 3) & ~3);
-  const details = nlmsgerr.read(raw.payload.subarray(skip));
+  const details = nlmsgerr.read(payload.subarray(start));
   return { errno, text: details.message, attributeOffset: details.offset };
+}
+
+function attributesStart({ type, flags, payload }: RawMessage): number {
+  if (type === NLMSG_DONE) return 4;
+  if ((flags & NLM_F_CAPPED) !== 0 || payload.length < 8) return 20;
+  const echoed = viewOf(payload).getUint32(4, HOST_IS_LITTLE_ENDIAN); // the length in its nlmsghdr
+  return 4 + ((echoed + 3) & ~3);
 }

@@ -129,7 +129,7 @@ export const bytes: Codec<Uint8Array> = {
 };
 
 const textEncoder = new TextEncoder();
-const textDecoder = new TextDecoder();
+const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a leading U+FEFF stays
 const encodedTexts = new Map<string, Uint8Array>();
 
 /** UTF-8 text with its terminating NUL. Encodings are cached: names recur in every message. */
@@ -146,6 +146,13 @@ export const text: Codec<string> = {
     writer.raw(encoded);
   },
   read(payload) {
+    let value = "";
+    for (const byte of payload) {
+      if (byte === 0) return value;
+      if (byte > 0x7f) break; // not ASCII: the slow way, from the start
+      value += String.fromCharCode(byte);
+    }
+    if (value.length === payload.length) return value;
     const end = payload.indexOf(0);
     return textDecoder.decode(end < 0 ? payload : payload.subarray(0, end));
   },

@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { check, errnoName, KernelError, lastErrno } from "../kernel/errno.ts";
-import { libc } from "../kernel/symbols.ts";
+import { libc, type Symbols } from "../kernel/symbols.ts";
 import { HOST_IS_LITTLE_ENDIAN, viewOf, Writer } from "./buffer.ts";
 import { decodeAcknowledgement, NetlinkBatchError, NetlinkError } from "./error.ts";
 import {
@@ -81,10 +81,13 @@ export interface NetlinkSocket extends Disposable {
   dump(request: Request): readonly RawMessage[];
   /**
    * Sends all requests as one datagram, as nf_tables transactions ask; the caller frames them with
-   * begin and end. Large ones leave the event loop free.
+   * begin and end. Large ones leave the event loop free; the next one waits for this one.
    *
    * @returns echoed messages
-   * @throws {NetlinkBatchError} naming every refused message; nothing was applied
+   * @throws {NetlinkBatchError} naming every refused message (the first ones, when they are more than
+   * the receive buffer holds); nothing was applied
+   * @throws {KernelError} `EMSGSIZE` if it is larger than the send buffer may become
+   * @throws {NetlinkError} `ENOBUFS` if the answer was lost among echoes: it may have been applied
    */
   batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
   /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*). */
@@ -97,33 +100,48 @@ export interface NetlinkSocket extends Disposable {
   receive(): { readonly messages: readonly RawMessage[]; readonly overrun: boolean };
 }
 
+/** What a socket calls of the C library; a test gives its own, to fail where it wants. */
+export type SocketCalls = Pick<
+  Symbols,
+  "socket" | "bind" | "setsockopt" | "send" | "sendNonblocking" | "recv" | "close"
+>;
+
 /**
  * Opens a netlink socket in the current network namespace.
  *
  * @param protocol NETLINK_ROUTE or NETLINK_NETFILTER
  * @throws {KernelError} if the kernel refuses
  */
-export function openNetlinkSocket(protocol: number): NetlinkSocket {
-  return new KernelNetlinkSocket(protocol);
+export function openNetlinkSocket(
+  protocol: number,
+  calls: SocketCalls = libc(),
+): NetlinkSocket {
+  return new KernelNetlinkSocket(protocol, calls);
 }
 
 class KernelNetlinkSocket implements NetlinkSocket {
   readonly fd: number;
+  readonly #calls: SocketCalls;
   #sequence = 1;
   #closed = false;
   #sendBufferBytes = 0;
+  /** Transactions wait for each other. */
+  #lastBatch: Promise<void> = Promise.resolve();
+  /** Replies to the transaction that another thread is sending, received by others meanwhile. */
+  #strays: RawMessage[] | undefined;
   readonly #receiveBuffer: Bytes = new Uint8Array(RECEIVE_BYTES);
   readonly #writer = new Writer(8192);
 
-  constructor(protocol: number) {
+  constructor(protocol: number, calls: SocketCalls) {
+    this.#calls = calls;
     this.fd = check(
       "open netlink socket",
-      libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol),
+      this.#calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol),
     );
     try {
       const address = new Uint8Array(12);
       new DataView(address.buffer).setUint16(0, AF_NETLINK, HOST_IS_LITTLE_ENDIAN);
-      check("bind netlink socket", libc().bind(this.fd, address, address.length));
+      check("bind netlink socket", this.#calls.bind(this.fd, address, address.length));
       this.#setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1);
       this.#setOption(SOL_NETLINK, NETLINK_CAP_ACK, 1);
       this.#setOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
@@ -137,7 +155,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    libc().close(this.fd);
+    this.#calls.close(this.fd);
   }
 
   join(group: number): void {
@@ -155,6 +173,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
   }
 
   pipeline(requests: readonly Request[]): readonly (readonly RawMessage[] | NetlinkError)[] {
+    if (requests.length === 0) return []; // the kernel refuses to be sent nothing
     const first = this.#sequence;
     this.#writer.reset();
     for (const request of requests) {
@@ -167,7 +186,10 @@ class KernelNetlinkSocket implements NetlinkSocket {
     for (const message of this.#replies(() => pending > 0)) {
       const index = message.sequence - first;
       const request = requests[index];
-      if (request === undefined) continue; // a late reply to somebody who gave up
+      if (request === undefined) {
+        this.#strays?.push(message); // otherwise a late reply to somebody who gave up
+        continue;
+      }
       if (message.type !== NLMSG_ERROR) {
         replies[index]?.push(message);
         continue;
@@ -198,7 +220,10 @@ class KernelNetlinkSocket implements NetlinkSocket {
     let interrupted = false;
     let done = false;
     for (const message of this.#replies(() => !done)) {
-      if (message.sequence !== sequence) continue;
+      if (message.sequence !== sequence) {
+        this.#strays?.push(message);
+        continue;
+      }
       if ((message.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
       if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
         done = true;
@@ -211,7 +236,13 @@ class KernelNetlinkSocket implements NetlinkSocket {
     return interrupted || !done ? undefined : messages;
   }
 
-  async batch(requests: readonly Request[]): Promise<readonly RawMessage[]> {
+  batch(requests: readonly Request[]): Promise<readonly RawMessage[]> {
+    const result = this.#lastBatch.then(() => this.#batchOnce(requests));
+    this.#lastBatch = result.then(() => {}, () => {});
+    return result;
+  }
+
+  async #batchOnce(requests: readonly Request[]): Promise<readonly RawMessage[]> {
     const writer = new Writer(1 << 16);
     const first = this.#sequence;
     requests.forEach((request, index) => {
@@ -222,19 +253,31 @@ class KernelNetlinkSocket implements NetlinkSocket {
     this.#reserveSendBuffer(writer.length);
     if (writer.length <= BATCH_BYTES_SYNC_MAX) {
       this.#send(writer.bytes);
-    } else {
-      const bytes = writer.bytes; // held here until the other thread is done with it
-      const sent = await libc().sendNonblocking(this.fd, bytes, BigInt(bytes.length), 0);
-      if (sent !== bytes.length) throw new NetlinkError("send transaction", ENOBUFS, "send failed");
+      return this.#batchReplies(requests, first, []);
     }
-    return this.#batchReplies(requests, first);
+    const strays: RawMessage[] = [];
+    this.#strays = strays;
+    try {
+      const bytes = writer.bytes; // held here until the other thread is done with it
+      const sent = await this.#calls.sendNonblocking(this.fd, bytes, BigInt(bytes.length), 0);
+      // That thread's errno is lost. What was not sent did nothing, so this one may say why.
+      if (sent !== bytes.length) this.#send(bytes);
+    } finally {
+      this.#strays = undefined;
+    }
+    return this.#batchReplies(requests, first, strays);
   }
 
-  #batchReplies(requests: readonly Request[], first: number): readonly RawMessage[] {
+  /** @param strays what other calls received while this transaction was on its way */
+  #batchReplies(
+    requests: readonly Request[],
+    first: number,
+    strays: readonly RawMessage[],
+  ): readonly RawMessage[] {
     const failures: NetlinkError[] = [];
     const echoes: RawMessage[] = [];
     let acknowledged = false;
-    for (const message of this.#replies(() => true)) {
+    for (const message of [...strays, ...this.#replies(() => true)]) {
       const request = requests[message.sequence - first];
       if (request === undefined) continue;
       if (message.type !== NLMSG_ERROR) {
@@ -275,7 +318,12 @@ class KernelNetlinkSocket implements NetlinkSocket {
 
   #receiveOnce(): readonly RawMessage[] | "overrun" | undefined {
     const buffer = this.#receiveBuffer;
-    const length = libc().recv(this.fd, buffer, BigInt(buffer.length), MSG_DONTWAIT | MSG_TRUNC);
+    const length = this.#calls.recv(
+      this.fd,
+      buffer,
+      BigInt(buffer.length),
+      MSG_DONTWAIT | MSG_TRUNC,
+    );
     if (length < 0) {
       const errno = lastErrno();
       if (errno === EAGAIN) return undefined;
@@ -287,7 +335,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
   }
 
   #send(bytes: Bytes): void {
-    check("send netlink message", libc().send(this.fd, bytes, BigInt(bytes.length), 0));
+    check("send netlink message", this.#calls.send(this.fd, bytes, BigInt(bytes.length), 0));
   }
 
   #next(): number {
@@ -311,7 +359,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
   #setOption(level: number, option: number, value: number): number {
     const payload = new Uint8Array(4);
     viewOf(payload).setUint32(0, value, HOST_IS_LITTLE_ENDIAN);
-    return libc().setsockopt(this.fd, level, option, payload, payload.length);
+    return this.#calls.setsockopt(this.fd, level, option, payload, payload.length);
   }
 }
 
@@ -323,5 +371,6 @@ function describe(request: Request | undefined): string {
 function errorOf(request: Request, message: RawMessage): NetlinkError | undefined {
   const { errno, text, attributeOffset } = decodeAcknowledgement(message);
   if (errno === 0) return undefined;
-  return new NetlinkError(describe(request), errno, errnoName(errno), { text, attributeOffset });
+  const details = { text, attributeOffset, request };
+  return new NetlinkError(describe(request), errno, errnoName(errno), details);
 }

@@ -4,7 +4,7 @@
  */
 
 import { NLM_F_CREATE, NLM_F_EXCL, type RawMessage, type Request } from "../message.ts";
-import { attributes, be32, be64, bes32, text } from "../schema.ts";
+import { attributes, type AttributesOf, be32, be64, bes32, text } from "../schema.ts";
 import { NF_ACCEPT, NF_DROP } from "./data.ts";
 import {
   formatTable,
@@ -26,20 +26,20 @@ export const NF_INET_LOCAL_OUT = 3;
 export const NF_INET_POST_ROUTING = 4;
 
 /** `enum nft_hook_attributes`. */
-export const hookAttributes = attributes("hook", {
+const hookAttributes = attributes("hook", {
   number: [1, be32], // NFTA_HOOK_HOOKNUM
   priority: [2, bes32], // NFTA_HOOK_PRIORITY
 });
 
 /** `enum nft_chain_attributes`. */
-export const chainAttributes = attributes("chain", {
+const chainAttributes = attributes("chain", {
   table: [1, text], // NFTA_CHAIN_TABLE
   handle: [2, be64], // NFTA_CHAIN_HANDLE
   name: [3, text], // NFTA_CHAIN_NAME
-  hook: [4, hookAttributes], // NFTA_CHAIN_HOOK
-  policy: [5, be32], // NFTA_CHAIN_POLICY: NF_DROP or NF_ACCEPT
-  use: [6, be32], // NFTA_CHAIN_USE: number of rules and references
   type: [7, text], // NFTA_CHAIN_TYPE
+  policy: [5, be32], // NFTA_CHAIN_POLICY: NF_DROP or NF_ACCEPT
+  hook: [4, hookAttributes], // NFTA_CHAIN_HOOK
+  use: [6, be32], // NFTA_CHAIN_USE: number of rules and references
   flags: [10, be32], // NFTA_CHAIN_FLAGS
   userData: [12, userData], // NFTA_CHAIN_USERDATA, Linux 5.9
 });
@@ -102,7 +102,7 @@ export function newChain(
   }, NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0));
 }
 
-/** Deletes a chain; EBUSY while rules are in it or verdicts lead to it. */
+/** Deletes a chain with its rules; EBUSY while verdicts lead to it. */
 export function deleteChain({ table, name }: ChainReference): Request {
   return tableRequest(DELCHAIN, table.family, subject(table, name), { table: table.name, name });
 }
@@ -139,7 +139,7 @@ export function parseDeletedChain(raw: RawMessage): Chain {
   return chainOf(family, attributes);
 }
 
-function chainOf(family: number, attributes: ReturnType<typeof chainAttributes.read>): Chain {
+function chainOf(family: number, attributes: AttributesOf<typeof chainAttributes>): Chain {
   const { hook, type } = attributes;
   return {
     table: { family, name: attributes.table ?? "" },

@@ -25,13 +25,13 @@ export const NFT_SET_ELEM_CATCHALL = 2;
 
 /** `enum nft_set_elem_attributes`. */
 export const elementAttributes = attributes("element", {
-  key: [1, data], // NFTA_SET_ELEM_KEY
-  data: [2, data], // NFTA_SET_ELEM_DATA
   flags: [3, be32], // NFTA_SET_ELEM_FLAGS
   timeoutMs: [4, be64], // NFTA_SET_ELEM_TIMEOUT
   expirationMs: [5, be64], // NFTA_SET_ELEM_EXPIRATION
-  userData: [6, userData], // NFTA_SET_ELEM_USERDATA
+  key: [1, data], // NFTA_SET_ELEM_KEY
   keyEnd: [10, data], // NFTA_SET_ELEM_KEY_END: inclusive, of interval concatenations
+  data: [2, data], // NFTA_SET_ELEM_DATA
+  userData: [6, userData], // NFTA_SET_ELEM_USERDATA
 });
 
 /** One element. */
@@ -68,8 +68,6 @@ const HEADER = 4;
 
 /** Writes the attributes of `element`, without the header of the nest that they are in. */
 export function writeElement(writer: Writer, element: Element): void {
-  if (element.key.length > 0) writeValue(writer, NFTA_SET_ELEM_KEY, element.key);
-  if (element.data !== undefined) writeData(writer, element.data);
   if (element.flags !== undefined && element.flags !== 0) {
     writeHeader(writer, NFTA_SET_ELEM_FLAGS, 4);
     writer.u32(element.flags, false);
@@ -82,6 +80,9 @@ export function writeElement(writer: Writer, element: Element): void {
     writeHeader(writer, NFTA_SET_ELEM_EXPIRATION, 8);
     writer.u64(BigInt(element.expirationMs), false);
   }
+  if (element.key.length > 0) writeValue(writer, NFTA_SET_ELEM_KEY, element.key);
+  if (element.keyEnd !== undefined) writeValue(writer, NFTA_SET_ELEM_KEY_END, element.keyEnd);
+  if (element.data !== undefined) writeData(writer, element.data);
   const fields = userDataOf(element);
   if (fields !== undefined) {
     const start = writer.length;
@@ -89,7 +90,6 @@ export function writeElement(writer: Writer, element: Element): void {
     userData.write(writer, fields);
     closeAttribute(writer, start);
   }
-  if (element.keyEnd !== undefined) writeValue(writer, NFTA_SET_ELEM_KEY_END, element.keyEnd);
 }
 
 /** The user data of `element`; `undefined` when it has none. */

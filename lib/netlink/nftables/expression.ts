@@ -182,9 +182,10 @@ export function ct(
 
 /** Breaks when there is more than `rate` in `unitSeconds`; with `over` when there is not. */
 export function limit(
-  { rate, unitSeconds = 1, burst = 0, type = NFT_LIMIT_PKTS, over = false }: {
+  { rate, unitSeconds = 1, burst, type = NFT_LIMIT_PKTS, over = false }: {
     readonly rate: number | bigint;
     readonly unitSeconds?: number;
+    /** The kernel takes 5 for packets and 0 for bytes when absent. */
     readonly burst?: number;
     /** NFT_LIMIT_PKTS or NFT_LIMIT_PKT_BYTES. */
     readonly type?: number;

@@ -1,7 +1,8 @@
 /**
  * The attribute sets of the expressions that rules are made of, and the constants that fill them.
  * `enum nft_<name>_attributes` and its neighbours: <linux/netfilter/nf_tables.h>. Registers and
- * verdicts are in data.ts.
+ * verdicts are in data.ts. Rows are in the order in which nft(8) sends them: any would do, and this
+ * one compares.
  */
 
 import { attributes, be16, be32, be64, text, u8 } from "../schema.ts";
@@ -22,8 +23,8 @@ export const NFT_META_L4PROTO = 16;
 export const NFT_META_PKTTYPE = 19;
 
 export const meta = attributes("meta", {
-  destinationRegister: [1, be32], // NFTA_META_DREG: load
   key: [2, be32], // NFTA_META_KEY
+  destinationRegister: [1, be32], // NFTA_META_DREG: load
   sourceRegister: [3, be32], // NFTA_META_SREG: set
 });
 
@@ -70,10 +71,10 @@ export const NFT_BITWISE_MASK_XOR = 0;
 export const bitwise = attributes("bitwise", {
   sourceRegister: [1, be32], // NFTA_BITWISE_SREG
   destinationRegister: [2, be32], // NFTA_BITWISE_DREG
+  operation: [6, be32], // NFTA_BITWISE_OP, Linux 5.6; in dumps always
   length: [3, be32], // NFTA_BITWISE_LEN
   mask: [4, data], // NFTA_BITWISE_MASK
   xor: [5, data], // NFTA_BITWISE_XOR
-  operation: [6, be32], // NFTA_BITWISE_OP, Linux 5.6; in dumps always
   data: [7, data], // NFTA_BITWISE_DATA: of shifts
 });
 
@@ -81,9 +82,9 @@ export const bitwise = attributes("bitwise", {
 export const NFT_LOOKUP_F_INV = 1;
 
 export const lookup = attributes("lookup", {
-  set: [1, text], // NFTA_LOOKUP_SET
   sourceRegister: [2, be32], // NFTA_LOOKUP_SREG
   destinationRegister: [3, be32], // NFTA_LOOKUP_DREG: of a map
+  set: [1, text], // NFTA_LOOKUP_SET
   setId: [4, be32], // NFTA_LOOKUP_SET_ID: of a set made in this transaction; never in dumps
   flags: [5, be32], // NFTA_LOOKUP_FLAGS
 });
@@ -120,8 +121,8 @@ export const IP_CT_DIR_ORIGINAL = 0;
 export const IP_CT_DIR_REPLY = 1;
 
 export const ct = attributes("ct", {
-  destinationRegister: [1, be32], // NFTA_CT_DREG: load
   key: [2, be32], // NFTA_CT_KEY
+  destinationRegister: [1, be32], // NFTA_CT_DREG: load
   direction: [3, u8], // NFTA_CT_DIRECTION
   sourceRegister: [4, be32], // NFTA_CT_SREG: set
 });
@@ -145,8 +146,8 @@ export const NFT_LOGLEVEL_WARNING = 4;
 export const NFT_LOGLEVEL_INFO = 6;
 
 export const log = attributes("log", {
-  group: [1, be16], // NFTA_LOG_GROUP: the NFLOG group that listeners bind
   prefix: [2, text], // NFTA_LOG_PREFIX: at most 127 bytes
+  group: [1, be16], // NFTA_LOG_GROUP: the NFLOG group that listeners bind
   snapLength: [3, be32], // NFTA_LOG_SNAPLEN: bytes of the packet that are copied
   queueThreshold: [4, be16], // NFTA_LOG_QTHRESHOLD: packets per datagram
   level: [5, be32], // NFTA_LOG_LEVEL
@@ -180,7 +181,7 @@ export const NFTA_FIB_F_OIF = 16;
 export const NFTA_FIB_F_PRESENT = 32;
 
 export const fib = attributes("fib", {
-  destinationRegister: [1, be32], // NFTA_FIB_DREG
-  result: [2, be32], // NFTA_FIB_RESULT
   flags: [3, be32], // NFTA_FIB_FLAGS
+  result: [2, be32], // NFTA_FIB_RESULT
+  destinationRegister: [1, be32], // NFTA_FIB_DREG
 });

@@ -8,7 +8,7 @@ import {
   type RawMessage,
   type Request,
 } from "../message.ts";
-import { attributes, be64, list, text } from "../schema.ts";
+import { attributes, type AttributesOf, be64, bytes, list, text } from "../schema.ts";
 import { type Expression, expression } from "./expression.ts";
 import {
   formatTable,
@@ -22,19 +22,27 @@ import {
 } from "./message.ts";
 import { type Annotation, annotationFields, annotationOf, userData } from "./user_data.ts";
 
-/** `enum nft_rule_attributes`. */
-export const ruleAttributes = attributes("rule", {
+const expressionList = list(expression);
+
+const rows = {
   table: [1, text], // NFTA_RULE_TABLE
   chain: [2, text], // NFTA_RULE_CHAIN
   handle: [3, be64], // NFTA_RULE_HANDLE
-  expressions: [4, list(expression)], // NFTA_RULE_EXPRESSIONS
+  expressions: [4, expressionList], // NFTA_RULE_EXPRESSIONS
   position: [6, be64], // NFTA_RULE_POSITION: handle of the rule to insert at; in dumps the one before
   userData: [7, userData], // NFTA_RULE_USERDATA
-});
+} as const;
+
+/** `enum nft_rule_attributes`. */
+const ruleAttributes = attributes("rule", rows);
+/** The same with the expressions as they came: who reads 10,000 rules mostly wants their tags. */
+const dumpedAttributes = attributes("rule", { ...rows, expressions: [4, bytes] });
 
 const NEWRULE = messageKind("NFT_MSG_NEWRULE", NFT_MSG_NEWRULE, ruleAttributes);
 const GETRULE = messageKind("NFT_MSG_GETRULE", NFT_MSG_GETRULE, ruleAttributes);
 const DELRULE = messageKind("NFT_MSG_DELRULE", NFT_MSG_DELRULE, ruleAttributes);
+const DUMPED = messageKind("NFT_MSG_NEWRULE", NFT_MSG_NEWRULE, dumpedAttributes);
+const DELETED = messageKind("NFT_MSG_DELRULE", NFT_MSG_DELRULE, dumpedAttributes);
 
 /** A chain, as rules refer to it. */
 export interface RuleScope {
@@ -47,7 +55,7 @@ export interface NewRule extends RuleScope, Annotation {
   readonly expressions: readonly Expression[];
   /** Where: at the end of the chain unless it says `first`, or `replace` with a handle. */
   readonly place?: "last" | "first" | { readonly replace: bigint };
-  /** Whether the kernel sends the rule back with its handle. */
+  /** Whether the kernel sends the rule back with its handle, for {@link parseEchoedRules}. */
   readonly echo?: boolean;
 }
 
@@ -56,6 +64,7 @@ export interface Rule {
   readonly table: TableReference;
   readonly chain: string;
   readonly handle: bigint;
+  /** Decoded when they are first asked for. */
   readonly expressions: readonly Expression[];
   readonly comment: string | undefined;
   readonly tag: string | undefined;
@@ -109,22 +118,30 @@ export function dumpRules(table: TableReference, chain?: string): Request {
 
 /** Parses an NFT_MSG_NEWRULE. */
 export function parseRule(raw: RawMessage): Rule {
-  const { family, attributes } = parseMessage(NEWRULE, raw);
+  const { family, attributes } = parseMessage(DUMPED, raw);
   return ruleOf(family, attributes);
+}
+
+/** The rules among what a transaction echoed; there may be an NFT_MSG_NEWGEN besides. */
+export function parseEchoedRules(messages: readonly RawMessage[]): Rule[] {
+  return messages.filter((it) => it.type === NEWRULE.type).map(parseRule);
 }
 
 /** Parses an NFT_MSG_DELRULE notification. */
 export function parseDeletedRule(raw: RawMessage): Rule {
-  const { family, attributes } = parseMessage(DELRULE, raw);
+  const { family, attributes } = parseMessage(DELETED, raw);
   return ruleOf(family, attributes);
 }
 
-function ruleOf(family: number, attributes: ReturnType<typeof ruleAttributes.read>): Rule {
+function ruleOf(family: number, attributes: AttributesOf<typeof dumpedAttributes>): Rule {
+  let expressions: readonly Expression[] | undefined;
   return {
     table: { family, name: attributes.table ?? "" },
     chain: attributes.chain ?? "",
     handle: attributes.handle ?? 0n,
-    expressions: attributes.expressions ?? [],
+    get expressions() {
+      return expressions ??= expressionList.read(attributes.expressions ?? new Uint8Array(0));
+    },
     ...annotationOf(attributes.userData),
   };
 }

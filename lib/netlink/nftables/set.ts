@@ -4,7 +4,7 @@
  */
 
 import { NLM_F_CREATE, NLM_F_EXCL, type RawMessage, type Request } from "../message.ts";
-import { attributes, be32, be64, list, text } from "../schema.ts";
+import { attributes, type AttributesOf, be32, be64, list, text } from "../schema.ts";
 import {
   formatTable,
   messageKind,
@@ -68,7 +68,7 @@ const setDescription = attributes("set description", {
 });
 
 /** `enum nft_set_attributes`. */
-export const setAttributes = attributes("set", {
+const setAttributes = attributes("set", {
   table: [1, text], // NFTA_SET_TABLE
   name: [2, text], // NFTA_SET_NAME
   flags: [3, be32], // NFTA_SET_FLAGS
@@ -77,8 +77,8 @@ export const setAttributes = attributes("set", {
   dataType: [6, be32], // NFTA_SET_DATA_TYPE
   dataLength: [7, be32], // NFTA_SET_DATA_LEN
   policy: [8, be32], // NFTA_SET_POLICY
-  description: [9, setDescription], // NFTA_SET_DESC
   id: [10, be32], // NFTA_SET_ID: names it within its transaction
+  description: [9, setDescription], // NFTA_SET_DESC
   timeoutMs: [11, be64], // NFTA_SET_TIMEOUT
   gcIntervalMs: [12, be32], // NFTA_SET_GC_INTERVAL
   userData: [13, userData], // NFTA_SET_USERDATA
@@ -205,7 +205,7 @@ export function parseDeletedSet(raw: RawMessage): SetDefinition {
   return setOf(family, attributes);
 }
 
-function setOf(family: number, attributes: ReturnType<typeof setAttributes.read>): SetDefinition {
+function setOf(family: number, attributes: AttributesOf<typeof setAttributes>): SetDefinition {
   const { description, timeoutMs, userData } = attributes;
   const byteOrder = integerOf(userData, UDATA_SET_KEY_BYTE_ORDER) ?? 0;
   return {
@@ -218,13 +218,18 @@ function setOf(family: number, attributes: ReturnType<typeof setAttributes.read>
     keyByteOrder: BYTE_ORDERS[byteOrder],
     dataType: attributes.dataType,
     dataLength: attributes.dataLength,
-    description: description && {
-      size: description.size,
-      concat: description.concat?.map((it) => it.length ?? 0),
-    },
+    description: descriptionOf(description),
     timeoutMs: timeoutMs === undefined ? undefined : Number(timeoutMs),
     ...annotationOf(userData, UDATA_SET_COMMENT),
   };
+}
+
+/** The kernel always sends a description, if only an empty one. */
+function descriptionOf(
+  attributes: AttributesOf<typeof setDescription> | undefined,
+): SetDescription | undefined {
+  if (attributes?.size === undefined && attributes?.concat === undefined) return undefined;
+  return { size: attributes.size, concat: attributes.concat?.map((it) => it.length ?? 0) };
 }
 
 function subject(table: TableReference, name: string): string {

@@ -1,7 +1,7 @@
 /** Tables. `enum nft_table_attributes`, `enum nft_table_flags`: <linux/netfilter/nf_tables.h>. */
 
 import { NLM_F_CREATE, NLM_F_EXCL, type RawMessage, type Request } from "../message.ts";
-import { attributes, be32, be64, text } from "../schema.ts";
+import { attributes, type AttributesOf, be32, be64, text } from "../schema.ts";
 import {
   formatTable,
   messageKind,
@@ -24,7 +24,7 @@ export const NFT_TABLE_F_OWNER = 2;
 export const NFT_TABLE_F_PERSIST = 4;
 
 /** `enum nft_table_attributes`. */
-export const tableAttributes = attributes("table", {
+const tableAttributes = attributes("table", {
   name: [1, text], // NFTA_TABLE_NAME
   flags: [2, be32], // NFTA_TABLE_FLAGS
   use: [3, be32], // NFTA_TABLE_USE: number of chains, sets, …
@@ -69,7 +69,7 @@ export function newTable(
     name: table.name,
     flags,
     userData: annotationFields(annotation),
-  }, NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0));
+  }, exclusive ? NLM_F_CREATE | NLM_F_EXCL : 0);
 }
 
 /** Deletes a table with all that is in it; ENOENT when there is none. */
@@ -106,7 +106,7 @@ export function parseDeletedTable(raw: RawMessage): Table {
 
 function tableOf(
   family: number,
-  attributes: ReturnType<typeof tableAttributes.read>,
+  attributes: AttributesOf<typeof tableAttributes>,
 ): Table {
   return {
     family,

@@ -8,7 +8,7 @@
 
 import { assert } from "../../base/assert.ts";
 import { HOST_IS_LITTLE_ENDIAN, viewOf, type Writer } from "../buffer.ts";
-import type { Codec } from "../schema.ts";
+import { type Codec, text as textCodec } from "../schema.ts";
 
 /** NFTNL_UDATA_{TABLE,CHAIN,RULE,SET_ELEM}_COMMENT. */
 export const UDATA_COMMENT = 0;
@@ -31,7 +31,6 @@ export interface UserDataField {
 }
 
 const textEncoder = new TextEncoder();
-const textDecoder = new TextDecoder();
 
 /** The triples of a piece of user data; a truncated tail is dropped. */
 export const userData: Codec<readonly UserDataField[]> = {
@@ -73,9 +72,7 @@ export function textOf(
   type: number,
 ): string | undefined {
   const value = fields?.find((it) => it.type === type)?.value;
-  if (value === undefined) return undefined;
-  const end = value.indexOf(0);
-  return textDecoder.decode(end < 0 ? value : value.subarray(0, end));
+  return value && textCodec.read(value);
 }
 
 /** A field of one integer: host order, as nft writes it. */

@@ -1,0 +1,137 @@
+/**
+ * The attachments that the plugin reported, kept on disk so that a restarted agent still knows them:
+ * one JSON file each, under a folder that only root reads and that a reboot empties, as it does the
+ * interfaces.
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import { Address } from "../lib/ip/address.ts";
+import type { Attachment } from "../lib/model/facts.ts";
+
+/** What may be in a container id or an interface name that becomes part of a file's name. */
+const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,127}$/;
+const NAME_REGEXP = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const IFNAME_REGEXP = /^[^/:\s]{1,15}$/;
+/** Addresses of one interface; a peer cannot make us keep more. */
+const ADDRESSES_MAX = 16;
+/** Attachments of one node. */
+const ATTACHMENTS_MAX = 4096;
+
+/** The key of an attachment: `containerId/ifname`. */
+export function attachmentKey(containerId: string, ifname: string): string {
+  return `${containerId}/${ifname}`;
+}
+
+/**
+ * Parses what the plugin sent.
+ *
+ * @throws {SyntaxError} naming every field that is wrong
+ */
+export function parseAttachment(containerId: string, ifname: string, body: unknown): Attachment {
+  const fields = typeof body === "object" && body !== null ? body as Record<string, unknown> : {};
+  const problems: string[] = [];
+  const take = (name: string, value: unknown, pattern: RegExp): string => {
+    if (typeof value === "string" && pattern.test(value)) return value;
+    problems.push(`${name} cannot be ${JSON.stringify(value)?.slice(0, 100)}`);
+    return "";
+  };
+  const list = Array.isArray(fields.addresses) ? fields.addresses : [];
+  const addresses = list.slice(0, ADDRESSES_MAX).map((it) => Address.tryParse(String(it)));
+  if (addresses.length === 0 || addresses.includes(undefined) || list.length > ADDRESSES_MAX) {
+    problems.push(`addresses cannot be ${JSON.stringify(fields.addresses)?.slice(0, 100)}`);
+  }
+  const attachment: Attachment = {
+    containerId: take("container id", containerId, ID_REGEXP),
+    ifname: take("ifname", ifname, IFNAME_REGEXP),
+    namespace: take("namespace", fields.namespace, NAME_REGEXP),
+    pod: take("pod", fields.pod, NAME_REGEXP),
+    interfaceName: take("interface", fields.interface, IFNAME_REGEXP),
+    addresses: addresses.filter((it) => it !== undefined),
+  };
+  if (problems.length > 0) throw new SyntaxError(`Attachment refused: ${problems.join("; ")}`);
+  return attachment;
+}
+
+/** The attachments of this node. */
+export class AttachmentStore {
+  readonly #folder: string;
+  readonly #logger: Logger;
+  readonly #attachments = new Map<string, Attachment>();
+
+  constructor(folder: string, logger: Logger) {
+    this.#folder = folder;
+    this.#logger = logger;
+  }
+
+  /** All of them, by key. */
+  get all(): ReadonlyMap<string, Attachment> {
+    return this.#attachments;
+  }
+
+  /** Reads the folder; a file that does not parse is reported and left out. */
+  async load(): Promise<void> {
+    await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    for await (const entry of Deno.readDir(this.#folder)) {
+      if (!entry.isFile) continue;
+      const path = `${this.#folder}/${entry.name}`;
+      if (!entry.name.endsWith(".json")) {
+        await Deno.remove(path).catch(() => {}); // left by a kill between write and rename
+        continue;
+      }
+      try {
+        const body = JSON.parse(await Deno.readTextFile(path));
+        const attachment = parseAttachment(body?.containerId, body?.ifname, body);
+        this.#attachments.set(keyOf(attachment), attachment);
+      } catch (error) {
+        this.#logger.warn("attachment file ignored", { path, error });
+      }
+    }
+  }
+
+  /**
+   * Keeps an attachment.
+   *
+   * @throws {RangeError} if there are too many
+   */
+  async put(attachment: Attachment): Promise<void> {
+    const key = keyOf(attachment);
+    if (!this.#attachments.has(key) && this.#attachments.size >= ATTACHMENTS_MAX) {
+      throw new RangeError(`Cannot keep more than ${ATTACHMENTS_MAX} attachments`);
+    }
+    this.#attachments.set(key, attachment);
+    const path = this.#path(attachment);
+    const temporary = `${path}.${crypto.randomUUID()}`;
+    await Deno.writeTextFile(
+      temporary,
+      JSON.stringify({ ...attachment, interface: attachment.interfaceName }),
+      { mode: 0o600, createNew: true },
+    );
+    await Deno.rename(temporary, path);
+  }
+
+  /** Forgets an attachment; whether it was known. */
+  async delete(key: string): Promise<boolean> {
+    const attachment = this.#attachments.get(key);
+    if (attachment === undefined) return false;
+    this.#attachments.delete(key);
+    await Deno.remove(this.#path(attachment)).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    return true;
+  }
+
+  /** Forgets every attachment whose host interface is gone: its DEL ran while no agent did. */
+  async retain(hasInterface: (name: string) => boolean): Promise<readonly string[]> {
+    const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it.interfaceName));
+    for (const [key] of gone) await this.delete(key);
+    return gone.map(([key]) => key);
+  }
+
+  #path({ containerId, ifname }: Attachment): string {
+    return `${this.#folder}/${containerId}_${ifname}.json`;
+  }
+}
+
+function keyOf({ containerId, ifname }: Attachment): string {
+  return attachmentKey(containerId, ifname);
+}

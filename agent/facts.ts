@@ -1,0 +1,144 @@
+/**
+ * Feeds the graph: one reflector per kind, each object one fact. Says when every kind is in sync, and
+ * counts what could not be understood. Nothing here decides anything.
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import type { ApiServer } from "../lib/credentials/api_server.ts";
+import type { Decoded, ResourceKind } from "../lib/datastore/kind.ts";
+import { reflect } from "../lib/datastore/reflect.ts";
+import { namespaceKind } from "../lib/datastore/decode/namespace.ts";
+import { networkPolicyKind } from "../lib/datastore/decode/network_policy.ts";
+import { nodeKind } from "../lib/datastore/decode/node.ts";
+import { podKind } from "../lib/datastore/decode/pod.ts";
+import type { FactKind, FactTypes } from "../lib/model/facts.ts";
+
+/** Where facts go and who is told. */
+export interface FactsOptions {
+  readonly api: ApiServer;
+  readonly nodeName: string;
+  readonly update: <K extends FactKind>(
+    kind: K,
+    key: string,
+    value: FactTypes[K] | undefined,
+  ) => void;
+  /** After each change, and once when all kinds are in sync. */
+  readonly onChange: () => void;
+  readonly onInSync: () => void;
+  readonly logger: Logger;
+}
+
+/** How one kind stands. */
+export interface KindState {
+  state: "listing" | "watching" | "failed";
+  detail: string | undefined;
+  isInSync: boolean;
+  objects: number;
+  /** Objects with problems, by key. */
+  readonly problems: Map<string, readonly string[]>;
+}
+
+/** Watches every kind until `signal` aborts. */
+export class Facts {
+  readonly states: Readonly<Record<string, KindState>>;
+  readonly #options: FactsOptions;
+  readonly #keys = new Map<string, Set<string>>();
+
+  constructor(options: FactsOptions) {
+    this.#options = options;
+    this.states = {
+      workload: newState(),
+      namespace: newState(),
+      policy: newState(),
+      node: newState(),
+    };
+  }
+
+  /** Whether every kind has been listed once. */
+  get isInSync(): boolean {
+    return Object.values(this.states).every((it) => it.isInSync);
+  }
+
+  /** Runs the reflectors; resolves when all have stopped. */
+  async watch(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#reflect("namespace", namespaceKind, signal),
+      this.#reflect("workload", podKind, signal),
+      this.#reflect("policy", networkPolicyKind, signal),
+      this.#reflect("node", nodeKind, signal, `metadata.name=${this.#options.nodeName}`),
+    ]);
+  }
+
+  #reflect<K extends Exclude<FactKind, "attachment">>(
+    kind: K,
+    resource: ResourceKind<FactTypes[K]>,
+    signal: AbortSignal,
+    fieldSelector?: string,
+  ): Promise<void> {
+    const { api, logger, onChange } = this.#options;
+    const keys = new Set<string>();
+    this.#keys.set(kind, keys);
+    return reflect(api, resource, {
+      onReplace: (items) => {
+        for (const key of [...keys]) if (!items.has(key)) this.#take(kind, key, undefined);
+        for (const [key, item] of items) this.#take(kind, key, item);
+        this.#onListed(kind);
+      },
+      onUpdate: (key, item) => {
+        this.#take(kind, key, item);
+        onChange();
+      },
+      onState: (state, detail) => {
+        const kindState = this.#state(kind);
+        kindState.state = state;
+        kindState.detail = detail;
+      },
+    }, {
+      signal,
+      logger: logger.with({ kind: resource.name }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    });
+  }
+
+  #take<K extends Exclude<FactKind, "attachment">>(
+    kind: K,
+    key: string,
+    item: Decoded<FactTypes[K]> | undefined,
+  ): void {
+    const state = this.#state(kind);
+    const keys = this.#keys.get(kind);
+    if (item === undefined) keys?.delete(key);
+    else keys?.add(key);
+    state.objects = keys?.size ?? 0;
+    if (item === undefined || item.problems.length === 0) {
+      state.problems.delete(key);
+    } else {
+      state.problems.set(key, item.problems);
+      this.#options.logger.warn("object not understood", { kind, key, problems: item.problems });
+    }
+    this.#options.update(kind, key, item?.value);
+  }
+
+  #onListed(kind: string): void {
+    const before = this.isInSync;
+    this.#state(kind).isInSync = true;
+    if (!before && this.isInSync) this.#options.onInSync();
+    this.#options.onChange();
+  }
+
+  #state(kind: string): KindState {
+    const state = this.states[kind];
+    if (state === undefined) throw new RangeError(`No facts of kind ${kind}`);
+    return state;
+  }
+}
+
+function newState(): KindState {
+  return {
+    state: "listing",
+    detail: undefined,
+    isInSync: false,
+    objects: 0,
+    problems: new Map(),
+  };
+}

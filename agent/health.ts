@@ -1,0 +1,110 @@
+/**
+ * What the world may ask without a secret: /healthz (the process works), /readyz (policy is in force),
+ * /metrics (Prometheus text). On loopback unless configured otherwise.
+ */
+
+import type { Facts } from "./facts.ts";
+import type { EnforcementLoop } from "./loop.ts";
+import { version } from "../lib/base/version.ts";
+
+/** What the answers are made from. */
+export interface HealthOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly facts: Facts;
+  readonly loop: EnforcementLoop;
+  readonly nowMs: () => number;
+}
+
+/** A loop that has failed for so long is not ready any more. */
+const FAILURE_MS_MAX = 60_000;
+
+/**
+ * Serves until closed.
+ *
+ * @throws {Deno.errors.AddrInUse} if the port is taken
+ */
+export function serveHealth(options: HealthOptions): Deno.HttpServer {
+  const { host, port } = options;
+  return Deno.serve({ hostname: host, port, onListen: () => {} }, (request) => {
+    switch (new URL(request.url).pathname) {
+      case "/healthz":
+        return new Response("ok\n");
+      case "/readyz": {
+        const reason = unreadyReason(options);
+        return reason === undefined
+          ? new Response("ok\n")
+          : new Response(`${reason}\n`, { status: 503 });
+      }
+      case "/metrics":
+        return new Response(formatMetrics(options), {
+          headers: { "content-type": "text/plain; version=0.0.4" },
+        });
+      default:
+        return new Response("There are /healthz, /readyz and /metrics\n", { status: 404 });
+    }
+  });
+}
+
+/** Why policy is not in force, in one sentence; `undefined` when it is. */
+export function unreadyReason({ facts, loop, nowMs }: HealthOptions): string | undefined {
+  for (const [kind, state] of Object.entries(facts.states)) {
+    if (!state.isInSync) {
+      return `Not every ${kind} is known yet: ${state.detail ?? state.state}`;
+    }
+  }
+  if (loop.counts.applied === 0) return "Nothing is in the kernel yet: see the agent's log";
+  if (loop.failingSinceMs !== undefined && nowMs() - loop.failingSinceMs > FAILURE_MS_MAX) {
+    return "The kernel refuses changes: see the agent's log";
+  }
+  return undefined;
+}
+
+function formatMetrics({ facts, loop }: HealthOptions): string {
+  const lines: string[] = [];
+  const metric = (
+    name: string,
+    type: "counter" | "gauge",
+    help: string,
+    samples: readonly (readonly [string, number])[],
+  ): void => {
+    lines.push(`# HELP calyx_${name} ${help}`, `# TYPE calyx_${name} ${type}`);
+    for (const [labels, value] of samples) lines.push(`calyx_${name}${labels} ${value}`);
+  };
+  const states = Object.entries(facts.states);
+  const perKind = (value: (kind: string) => number): readonly (readonly [string, number])[] =>
+    states.map(([kind]) => [`{kind="${kind}"}`, value(kind)]);
+  metric("build_info", "gauge", "The running version.", [[`{version="${version}"}`, 1]]);
+  metric(
+    "objects",
+    "gauge",
+    "Objects known from the API server.",
+    perKind((kind) => facts.states[kind]?.objects ?? 0),
+  );
+  metric(
+    "objects_not_understood",
+    "gauge",
+    "Objects with a part that could not be understood.",
+    perKind((kind) => facts.states[kind]?.problems.size ?? 0),
+  );
+  metric(
+    "in_sync",
+    "gauge",
+    "Whether the kind has been listed.",
+    perKind((kind) => (facts.states[kind]?.isInSync ? 1 : 0)),
+  );
+  metric("endpoints", "gauge", "Pods of this node that the kernel knows.", [
+    ["", loop.enforced?.endpoints.size ?? 0],
+  ]);
+  metric("policies", "gauge", "Directions of policies in the kernel.", [
+    ["", loop.enforced?.policies.size ?? 0],
+  ]);
+  metric("apply_total", "counter", "Flushes that reached the kernel.", [["", loop.counts.applied]]);
+  metric("apply_failures_total", "counter", "Flushes that the kernel refused.", [
+    ["", loop.counts.failed],
+  ]);
+  metric("apply_duration_seconds", "gauge", "Duration of the last flush.", [
+    ["", loop.counts.durationMs / 1000],
+  ]);
+  return lines.join("\n") + "\n";
+}

@@ -1,0 +1,175 @@
+/**
+ * The loop: coalesce → flush → compile → apply, at its own pace. Facts only kick it. What failed stays
+ * dirty and is tried again; now and then everything is compared with the kernel anew.
+ *
+ * No kernel write happens before `start()`: that is when every watch is in sync.
+ */
+
+import { type Clock, systemClock } from "../lib/base/clock.ts";
+import type { Logger } from "../lib/base/log.ts";
+import { backoffDelayMs } from "../lib/base/retry.ts";
+import { compile, type PolicyChainCache } from "../lib/dataplane/compile/compile.ts";
+import type { Ruleset } from "../lib/dataplane/ruleset.ts";
+import type { Desired } from "../lib/model/desired.ts";
+import type { Applied } from "../lib/dataplane/apply.ts";
+
+/** What the loop drives. */
+export interface LoopOptions {
+  readonly flush: () => Desired;
+  readonly dataplane: {
+    apply(ruleset: Ruleset): Promise<Applied>;
+    /** What is in the kernel is no longer known: the next apply reads it first. */
+    invalidate(): void;
+  };
+  readonly interfacePrefix: string;
+  readonly resyncIntervalMs: number;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Numbers in [0, 1). */
+  readonly random?: () => number;
+}
+
+/** What the loop has done so far. */
+export interface LoopCounts {
+  applied: number;
+  failed: number;
+  /** Of the last apply. */
+  durationMs: number;
+  /** Milliseconds since the epoch; 0 = never. */
+  appliedAtMs: number;
+}
+
+/** At least this much time lies between two flushes, so that a storm of facts becomes few batches. */
+const FLUSH_INTERVAL_MS_MIN = 5;
+const RETRY = { delayMsMin: 100, delayMsMax: 10_000 };
+
+/** Runs until its signal aborts; the kernel keeps what was applied last. */
+export class EnforcementLoop {
+  readonly counts: LoopCounts = { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 };
+  readonly #options: LoopOptions;
+  readonly #clock: Clock;
+  readonly #chains: PolicyChainCache = new WeakMap();
+  #isDirty = true;
+  #epoch = 0;
+  #failingSinceMs: number | undefined;
+  #enforcedEpoch = 0;
+  #wake = Promise.withResolvers<void>();
+  #compiled: { readonly desired: Desired; readonly ruleset: Ruleset } | undefined;
+  #enforced: Desired | undefined;
+  #waiters = new Set<() => void>();
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * Something changed: flush soon.
+   *
+   * @returns the epoch that `enforcedEpoch` reaches when the kernel has it
+   */
+  kick(): number {
+    this.#isDirty = true;
+    this.#wake.resolve();
+    return ++this.#epoch;
+  }
+
+  /** What the kernel enforces now; `undefined` before the first apply. */
+  get enforced(): Desired | undefined {
+    return this.#enforced;
+  }
+
+  /** The last kick whose facts are in the kernel. */
+  get enforcedEpoch(): number {
+    return this.#enforcedEpoch;
+  }
+
+  /** Since when every attempt has failed, in milliseconds since the epoch. */
+  get failingSinceMs(): number | undefined {
+    return this.#failingSinceMs;
+  }
+
+  /** Resolves after the next successful apply, or when `signal` aborts. */
+  nextApply(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiters.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      if (signal.aborted) return resolve();
+      this.#waiters.add(done);
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+
+  /** Enforces until `signal` aborts. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { resyncIntervalMs, logger, dataplane, random = Math.random } = this.#options;
+    const abort = (): void => this.#wake.resolve();
+    signal.addEventListener("abort", abort, { once: true });
+    let failures = 0;
+    let resyncAtMs = this.#clock.nowMs() + resyncIntervalMs;
+    while (!signal.aborted) {
+      if (!this.#isDirty) await this.#sleep(resyncIntervalMs > 0 ? resyncAtMs : undefined, signal);
+      if (signal.aborted) break;
+      if (resyncIntervalMs > 0 && this.#clock.nowMs() >= resyncAtMs) {
+        dataplane.invalidate();
+        resyncAtMs = this.#clock.nowMs() + resyncIntervalMs;
+      }
+      try {
+        await this.#applyOnce();
+        failures = 0;
+        this.#failingSinceMs = undefined;
+        await this.#clock.sleep(FLUSH_INTERVAL_MS_MIN, signal).catch(() => {});
+      } catch (error) {
+        this.counts.failed++;
+        this.#failingSinceMs ??= this.#clock.nowMs();
+        this.#isDirty = true;
+        dataplane.invalidate();
+        const delayMs = backoffDelayMs(failures++, RETRY, random());
+        logger.error("ruleset not applied; trying again", { error, delayMs, failures });
+        await this.#clock.sleep(delayMs, signal).catch(() => {});
+      }
+    }
+  }
+
+  async #applyOnce(): Promise<void> {
+    const { flush, dataplane, interfacePrefix, logger } = this.#options;
+    this.#isDirty = false;
+    this.#wake = Promise.withResolvers();
+    const epoch = this.#epoch;
+    const startMs = performance.now();
+    const desired = flush();
+    if (this.#compiled?.desired !== desired) {
+      const ruleset = compile(desired, { interfacePrefix, cache: this.#chains });
+      this.#compiled = { desired, ruleset };
+    }
+    const applied = await dataplane.apply(this.#compiled.ruleset);
+    this.#enforced = desired;
+    this.#enforcedEpoch = epoch;
+    this.counts.applied++;
+    this.counts.durationMs = performance.now() - startMs;
+    this.counts.appliedAtMs = this.#clock.nowMs();
+    if (applied.requests > 0) {
+      logger.info("ruleset applied", {
+        ...applied,
+        endpoints: desired.endpoints.size,
+        policies: desired.policies.size,
+        durationMs: Number(this.counts.durationMs.toFixed(2)),
+      });
+    }
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /** Until somebody kicks, `untilMs` has come, or `signal` aborts. */
+  async #sleep(untilMs: number | undefined, signal: AbortSignal): Promise<void> {
+    if (untilMs === undefined) return await this.#wake.promise;
+    const cancel = new AbortController();
+    const timer = this.#clock
+      .sleep(Math.max(0, untilMs - this.#clock.nowMs()), AbortSignal.any([signal, cancel.signal]))
+      .catch(() => {});
+    await Promise.race([this.#wake.promise, timer]);
+    cancel.abort();
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * EXECUTABLE calyx-agent: watch, compute, program, repeat. One per node.
+ *
+ *   API server ──▶ Facts ──▶ PolicyGraph ──▶ EnforcementLoop ──▶ Dataplane ──▶ kernel
+ *                              ▲                  ▲  │              (table inet calyx)
+ *   plugin ──▶ AgentSocket ────┴── attachments    │  └──▶ waiters of the socket: "enforced"
+ *                    └────────────── kick ────────┘
+ *   /healthz /readyz /metrics ◀── Facts, EnforcementLoop        systemd ◀── Notifier
+ *
+ * The graph is pure; everything that waits, reads or writes is here at the rim. When the agent stops,
+ * however it stops, the rules stay in the kernel.
+ */
+
+import { createLogger, type Logger } from "../lib/base/log.ts";
+import { formatVersion, version } from "../lib/base/version.ts";
+import { openApiServer } from "../lib/credentials/api_server.ts";
+import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
+import { Dataplane } from "../lib/dataplane/apply.ts";
+import { isNotFound } from "../lib/netlink/error.ts";
+import { getLink } from "../lib/netlink/link/link.ts";
+import {
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  type NetlinkSocket,
+  openNetlinkSocket,
+} from "../lib/netlink/socket.ts";
+import type { Node } from "../lib/model/node.ts";
+import { PolicyGraph } from "../lib/policy/graph.ts";
+import { AttachmentStore } from "./attachments.ts";
+import { Facts } from "./facts.ts";
+import { serveHealth, unreadyReason } from "./health.ts";
+import { EnforcementLoop } from "./loop.ts";
+import { detectMtu } from "./mtu.ts";
+import { createNotifier } from "./notify.ts";
+import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
+import { serveAgentSocket } from "./socket.ts";
+
+/** How long requests in progress may take to end when the agent stops. */
+const SHUTDOWN_MS_MAX = 2_000;
+
+/** Runs the command line; resolves to the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let command: Command;
+  try {
+    command = parseCommand(args, Deno.env.toObject(), Deno.hostname());
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
+    return fail(`${error.message}; see calyx-agent --help`);
+  }
+  switch (command.kind) {
+    case "help":
+      return print(formatHelp());
+    case "version":
+      return print(`${formatVersion("calyx-agent")}\n`);
+    case "cleanup":
+      return await cleanup(command.settings);
+    case "run":
+      return await run(command.settings);
+  }
+}
+
+async function run(settings: Settings): Promise<number> {
+  const logger = createLogger({ level: settings.logLevel });
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(name, () => stop.abort(name));
+  }
+  const environment = Deno.env.toObject();
+  const notifier = createNotifier(environment, logger);
+  try {
+    await using api = await openApiServer({
+      flags: {
+        ...(settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig }),
+        ...(settings.context === undefined ? {} : { context: settings.context }),
+      },
+      environment: settingsFromEnvironment(environment),
+      userAgent: `calyx-agent/${version}`,
+    });
+    using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
+    using route = openNetlinkSocket(NETLINK_ROUTE);
+    logger.info("agent started", { version, node: settings.nodeName, server: api.server });
+
+    const graph = new PolicyGraph(settings);
+    let node: Node | undefined;
+    const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
+    await attachments.load();
+    const forgotten = await attachments.retain((name) => hasInterface(route, name));
+    if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
+    for (const [key, attachment] of attachments.all) graph.update("attachment", key, attachment);
+
+    const dataplane = new Dataplane(netfilter, logger);
+    const loop = new EnforcementLoop({
+      ...settings,
+      flush: () => graph.flush(),
+      dataplane,
+      logger,
+    });
+    let enforcing: Promise<void> | undefined;
+    const facts = new Facts({
+      api,
+      nodeName: settings.nodeName,
+      logger,
+      update: (kind, key, value) => {
+        if (kind === "node") node = value as Node | undefined;
+        graph.update(kind, key, value);
+      },
+      onChange: () => loop.kick(),
+      onInSync: () => {
+        logger.info("every watch in sync", countsOf(facts));
+        enforcing = loop.start(stop.signal);
+        loop.nextApply(stop.signal).then(() => notifier.ready());
+      },
+    });
+    const health = { host: settings.healthHost, port: settings.healthPort, nowMs: Date.now };
+    await using socket = await serveAgentSocket({
+      path: settings.socketPath,
+      nodeName: settings.nodeName,
+      node: () => node,
+      mtu: () => settings.mtu || detectMtu(route, logger),
+      attachments,
+      onAttachment: (key, attachment) => graph.update("attachment", key, attachment),
+      loop,
+      status: () => ({
+        version,
+        node: settings.nodeName,
+        server: api.server,
+        ready: unreadyReason({ ...health, facts, loop }) ?? true,
+        objects: countsOf(facts),
+        applied: loop.counts,
+        tableOwned: dataplane.isOwned,
+      }),
+      logger,
+    });
+    await using _healthServer = settings.healthPort === 0
+      ? undefined
+      : serveHealth({ ...health, facts, loop });
+    notifier.status(`waiting for ${api.server}`);
+    notifier.watch(() => true, stop.signal);
+
+    await facts.watch(stop.signal);
+    logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
+    notifier.stopping();
+    await enforcing;
+    await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
+    return 0;
+  } catch (error) {
+    logger.error("agent cannot run", { error });
+    return 1;
+  }
+}
+
+/** Removes the table and what else the agent keeps; running pods keep their interfaces. */
+async function cleanup(settings: Settings): Promise<number> {
+  const logger: Logger = createLogger({ level: settings.logLevel });
+  try {
+    using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
+    const isRemoved = await new Dataplane(netfilter, logger).remove();
+    await Deno.remove(`${settings.stateDir}/attachments`, { recursive: true }).catch(() => {});
+    return print(
+      isRemoved ? "Removed table inet calyx\n" : "There is no table inet calyx: nothing to do\n",
+    );
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function hasInterface(route: NetlinkSocket, name: string): boolean {
+  try {
+    return route.request(getLink({ name })).length > 0;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+function countsOf(facts: Facts): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(facts.states).map(([kind, state]) => [kind, state.objects]),
+  );
+}
+
+function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+function print(text: string): number {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  return 0;
+}
+
+function fail(message: string): number {
+  Deno.stderr.writeSync(new TextEncoder().encode(`calyx-agent: ${message}\n`));
+  return 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

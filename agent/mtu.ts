@@ -1,0 +1,26 @@
+/** The MTU that pods get: that of the interface which the default route goes through. */
+
+import type { Logger } from "../lib/base/log.ts";
+import { FAMILIES } from "../lib/ip/address.ts";
+import { getLink, parseLink } from "../lib/netlink/link/link.ts";
+import { dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
+import type { NetlinkSocket } from "../lib/netlink/socket.ts";
+
+/** Ethernet's, where there is no default route. */
+const MTU_DEFAULT = 1500;
+
+/** The MTU of the default route's interface in bytes; IPv4's before IPv6's. */
+export function detectMtu(route: NetlinkSocket, logger: Logger): number {
+  try {
+    for (const family of FAMILIES) {
+      const routes = route.dump(dumpRoutes(family)).map(parseRoute);
+      const index = routes.find((it) => it.destination === "default")?.index;
+      if (index === undefined) continue;
+      const [link] = route.request(getLink({ index })).map(parseLink);
+      if (link !== undefined) return link.mtu;
+    }
+  } catch (error) {
+    logger.warn("MTU not detected", { error, mtu: MTU_DEFAULT });
+  }
+  return MTU_DEFAULT;
+}

@@ -1,0 +1,44 @@
+/** Tells systemd how we are: readiness, status, watchdog. sd_notify(3); silent where nobody asked. */
+
+import type { Logger } from "../lib/base/log.ts";
+import { sendUnixDatagram } from "../lib/kernel/datagram.ts";
+
+/** What the service manager can be told. */
+export interface Notifier {
+  /** Policy is in force. */
+  ready(): void;
+  /** One line for `systemctl status`. */
+  status(text: string): void;
+  stopping(): void;
+  /** Pings the watchdog, if there is one, for as long as `isAlive` says so. */
+  watch(isAlive: () => boolean, signal: AbortSignal): void;
+}
+
+/** The notifier of NOTIFY_SOCKET and WATCHDOG_USEC; one that does nothing where they are not set. */
+export function createNotifier(
+  environment: Readonly<Record<string, string | undefined>>,
+  logger: Logger,
+): Notifier {
+  const path = environment.NOTIFY_SOCKET;
+  let isWarned = false;
+  function send(text: string): void {
+    if (path === undefined || path === "") return;
+    try {
+      sendUnixDatagram(path, text);
+    } catch (error) {
+      if (!isWarned) logger.warn("service manager not told", { path, error });
+      isWarned = true;
+    }
+  }
+  const watchdogMs = Number(environment.WATCHDOG_USEC ?? 0) / 1000;
+  return {
+    ready: () => send("READY=1"),
+    status: (text) => send(`STATUS=${text.replaceAll("\n", " ")}`),
+    stopping: () => send("STOPPING=1"),
+    watch(isAlive, signal) {
+      if (!(watchdogMs > 0)) return;
+      const timer = setInterval(() => isAlive() ? send("WATCHDOG=1") : undefined, watchdogMs / 2);
+      signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+    },
+  };
+}

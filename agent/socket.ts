@@ -1,0 +1,190 @@
+/**
+ * What the agent answers on its unix socket: to the plugin, which holds no credential of its own, and
+ * to calyxctl on the node. HTTP/1.1, JSON; only root may connect.
+ *
+ *   GET    /v1/node                            node name, pod CIDRs, MTU
+ *   PUT    /v1/endpoints/CONTAINER/IFNAME      answers when the pod's policy is in the kernel
+ *   DELETE /v1/endpoints/CONTAINER/IFNAME
+ *   GET    /v1/endpoints
+ *   GET    /v1/status
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import type { Attachment } from "../lib/model/facts.ts";
+import type { Node } from "../lib/model/node.ts";
+import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
+import type { EnforcementLoop } from "./loop.ts";
+
+/** What the socket answers from. */
+export interface AgentSocketOptions {
+  readonly path: string;
+  readonly nodeName: string;
+  readonly node: () => Node | undefined;
+  readonly mtu: () => number;
+  readonly attachments: AttachmentStore;
+  /** Tells the graph; `undefined` = gone. */
+  readonly onAttachment: (key: string, attachment: Attachment | undefined) => void;
+  readonly loop: EnforcementLoop;
+  readonly status: () => Readonly<Record<string, unknown>>;
+  readonly logger: Logger;
+}
+
+const WAIT_MS_DEFAULT = 10_000;
+const WAIT_MS_MAX = 120_000;
+/** A request's body; what the plugin sends is a few hundred bytes. */
+const BODY_BYTES_MAX = 16 << 10;
+
+/**
+ * Listens on the socket; a stale one of a killed agent is replaced.
+ *
+ * @throws {Deno.errors.AddrInUse} if another agent answers on it
+ */
+export async function serveAgentSocket(options: AgentSocketOptions): Promise<Deno.HttpServer> {
+  const { path, logger } = options;
+  await prepareSocketPath(path);
+  const server = Deno.serve({
+    transport: "unix",
+    path,
+    onListen: () => {},
+    onError: (error) => {
+      logger.error("agent socket request failed", { error });
+      return failure(500, "The agent failed to answer: see its log");
+    },
+  }, (request) => answer(options, request));
+  await Deno.chmod(path, 0o600);
+  return server;
+}
+
+/** The folder is root's alone before the socket appears in it, so nobody connects in between. */
+async function prepareSocketPath(path: string): Promise<void> {
+  const folder = path.slice(0, path.lastIndexOf("/")) || "/";
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    const connection = await Deno.connect({ transport: "unix", path });
+    connection.close();
+  } catch {
+    await Deno.remove(path).catch(() => {});
+    return;
+  }
+  throw new Deno.errors.AddrInUse(`Another agent answers on ${path}: stop it first`);
+}
+
+async function answer(options: AgentSocketOptions, request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  const [, version, noun, container, ifname, ...rest] = pathname.split("/").map(decodePart);
+  const route = `${request.method} ${version}/${noun}`;
+  if (rest.length > 0) return failure(404, `There is no ${pathname}`);
+  if (container !== undefined && ifname !== undefined && noun === "endpoints") {
+    if (route === "PUT v1/endpoints") return await putEndpoint(options, request, container, ifname);
+    if (route === "DELETE v1/endpoints") return await deleteEndpoint(options, container, ifname);
+  } else if (container === undefined) {
+    if (route === "GET v1/node") return getNode(options);
+    if (route === "GET v1/endpoints") return getEndpoints(options);
+    if (route === "GET v1/status") return Response.json(options.status());
+  }
+  return failure(404, `There is no ${request.method} ${pathname}`);
+}
+
+function getNode({ node, nodeName, mtu }: AgentSocketOptions): Response {
+  const known = node();
+  if (known === undefined) {
+    return failure(503, `Node "${nodeName}" is not known yet: the API server has not answered`);
+  }
+  return Response.json({ nodeName, podCIDRs: known.podCidrs.map(String), mtu: mtu() });
+}
+
+function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
+  const endpoints = [...attachments.all.values()].map((it) => ({
+    containerID: it.containerId,
+    ifname: it.ifname,
+    namespace: it.namespace,
+    pod: it.pod,
+    interface: it.interfaceName,
+    addresses: it.addresses.map(String),
+    enforced: isEnforced(loop, it),
+  }));
+  return Response.json({ endpoints });
+}
+
+async function putEndpoint(
+  { attachments, onAttachment, loop, logger }: AgentSocketOptions,
+  request: Request,
+  container: string,
+  ifname: string,
+): Promise<Response> {
+  let attachment: Attachment;
+  try {
+    attachment = parseAttachment(container, ifname, await readJson(request));
+    await attachments.put(attachment);
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      return failure(400, error.message);
+    }
+    throw error;
+  }
+  const key = attachmentKey(container, ifname);
+  onAttachment(key, attachment);
+  const epoch = loop.kick();
+  const waitMs = waitOf(request);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
+  while (loop.enforcedEpoch < epoch || !isEnforced(loop, attachment)) {
+    if (signal.aborted) {
+      logger.warn("policy not in force in time", { pod: podOf(attachment), waitMs });
+      return failure(504, `Policy of pod ${podOf(attachment)} is not in force after ${waitMs} ms`);
+    }
+    await loop.nextApply(signal);
+  }
+  return Response.json({ enforced: true });
+}
+
+async function deleteEndpoint(
+  { attachments, onAttachment, loop }: AgentSocketOptions,
+  container: string,
+  ifname: string,
+): Promise<Response> {
+  const key = attachmentKey(container, ifname);
+  if (await attachments.delete(key)) {
+    onAttachment(key, undefined);
+    loop.kick();
+  }
+  return Response.json({});
+}
+
+/** Enforced: the kernel has an entry for the interface, made for this very pod. */
+function isEnforced(loop: EnforcementLoop, attachment: Attachment): boolean {
+  const endpoint = loop.enforced?.endpoints.get(attachment.interfaceName);
+  return endpoint?.workload === podOf(attachment);
+}
+
+function podOf({ namespace, pod }: Attachment): string {
+  return `${namespace}/${pod}`;
+}
+
+function waitOf(request: Request): number {
+  const value = Number(request.headers.get("x-timeout-ms") ?? WAIT_MS_DEFAULT);
+  return Number.isFinite(value) ? Math.min(Math.max(value, 0), WAIT_MS_MAX) : WAIT_MS_DEFAULT;
+}
+
+/** @throws {SyntaxError | RangeError} if the body is no JSON, or too large */
+async function readJson(request: Request): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > BODY_BYTES_MAX) throw new RangeError(`Body is larger than ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return JSON.parse(await new Blob(chunks as BlobPart[]).text());
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function failure(status: number, error: string): Response {
+  return Response.json({ error }, { status });
+}

@@ -1,0 +1,186 @@
+/**
+ * ADD: an address, a pair of links, routes, and the pod's policy in the kernel before the pod starts.
+ * Whatever fails, all of it is taken back: the addresses that this call took, the pair, what the agent
+ * was told.
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import { AgentClient, AgentError } from "./agent_client.ts";
+import { aliasOf, hostNameOf } from "./attachment.ts";
+import type { Call } from "./call.ts";
+import { clearName, deleteAttachmentLink } from "./host_link.ts";
+import { ipamOf, type Lease } from "./ipam/ipam.ts";
+import { NodeFacts } from "./node.ts";
+import { planSandbox, resultOf, type Wiring } from "./plan.ts";
+import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
+import { type CallArguments, parseArguments, type PodName } from "./protocol/environment.ts";
+import { CniError, toCniError } from "./protocol/error.ts";
+import { Fields } from "./protocol/fields.ts";
+import {
+  appendResult,
+  type CniResult,
+  EMPTY_RESULT,
+  parseResult,
+  readDns,
+} from "./protocol/result.ts";
+import { Sandbox } from "./sandbox.ts";
+
+/**
+ * Connects the container.
+ *
+ * @throws {CniError} if it could not be; then nothing of it is left
+ */
+export async function add(call: Call): Promise<CniResult> {
+  const { environment, configuration } = call;
+  const settings = parseSettings(configuration);
+  const args = parseArguments(environment.args);
+  if (settings.agentSocket !== undefined && args.pod === undefined) {
+    throw new CniError(
+      "badEnvironment",
+      "CNI_ARGS must name the pod: K8S_POD_NAMESPACE and K8S_POD_NAME are missing",
+      { details: "Without the pod's name calyx-agent cannot tell which policy governs it" },
+    );
+  }
+  const previous = previousResult(call);
+  const ipam = ipamOf(call);
+  const node = new NodeFacts(settings);
+  using sandbox = Sandbox.open(environment);
+  refuseTakenName(sandbox, environment.ifname);
+  const mtu = await node.mtu();
+  const lease = await ipam.allocate(call, {
+    requested: args.address,
+    podCidrs: () => node.podCidrs(),
+  });
+  const undo = new Undo(call.log);
+  undo.add("release addresses", () => lease.release());
+  try {
+    const wiring = wiringOf(call, settings, args, lease, mtu);
+    undo.add(
+      "delete interface",
+      () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
+    );
+    wire(sandbox, wiring, call.log);
+    if (settings.agentSocket !== undefined && args.pod !== undefined) {
+      const agent = new AgentClient(settings.agentSocket);
+      undo.add("tell the agent", () => agent.deleteEndpoint(environment));
+      await enforce(agent, settings, args.pod, call, wiring);
+    }
+    return appendResult(previous, resultOf(wiring));
+  } catch (error) {
+    await undo.run();
+    throw toCniError(error, "networkFailed");
+  }
+}
+
+/** The result of the plugins before this one in a chain. */
+function previousResult({ configuration }: Call): CniResult {
+  const { prevResult } = configuration.json;
+  if (prevResult === undefined || prevResult === null) return EMPTY_RESULT;
+  return parseResult(prevResult, configuration.cniVersion, "prevResult");
+}
+
+/** @throws {CniError} if the container has an interface of this name already */
+function refuseTakenName(sandbox: Sandbox, ifname: string): void {
+  if (sandbox.findPodLink(ifname) === undefined) return;
+  throw new CniError(
+    "networkFailed",
+    `Interface ${ifname} exists in the container already`,
+    { details: "CNI_IFNAME has to be free; DEL comes before a second ADD" },
+  );
+}
+
+function wiringOf(
+  { environment, configuration }: Call,
+  settings: PluginSettings,
+  { pod }: CallArguments,
+  { result }: Lease,
+  mtu: number | undefined,
+): Wiring {
+  const { containerId, ifname, netns } = environment;
+  const dns = readDns(new Fields(configuration.json));
+  return {
+    hostName: hostNameOf(pod, { network: configuration.name, containerId, ifname }),
+    alias: aliasOf({ network: configuration.name, containerId, ifname }),
+    podName: ifname,
+    podLinkAddress: randomLinkAddress(),
+    netns,
+    mtu,
+    addresses: result.ips.map((it) => it.address.address),
+    routes: result.routes,
+    includeDefaultRoutes: settings.includeDefaultRoutes,
+    allowIpForwarding: settings.allowIpForwarding,
+    dns: Object.keys(dns).length > 0 ? dns : result.dns,
+  };
+}
+
+/** Locally administered, unicast. */
+function randomLinkAddress(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
+}
+
+function wire(sandbox: Sandbox, wiring: Wiring, log: Logger): void {
+  const { hostName, alias } = wiring;
+  const cleared = clearName(sandbox.host, hostName, alias);
+  if (cleared !== undefined) {
+    log.warn("interface of an earlier sandbox deleted", { interface: hostName, alias: cleared });
+  }
+  sandbox.wire(planSandbox(wiring));
+}
+
+/** Waits until the pod's policy is in the kernel, or lets it start closed where that is wanted. */
+async function enforce(
+  agent: AgentClient,
+  settings: PluginSettings,
+  pod: PodName,
+  { environment, log }: Call,
+  wiring: Wiring,
+): Promise<void> {
+  const { policyTimeoutMs, policyTimeoutAction } = settings;
+  try {
+    await agent.putEndpoint(environment, {
+      namespace: pod.namespace,
+      pod: pod.name,
+      ...(pod.uid === undefined ? {} : { uid: pod.uid }),
+      interface: wiring.hostName,
+      addresses: wiring.addresses.map(String),
+      netns: wiring.netns,
+    }, policyTimeoutMs);
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
+    if (policyTimeoutAction === "closed" || policyTimeoutMs === 0) {
+      log.warn("pod starts closed: its policy is not in the kernel yet", { error });
+      return;
+    }
+    throw new CniError("tryAgainLater", error.message, {
+      details: `"policy_setup_timeout_action": "closed" lets pods start without connection instead`,
+      cause: error,
+    });
+  }
+}
+
+/** What takes back what this call did, the last thing first; what fails is logged and left to DEL. */
+class Undo {
+  readonly #log: Logger;
+  readonly #steps: { readonly what: string; readonly f: () => unknown }[] = [];
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  add(what: string, f: () => unknown): void {
+    this.#steps.unshift({ what, f });
+  }
+
+  async run(): Promise<void> {
+    for (const { what, f } of this.#steps) {
+      try {
+        await f();
+      } catch (error) {
+        this.#log.error("ADD could not be undone", { what, error });
+      }
+    }
+  }
+}

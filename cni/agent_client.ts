@@ -1,0 +1,221 @@
+/**
+ * The agent on this node, over its unix socket: what node this is, and whether a pod's policy is in the
+ * kernel. One request a connection, written by hand: the runtime's own HTTP client costs 2 ms more to
+ * start, which every pod would pay. HTTP/1.0, so that an answer ends with its connection.
+ */
+
+import { Prefix } from "../lib/ip/prefix.ts";
+import { Fields, isJsonObject, type JsonObject } from "./protocol/fields.ts";
+
+/** The agent did not do what it was asked. */
+export class AgentError extends Error {
+  override readonly name = "AgentError";
+  /** HTTP status; `undefined` where nobody answered. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: { readonly status?: number; readonly cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = options.status;
+  }
+
+  /** Whether the agent understood, and will say the same the next time. */
+  get isRefusal(): boolean {
+    return this.status !== undefined && this.status >= 400 && this.status < 500;
+  }
+}
+
+/** What the agent knows of the node. */
+export interface AgentNode {
+  readonly nodeName: string;
+  readonly podCidrs: readonly Prefix[];
+  readonly mtu: number | undefined;
+}
+
+/** Which interface of which container. */
+export interface EndpointId {
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+/** A pod's interface, as the agent has to know it to find its policy. */
+export interface AgentEndpoint {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid?: string;
+  readonly interface: string;
+  readonly addresses: readonly string[];
+  readonly netns: string;
+}
+
+/** What answers that need no waiting may take. */
+const ANSWER_MS_MAX = 5_000;
+/** Beyond the wait that the agent itself keeps. */
+const GRACE_MS = 1_000;
+/** An answer's size; a longer one is no agent's. */
+const ANSWER_BYTES_MAX = 1 << 20;
+
+/** Asks the agent that listens on a unix socket. */
+export class AgentClient {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * What node this is.
+   *
+   * @throws {AgentError} if the agent does not answer, or does not know yet
+   */
+  async node(): Promise<AgentNode> {
+    const body = await this.#call("GET", "/v1/node", ANSWER_MS_MAX);
+    const fields = new Fields(body);
+    const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
+    const mtu = fields.integer("mtu");
+    return {
+      nodeName: fields.text("nodeName") ?? "",
+      podCidrs: podCidrs.filter((it) => it !== undefined),
+      mtu: mtu === 0 ? undefined : mtu,
+    };
+  }
+
+  /**
+   * Tells the agent of a pod's interface and waits until its policy is in the kernel.
+   *
+   * @throws {AgentError} if the agent does not answer, or the policy is not there in time
+   */
+  async putEndpoint(
+    id: EndpointId,
+    endpoint: AgentEndpoint,
+    timeoutMs: number,
+  ): Promise<void> {
+    await this.#call("PUT", endpointPath(id), timeoutMs + GRACE_MS, {
+      headers: { "x-timeout-ms": String(timeoutMs) },
+      body: JSON.stringify(endpoint),
+    });
+  }
+
+  /**
+   * Has the agent forget a pod's interface; also one that it does not know.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  async deleteEndpoint(id: EndpointId): Promise<void> {
+    await this.#call("DELETE", endpointPath(id), ANSWER_MS_MAX);
+  }
+
+  /**
+   * Whether the policy of a pod's interface is in the kernel; `undefined` if it is not known.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  async isEnforced({ containerId, ifname }: EndpointId): Promise<boolean | undefined> {
+    const fields = new Fields(await this.#call("GET", "/v1/endpoints", ANSWER_MS_MAX));
+    return fields.objects("endpoints")
+      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname)
+      ?.boolean("enforced");
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    timeoutMs: number,
+    { headers = {}, body = "" }: {
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    } = {},
+  ): Promise<JsonObject> {
+    const text = await this.#exchange(formatRequest(method, path, headers, body), timeoutMs);
+    const { status, json } = parseAnswer(text);
+    if (status === 200) return json;
+    const reason = typeof json.error === "string" ? json.error : "no reason given";
+    throw new AgentError(`calyx-agent refused (${status}): ${reason}`, { status });
+  }
+
+  async #exchange(request: Uint8Array, timeoutMs: number): Promise<string> {
+    let connection: Deno.UnixConn;
+    try {
+      connection = await Deno.connect({ transport: "unix", path: this.#path });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new AgentError(
+        `calyx-agent does not answer on ${this.#path} (${reason}): is it running on this node?`,
+        { cause: error },
+      );
+    }
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      connection.close();
+    }, timeoutMs);
+    try {
+      for (let sent = 0; sent < request.length;) {
+        sent += await connection.write(request.subarray(sent));
+      }
+      return await readToEnd(connection);
+    } catch (error) {
+      const message = late
+        ? `calyx-agent did not answer within ${timeoutMs} ms`
+        : `calyx-agent broke off: ${error instanceof Error ? error.message : String(error)}`;
+      throw new AgentError(message, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      if (!late) connection.close();
+    }
+  }
+}
+
+function endpointPath(id: EndpointId): string {
+  return `/v1/endpoints/${encodeURIComponent(id.containerId)}/${encodeURIComponent(id.ifname)}`;
+}
+
+function formatRequest(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): Uint8Array {
+  const encoder = new TextEncoder();
+  const bytes = encoder.encode(body);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const content = bytes.length === 0
+    ? ""
+    : `content-type: application/json\r\ncontent-length: ${bytes.length}\r\n`;
+  const head = encoder.encode(
+    `${method} ${path} HTTP/1.0\r\nhost: calyx-agent\r\n${lines}${content}\r\n`,
+  );
+  const request = new Uint8Array(head.length + bytes.length);
+  request.set(head);
+  request.set(bytes, head.length);
+  return request;
+}
+
+async function readToEnd(connection: Deno.UnixConn): Promise<string> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(16 << 10);
+  let text = "";
+  for (;;) {
+    const length = await connection.read(buffer);
+    if (length === null) return text + decoder.decode();
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+    if (text.length > ANSWER_BYTES_MAX) throw new RangeError("Answer is too long");
+  }
+}
+
+/** @throws {AgentError} if it is no HTTP answer with a JSON object */
+function parseAnswer(text: string): { readonly status: number; readonly json: JsonObject } {
+  const end = text.indexOf("\r\n\r\n");
+  const match = /^HTTP\/1\.[01] (\d{3})/.exec(text);
+  if (end < 0 || match === null) {
+    throw new AgentError("calyx-agent broke off in the middle of its answer", {});
+  }
+  try {
+    const json: unknown = JSON.parse(text.slice(end + 4));
+    if (isJsonObject(json)) return { status: Number(match[1]), json };
+  } catch {
+    // Said below.
+  }
+  throw new AgentError("calyx-agent answered with something else than a JSON object", {
+    status: Number(match[1]),
+  });
+}

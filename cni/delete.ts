@@ -1,0 +1,76 @@
+/**
+ * DEL: takes away what ADD made, as often as it is asked, with local state only: neither the agent nor
+ * the API server nor the pod's namespace has to be there, and the configuration may have changed.
+ */
+
+import { isNamespace, openNamespace, withNamespace } from "../lib/kernel/namespace.ts";
+import { dumpLinks, parseLink } from "../lib/netlink/link/link.ts";
+import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
+import { AgentClient, AgentError } from "./agent_client.ts";
+import { aliasOf, hostNameOf } from "./attachment.ts";
+import type { Call } from "./call.ts";
+import { deleteAttachmentLink, deleteLinkIfThere, findLink, isHalfMade } from "./host_link.ts";
+import { ipamOf } from "./ipam/ipam.ts";
+import { readAgentSocket } from "./protocol/configuration.ts";
+import { type CallEnvironment, parseArguments, type PodName } from "./protocol/environment.ts";
+import { toCniError } from "./protocol/error.ts";
+import { refuseOwnNamespace } from "./sandbox.ts";
+
+/**
+ * Disconnects the container. The addresses go last: nobody may get them while the old pair is there.
+ *
+ * @throws {CniError} if something of it is left
+ */
+export async function del(call: Call): Promise<void> {
+  const { environment, configuration } = call;
+  refuseOwnNamespace(environment);
+  deletePair(call);
+  await forget(call);
+  if (configuration.ipamType !== undefined) await ipamOf(call).release(call);
+}
+
+function deletePair(call: Call): void {
+  const { environment, configuration, log } = call;
+  const { containerId, ifname } = environment;
+  const id = { network: configuration.name, containerId, ifname };
+  try {
+    using socket = openNetlinkSocket(NETLINK_ROUTE);
+    const found = deleteAttachmentLink(socket, aliasOf(id), hostNameOf(podOf(call), id)) ||
+      deleteHalfMade(socket, environment);
+    log.debug("pair deleted", () => ({ found }));
+  } catch (error) {
+    throw toCniError(error, "networkFailed");
+  }
+}
+
+/** The pair of an ADD that was killed before it could mark it: found by its end in the pod. */
+function deleteHalfMade(socket: NetlinkSocket, { netns, ifname }: CallEnvironment): boolean {
+  if (netns === "" || !isNamespace(netns)) return false;
+  using namespace = openNamespace(netns);
+  using pod = withNamespace(namespace, () => openNetlinkSocket(NETLINK_ROUTE));
+  const index = findLink(pod, ifname)?.peerIndex;
+  if (index === undefined) return false;
+  const link = socket.dump(dumpLinks()).map(parseLink).find((it) => it.index === index);
+  return link !== undefined && isHalfMade(link) && deleteLinkIfThere(socket, index);
+}
+
+/** The pod's name is only a hint where to look first. */
+function podOf({ environment }: Call): PodName | undefined {
+  try {
+    return parseArguments(environment.args).pod;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tells the agent; one that is down finds out by itself when it starts. */
+async function forget({ environment, configuration, log }: Call): Promise<void> {
+  const path = readAgentSocket(configuration);
+  if (path === undefined) return;
+  try {
+    await new AgentClient(path).deleteEndpoint(environment);
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    log.warn("agent not told of a deletion", { error });
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Where addresses come from: host-local, which is built in, or a plugin of another type, which is
+ * called. Both do the same things.
+ */
+
+import type { Prefix } from "../../lib/ip/prefix.ts";
+import type { Call } from "../call.ts";
+import type { ValidAttachment } from "../protocol/configuration.ts";
+import { CniError } from "../protocol/error.ts";
+import type { CniResult } from "../protocol/result.ts";
+import { DelegatedIpam } from "./delegate.ts";
+import { HostLocalIpam } from "./host_local.ts";
+
+/** What an allocation may have to ask for. */
+export interface IpamContext {
+  /** `IP` of `CNI_ARGS`. */
+  readonly requested: string | undefined;
+  /** The node's pod CIDRs; asked for only where the configuration says `usePodCidr`. */
+  readonly podCidrs: () => Promise<readonly Prefix[]>;
+}
+
+/** Addresses that were allocated for this call, and how to give exactly these back. */
+export interface Lease {
+  /** `ips`, `routes` and `dns`; no interfaces. */
+  readonly result: CniResult;
+  release(): Promise<void>;
+}
+
+/** Allocates and frees addresses. */
+export interface Ipam {
+  /** @throws {CniError} if there is none to be had; nothing is kept then */
+  allocate(call: Call, context: IpamContext): Promise<Lease>;
+  /** Frees what the container's interface holds; nothing is fine too. */
+  release(call: Call): Promise<void>;
+  /** @throws {CniError} if the container's interface holds nothing */
+  check(call: Call): Promise<void>;
+  /** Frees what nobody in `valid` holds; how many addresses that were. */
+  collect(call: Call, valid: readonly ValidAttachment[]): Promise<number>;
+  /** @throws {CniError} code 50 if there is no address left */
+  status(call: Call, context: IpamContext): Promise<void>;
+}
+
+/**
+ * The IPAM of the configuration.
+ *
+ * @throws {CniError} code 7 if there is none
+ */
+export function ipamOf({ configuration }: Call): Ipam {
+  const { ipamType } = configuration;
+  if (ipamType === undefined) {
+    throw new CniError(
+      "invalidConfiguration",
+      `"ipam.type" is missing: say "host-local" with "ranges": [[{"subnet": "usePodCidr"}]]`,
+    );
+  }
+  return ipamType === "host-local" ? new HostLocalIpam() : new DelegatedIpam(ipamType);
+}

@@ -1,0 +1,67 @@
+/**
+ * The CNI plugin `calyx`: one pod, one call, one answer on stdout, exit. This file wires the process to
+ * `plugin.ts` and is the only place that writes and exits.
+ *
+ *   environment, stdin ─→ protocol ─→ add │ delete │ check │ gc │ status ─→ result or error ─→ stdout
+ *                                      ├─ node ─ agent_client      pod CIDRs, MTU
+ *                                      ├─ ipam                     files under /var/lib/cni/networks
+ *                                      ├─ plan ─→ sandbox          the kernel, by netlink
+ *                                      └─ agent_client             "policy is in the kernel"
+ */
+
+import { formatVersion } from "../lib/base/version.ts";
+import { libc } from "../lib/kernel/symbols.ts";
+import { formatAbout, serve } from "./plugin.ts";
+
+const STDIN_FD = 0;
+/** <poll.h>. */
+const POLLIN = 1;
+const POLLHUP = 16;
+
+function writeAll(file: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
+}
+
+/** Reads stdin to its end, or as long as `more` says that a read will not wait. */
+function readStdin(more: () => boolean = () => true): string {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(64 << 10);
+  let text = "";
+  while (more()) {
+    const length = Deno.stdin.readSync(buffer);
+    if (length === null) break;
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Whether a read of stdin returns at once: there is something, or its other end is closed. */
+function stdinIsReady(): boolean {
+  // struct pollfd { int fd; short events; short revents; }
+  const request = new DataView(new ArrayBuffer(8));
+  const poll = new Int16Array(request.buffer);
+  new Int32Array(request.buffer)[0] = STDIN_FD;
+  poll[2] = POLLIN;
+  const ready = libc().poll(new Uint8Array(request.buffer), 1n, 0);
+  return ready === 1 && ((poll[3] ?? 0) & (POLLIN | POLLHUP)) !== 0;
+}
+
+const [flag] = Deno.args;
+if (flag === "--version" || flag === "-v") {
+  writeAll(Deno.stdout, formatVersion("calyx") + "\n");
+  Deno.exit(0);
+}
+if (flag === "--help" || flag === "-h") {
+  writeAll(Deno.stdout, formatAbout());
+  Deno.exit(0);
+}
+
+const output = await serve({
+  variables: Deno.env.toObject(),
+  readInput: () => readStdin(),
+  readPending: () => readStdin(stdinIsReady),
+});
+writeAll(Deno.stderr, output.stderr);
+writeAll(Deno.stdout, output.stdout);
+Deno.exit(output.exitCode);

@@ -1,0 +1,61 @@
+/**
+ * What the plugin has to know of the node that it runs on: pod CIDRs and MTU. The agent says it; where
+ * no agent is configured, the API server does, and only then is any of that code loaded.
+ */
+
+import type { Prefix } from "../lib/ip/prefix.ts";
+import { AgentClient, AgentError, type AgentNode } from "./agent_client.ts";
+import type { PluginSettings } from "./protocol/configuration.ts";
+import { CniError } from "./protocol/error.ts";
+
+/** The node, asked at most once and only for what is needed. */
+export class NodeFacts {
+  readonly #settings: PluginSettings;
+  #node: Promise<AgentNode> | undefined;
+
+  constructor(settings: PluginSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * The node's pod CIDRs.
+   *
+   * @throws {CniError} code 11 if nobody who knows answers
+   */
+  async podCidrs(): Promise<readonly Prefix[]> {
+    const { agentSocket } = this.#settings;
+    if (agentSocket !== undefined) return (await this.#askAgent(agentSocket)).podCidrs;
+    const { readPodCidrs } = await import("./node_api.ts");
+    return await readPodCidrs(this.#settings);
+  }
+
+  /**
+   * The MTU of the pod's interface: configured, or the agent's; `undefined` = the kernel's default.
+   *
+   * @throws {CniError} code 11 if the agent does not answer
+   */
+  async mtu(): Promise<number | undefined> {
+    const { mtu, agentSocket } = this.#settings;
+    if (mtu !== undefined || agentSocket === undefined) return mtu;
+    return (await this.#askAgent(agentSocket)).mtu;
+  }
+
+  /**
+   * Asks for nothing but an answer, where an agent is configured.
+   *
+   * @throws {CniError} code 11 if it does not answer
+   */
+  async requireAgent(): Promise<void> {
+    const { agentSocket } = this.#settings;
+    if (agentSocket !== undefined) await this.#askAgent(agentSocket);
+  }
+
+  async #askAgent(path: string): Promise<AgentNode> {
+    try {
+      return await (this.#node ??= new AgentClient(path).node());
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      throw new CniError("tryAgainLater", error.message, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * From what a pod is given to the ordered steps that wire it up, and to the result that says so.
+ * A plan is a value: `sandbox.ts` carries it out. There is no step that undoes another, because
+ * everything here hangs on the pair of links: deleting the host's end takes all of it away.
+ *
+ *   pod: eth0 10.244.0.5/32          host: cali0a1b2c3d4e5 ee:ee:ee:ee:ee:ee
+ *        fd00:10:244::5/128                10.244.0.5/32, fd00:10:244::5/128 dev cali0a1b2c3d4e5
+ *        default via 169.254.1.1           neighbours of the pod's addresses, permanent
+ *        default via fe80::ecee:eeff:feee:eeee
+ *        neighbours of both gateways, permanent
+ *
+ * The gateways are nobody's addresses: the permanent neighbours say where to send, so that no first
+ * packet waits for an answer, and the host needs neither proxy_arp nor proxy_ndp.
+ */
+
+import { assert } from "../lib/base/assert.ts";
+import { Address, FAMILIES, type Family } from "../lib/ip/address.ts";
+import { Prefix } from "../lib/ip/prefix.ts";
+import type { CniResult, ResultDns, ResultRoute } from "./protocol/result.ts";
+
+/** The link address of every host end: pods keep it as their gateway's. */
+export const HOST_LINK_ADDRESS = "ee:ee:ee:ee:ee:ee";
+
+/** The gateway of a family: the same for every pod. */
+export const GATEWAYS: Readonly<Record<Family, Address>> = {
+  4: Address.parse("169.254.1.1"),
+  6: linkLocalOf(HOST_LINK_ADDRESS),
+};
+
+/** The IPv6 link-local address that the kernel derives of a link address: RFC 4291, appendix A. */
+export function linkLocalOf(linkAddress: string): Address {
+  const mac = linkAddress.split(":").map((it) => parseInt(it, 16));
+  const [first = 0, second = 0, third = 0, ...rest] = mac;
+  assert(mac.length === 6, "A link address has six bytes");
+  const identifier = [first ^ 2, second, third, 0xff, 0xfe, ...rest];
+  return Address.fromBytes(Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...identifier]));
+}
+
+/** What a pod is given. */
+export interface Wiring {
+  /** The host's end of the pair. */
+  readonly hostName: string;
+  /** Who it belongs to, as the host's end carries it (`attachment.ts`). */
+  readonly alias: string;
+  /** The pod's end, and its link address. */
+  readonly podName: string;
+  readonly podLinkAddress: string;
+  /** Path of the pod's namespace. */
+  readonly netns: string;
+  readonly mtu: number | undefined;
+  readonly addresses: readonly Address[];
+  /** Routes of IPAM; where they come from a configuration, their gateway is not asked for. */
+  readonly routes: readonly ResultRoute[];
+  readonly includeDefaultRoutes: boolean;
+  readonly allowIpForwarding: boolean;
+  readonly dns: ResultDns;
+}
+
+/** The node's side or the pod's. */
+export type Side = "host" | "pod";
+
+/** One thing to do. */
+export type Step =
+  | {
+    readonly kind: "pair";
+    readonly hostName: string;
+    readonly hostLinkAddress: string;
+    readonly podName: string;
+    readonly podLinkAddress: string;
+    readonly mtu: number | undefined;
+  }
+  | { readonly kind: "alias"; readonly text: string }
+  | {
+    readonly kind: "sysctl";
+    readonly side: Side;
+    readonly key: string;
+    readonly value: string;
+    /** Whether the kernel may be without it: one built or started without IPv6. */
+    readonly optional: boolean;
+  }
+  | { readonly kind: "up"; readonly side: Side; readonly link: "loopback" | "pair" }
+  | { readonly kind: "address"; readonly prefix: Prefix }
+  | {
+    readonly kind: "neighbour";
+    readonly side: Side;
+    readonly address: Address;
+    readonly linkAddress: string;
+  }
+  | {
+    readonly kind: "route";
+    readonly side: Side;
+    readonly destination: Prefix;
+    readonly gateway: Address | undefined;
+    readonly priority: number | undefined;
+    readonly table: number | undefined;
+  };
+
+/** The steps that wire up a pod, in their order. */
+export function planSandbox(wiring: Wiring): readonly Step[] {
+  const { hostName, podName, podLinkAddress, mtu, alias } = wiring;
+  return [
+    {
+      kind: "pair",
+      hostName,
+      hostLinkAddress: HOST_LINK_ADDRESS,
+      podName,
+      podLinkAddress,
+      mtu,
+    },
+    { kind: "alias", text: alias },
+    ...hostSysctls(wiring),
+    ...podSysctls(wiring),
+    { kind: "up", side: "pod", link: "loopback" },
+    { kind: "up", side: "pod", link: "pair" },
+    ...wiring.addresses.map((it): Step => ({ kind: "address", prefix: Prefix.host(it) })),
+    ...familiesOf(wiring).flatMap(gatewaySteps),
+    ...routesOf(wiring).map(({ dst, gw, priority, table }): Step => ({
+      kind: "route",
+      side: "pod",
+      destination: dst,
+      gateway: gw,
+      priority,
+      table,
+    })),
+    { kind: "up", side: "host", link: "pair" },
+    ...wiring.addresses.flatMap((address): Step[] => [
+      { kind: "neighbour", side: "host", address, linkAddress: podLinkAddress },
+      linkRoute("host", address),
+    ]),
+  ];
+}
+
+/** How the pod reaches the gateway of a family: IPv6 needs no route to a link-local address. */
+function gatewaySteps(family: Family): Step[] {
+  const address = GATEWAYS[family];
+  const neighbour: Step = {
+    kind: "neighbour",
+    side: "pod",
+    address,
+    linkAddress: HOST_LINK_ADDRESS,
+  };
+  return family === 4 ? [neighbour, linkRoute("pod", address)] : [neighbour];
+}
+
+function linkRoute(side: Side, address: Address): Step {
+  return {
+    kind: "route",
+    side,
+    destination: Prefix.host(address),
+    gateway: undefined,
+    priority: undefined,
+    table: undefined,
+  };
+}
+
+/** Before the link is up, so that it never acts otherwise. */
+function hostSysctls({ hostName, addresses }: Wiring): Step[] {
+  const isIPv4 = addresses.every((it) => it.family === 4);
+  const set = (key: string, value: string, optional = isIPv4): Step => ({
+    kind: "sysctl",
+    side: "host",
+    key,
+    value,
+    optional,
+  });
+  return [
+    set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
+    // A port of the node forwarded to a pod may have been opened on 127.0.0.1.
+    set(`net/ipv4/conf/${hostName}/route_localnet`, "1", false),
+    set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0"),
+    // Every host end has the same link-local address, each on a link of its own: none is a duplicate.
+    set(`net/ipv6/conf/${hostName}/accept_dad`, "0"),
+    set(`net/ipv6/conf/${hostName}/accept_ra`, "0"),
+    set(`net/ipv6/conf/${hostName}/forwarding`, "1"),
+  ];
+}
+
+function podSysctls({ podName, addresses, allowIpForwarding }: Wiring): Step[] {
+  const hasIPv6 = addresses.some((it) => it.family === 6);
+  const set = (key: string, value: string, optional = !hasIPv6): Step => ({
+    kind: "sysctl",
+    side: "pod",
+    key,
+    value,
+    optional,
+  });
+  const forwarding = allowIpForwarding ? "1" : "0";
+  return [
+    set("net/ipv4/ip_forward", forwarding, false),
+    set("net/ipv6/conf/all/forwarding", forwarding),
+    ...(hasIPv6
+      ? [
+        set("net/ipv6/conf/all/disable_ipv6", "0"),
+        set(`net/ipv6/conf/${podName}/disable_ipv6`, "0"),
+        set("net/ipv6/conf/lo/disable_ipv6", "0"),
+        set(`net/ipv6/conf/${podName}/accept_dad`, "0"),
+      ]
+      : []),
+  ];
+}
+
+/** The families of the pod's addresses. */
+function familiesOf({ addresses }: Wiring): Family[] {
+  return FAMILIES.filter((family) => addresses.some((it) => it.family === family));
+}
+
+/**
+ * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out;
+ * and a default route for every family for which IPAM gave none at all.
+ */
+export function routesOf(wiring: Wiring): ResultRoute[] {
+  const families = familiesOf(wiring);
+  const routes = new Map<string, ResultRoute>();
+  for (const family of families) {
+    const given = wiring.routes.filter((it) => it.dst.address.family === family);
+    const defaultRoute: ResultRoute = { dst: new Prefix(Address.of(family, 0n), 0) };
+    const needsDefault = given.length === 0 || wiring.includeDefaultRoutes;
+    for (const { dst, priority, table } of needsDefault ? [...given, defaultRoute] : given) {
+      const route: ResultRoute = {
+        dst: dst.network,
+        gw: GATEWAYS[family],
+        ...(priority === undefined ? {} : { priority }),
+        ...(table === undefined ? {} : { table }),
+      };
+      const key = `${route.dst} ${priority} ${table}`;
+      if (!routes.has(key)) routes.set(key, route);
+    }
+  }
+  return [...routes.values()];
+}
+
+/** The result of a pod that is wired up. */
+export function resultOf(wiring: Wiring): CniResult {
+  const { hostName, podName, podLinkAddress, netns, mtu, addresses, dns } = wiring;
+  const size = mtu === undefined ? {} : { mtu };
+  return {
+    interfaces: [
+      { name: hostName, mac: HOST_LINK_ADDRESS, ...size },
+      { name: podName, mac: podLinkAddress, ...size, sandbox: netns },
+    ],
+    ips: addresses.map((it) => ({ address: Prefix.host(it), interface: 1 })),
+    routes: routesOf(wiring),
+    dns,
+  };
+}

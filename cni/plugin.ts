@@ -1,0 +1,130 @@
+/**
+ * One call from parameters to answer: reads and validates in the order that callers expect, dispatches,
+ * and makes every failure an error object. It writes nowhere and does not exit: `main.ts` does.
+ */
+
+import { formatVersion } from "../lib/base/version.ts";
+import { add } from "./add.ts";
+import type { Call } from "./call.ts";
+import { check } from "./check.ts";
+import { del } from "./delete.ts";
+import { collect } from "./gc.ts";
+import { openLog } from "./log.ts";
+import {
+  type NetworkConfiguration,
+  parseConfiguration,
+  peekVersion,
+  readLogSettings,
+} from "./protocol/configuration.ts";
+import {
+  type CallEnvironment,
+  type CniCommand,
+  parseEnvironment,
+  validateEnvironment,
+  type Variables,
+} from "./protocol/environment.ts";
+import { CniError, formatError, toCniError } from "./protocol/error.ts";
+import { formatResult } from "./protocol/result.ts";
+import {
+  CNI_VERSION_NEWEST,
+  CNI_VERSIONS,
+  formatVersions,
+  parseCniVersion,
+  requireCommand,
+} from "./protocol/version.ts";
+import { status } from "./status.ts";
+
+/** Where a call's parameters come from. */
+export interface PluginInput {
+  readonly variables: Variables;
+  /** All of stdin. */
+  readonly readInput: () => string;
+  /** What is on stdin already, without waiting for more. */
+  readonly readPending: () => string;
+}
+
+/** What the process says, and how it ends. */
+export interface PluginOutput {
+  readonly exitCode: 0 | 1;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What each command does; the text is the answer on stdout. */
+const COMMANDS: Readonly<
+  Record<Exclude<CniCommand, "VERSION">, (call: Call) => Promise<string | void>>
+> = {
+  ADD: async (call) => formatResult(await add(call), call.configuration.cniVersion),
+  DEL: del,
+  CHECK: check,
+  GC: collect,
+  STATUS: status,
+};
+
+/** Serves one call. */
+export async function serve(input: PluginInput): Promise<PluginOutput> {
+  let version: string | undefined;
+  try {
+    const environment = parseEnvironment(input.variables);
+    if (environment === undefined) return { exitCode: 0, stdout: "", stderr: formatAbout() };
+    const { command } = environment;
+    if (command === "VERSION") {
+      return answer(formatVersions(knownVersion(peekVersion(input.readPending()))));
+    }
+    const stdin = readInput(input);
+    version = peekVersion(stdin);
+    const configuration = parseCall(stdin, environment, command);
+    const log = openLog(readLogSettings(configuration), environment);
+    const text = await COMMANDS[command]({ environment, configuration, stdin, log });
+    log.info("call served");
+    return answer(text ?? "");
+  } catch (error) {
+    const failure = formatError(toCniError(error), knownVersion(version));
+    return { exitCode: 1, stdout: failure + "\n", stderr: "" };
+  }
+}
+
+function answer(text: string): PluginOutput {
+  return { exitCode: 0, stdout: text === "" ? "" : text + "\n", stderr: "" };
+}
+
+/** @throws {CniError} code 5 */
+function readInput(input: PluginInput): string {
+  try {
+    return input.readInput();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CniError("io", `error reading from stdin: ${reason}`, { cause: error });
+  }
+}
+
+function parseCall(
+  stdin: string,
+  environment: CallEnvironment,
+  command: CniCommand,
+): NetworkConfiguration {
+  const configuration = parseConfiguration(stdin);
+  validateEnvironment(environment);
+  requireCommand(configuration.cniVersion, command);
+  return configuration;
+}
+
+/** The version to answer an error in: the caller's, unless we do not speak it. */
+function knownVersion(version: string | undefined): string {
+  if (version === undefined) return CNI_VERSION_NEWEST;
+  try {
+    return parseCniVersion(version);
+  } catch {
+    return CNI_VERSION_NEWEST;
+  }
+}
+
+/** What somebody reads who runs the program by hand. */
+export function formatAbout(): string {
+  return [
+    formatVersion("calyx"),
+    "A CNI plugin: container runtimes call it, with CNI_COMMAND and more in its environment.",
+    `CNI protocol versions supported: ${CNI_VERSIONS.join(", ")}`,
+    "",
+  ].join("\n");
+}

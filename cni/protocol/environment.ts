@@ -1,0 +1,164 @@
+/**
+ * The parameters in the environment (CNI_*): what each command needs, and the form of their values.
+ * CNI specification 1.1, section 2, "Parameters". All that is wrong is reported at once.
+ */
+
+import { CniError } from "./error.ts";
+
+export const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
+export type CniCommand = typeof CNI_COMMANDS[number];
+
+/** Variables as they come: a name that is not set is `undefined`. */
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The parameters of one call; what a command does not need may be empty. */
+export interface CallEnvironment {
+  readonly command: CniCommand;
+  readonly containerId: string;
+  /** Path of the container's network namespace; empty when it is gone (DEL). */
+  readonly netns: string;
+  /** Name of the interface inside the container. */
+  readonly ifname: string;
+  /** `CNI_ARGS`, not parsed yet. */
+  readonly args: string;
+  /** Folders in which delegates are looked for. */
+  readonly path: readonly string[];
+  /** Runs even where the namespace is our own: `CNI_NETNS_OVERRIDE`. */
+  readonly allowOwnNamespace: boolean;
+  /** `TRACEPARENT` as libcni hands it on, for the log. */
+  readonly trace: string | undefined;
+}
+
+/** Which command cannot do without which variable. */
+const REQUIRED: readonly (readonly [string, readonly CniCommand[]])[] = [
+  ["CNI_CONTAINERID", ["ADD", "CHECK", "DEL"]],
+  ["CNI_NETNS", ["ADD", "CHECK"]],
+  ["CNI_IFNAME", ["ADD", "CHECK", "DEL"]],
+  ["CNI_PATH", ["ADD", "CHECK", "DEL", "GC", "STATUS"]],
+];
+
+/**
+ * Reads the parameters; `undefined` where no command is asked for at all: somebody ran the program
+ * by hand.
+ *
+ * @throws {CniError} code 4, naming every variable that is missing, or the command if it is unknown
+ */
+export function parseEnvironment(variables: Variables): CallEnvironment | undefined {
+  const name = variables.CNI_COMMAND ?? "";
+  if (name === "") return undefined;
+  const command = CNI_COMMANDS.find((it) => it === name);
+  if (command === undefined) {
+    throw new CniError("badEnvironment", `unknown CNI_COMMAND: ${name}`, {
+      details: `CNI_COMMAND is one of ${CNI_COMMANDS.join(", ")}`,
+    });
+  }
+  const missing = REQUIRED
+    .filter(([variable, commands]) => commands.includes(command) && !variables[variable])
+    .map(([variable]) => variable);
+  if (missing.length > 0) {
+    throw new CniError(
+      "badEnvironment",
+      `required env variables [${missing.join(",")}] missing`,
+    );
+  }
+  return {
+    command,
+    containerId: variables.CNI_CONTAINERID ?? "",
+    netns: variables.CNI_NETNS ?? "",
+    ifname: variables.CNI_IFNAME ?? "",
+    args: variables.CNI_ARGS ?? "",
+    path: (variables.CNI_PATH ?? "").split(":").filter((it) => it !== ""),
+    allowOwnNamespace: isTrue(variables.CNI_NETNS_OVERRIDE ?? ""),
+    trace: variables.TRACEPARENT || undefined,
+  };
+}
+
+/** The form of container ids and network names; neither can leave a folder as a file's name. */
+export const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$/;
+
+/**
+ * Asserts that the values which the command uses have the form that the specification gives them.
+ *
+ * @throws {CniError} code 4, naming the variables that are wrong
+ */
+export function validateEnvironment(environment: CallEnvironment): void {
+  const { command, containerId, ifname } = environment;
+  if (command !== "ADD" && command !== "CHECK" && command !== "DEL") return;
+  const problems: string[] = [];
+  if (!ID_REGEXP.test(containerId)) {
+    problems.push(`invalid characters in containerID: CNI_CONTAINERID is "${containerId}"`);
+  }
+  const problem = interfaceNameProblem(ifname);
+  if (problem !== undefined) problems.push(`CNI_IFNAME "${ifname}" ${problem}`);
+  if (problems.length > 0) throw new CniError("badEnvironment", problems.join("; "));
+}
+
+/** IFNAMSIZ − 1, <linux/if.h>. */
+const INTERFACE_NAME_LENGTH_MAX = 15;
+
+function interfaceNameProblem(name: string): string | undefined {
+  if (name.length > INTERFACE_NAME_LENGTH_MAX) {
+    return `is longer than ${INTERFACE_NAME_LENGTH_MAX} characters`;
+  }
+  if (name === "." || name === "..") return "is . or ..";
+  if (/[/:\s]/.test(name)) return "contains a slash, a colon or white space";
+  return undefined;
+}
+
+/** What `CNI_ARGS` may say. */
+export interface CallArguments {
+  /** `IP`: the address that the caller wants, without its prefix length. */
+  readonly address: string | undefined;
+  /** The pod, where Kubernetes is the caller. */
+  readonly pod: PodName | undefined;
+}
+
+/** The pod that the container belongs to. */
+export interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string | undefined;
+}
+
+const KNOWN_ARGUMENTS = [
+  "IgnoreUnknown",
+  "IP",
+  "K8S_POD_NAMESPACE",
+  "K8S_POD_NAME",
+  "K8S_POD_UID",
+  "K8S_POD_INFRA_CONTAINER_ID",
+];
+
+/**
+ * Parses `CNI_ARGS`: `KEY=VALUE;KEY=VALUE`.
+ *
+ * @throws {CniError} code 4 if a pair has no `=`, or a key is unknown and `IgnoreUnknown` is not set
+ */
+export function parseArguments(text: string): CallArguments {
+  const values = new Map<string, string>();
+  for (const pair of text.split(";").filter((it) => it !== "")) {
+    const at = pair.indexOf("=");
+    if (at <= 0) {
+      throw new CniError("badEnvironment", `CNI_ARGS: invalid pair "${pair}" is not KEY=VALUE`);
+    }
+    values.set(pair.slice(0, at), pair.slice(at + 1));
+  }
+  const unknown = [...values.keys()].filter((it) => !KNOWN_ARGUMENTS.includes(it));
+  if (unknown.length > 0 && !isTrue(values.get("IgnoreUnknown") ?? "")) {
+    throw new CniError("badEnvironment", `CNI_ARGS: unknown args [${unknown.join(",")}]`, {
+      details: "Set IgnoreUnknown=1 to have them passed over",
+    });
+  }
+  const namespace = values.get("K8S_POD_NAMESPACE");
+  const name = values.get("K8S_POD_NAME");
+  return {
+    address: values.get("IP") || undefined,
+    pod: namespace && name
+      ? { namespace, name, uid: values.get("K8S_POD_UID") || undefined }
+      : undefined,
+  };
+}
+
+function isTrue(text: string): boolean {
+  return ["1", "true"].includes(text.toLowerCase());
+}

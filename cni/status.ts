@@ -1,0 +1,28 @@
+/** STATUS: whether an ADD could be served now: settings, the agent or the API server, free addresses. */
+
+import type { Call } from "./call.ts";
+import { ipamOf } from "./ipam/ipam.ts";
+import { NodeFacts } from "./node.ts";
+import { parseSettings } from "./protocol/configuration.ts";
+import { CniError, toCniError } from "./protocol/error.ts";
+
+/**
+ * Looks whether an ADD could be served.
+ *
+ * @throws {CniError} code 50 with the reason why not
+ */
+export async function status(call: Call): Promise<void> {
+  const settings = parseSettings(call.configuration);
+  const node = new NodeFacts(settings);
+  try {
+    await node.requireAgent();
+    await ipamOf(call).status(call, {
+      requested: undefined,
+      podCidrs: () => node.podCidrs(),
+    });
+  } catch (error) {
+    const { code, message } = toCniError(error);
+    if (code === 50 || code === 51) throw error;
+    throw new CniError("unavailable", message, { cause: error });
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The command line: which word is the command, and the flags by the command's own table and the
+ * global one. Global flags may stand before the command or after it.
+ */
+
+import { type Flags, type FlagSpec, parseFlags } from "../lib/base/flags.ts";
+import { CtlError } from "./error.ts";
+import { suggest } from "./suggest.ts";
+
+/** Flags that every command takes. */
+export const GLOBAL_FLAGS = {
+  boolean: ["help"],
+  string: ["config", "kubeconfig", "context", "namespace", "log-level", "request-timeout"],
+  alias: { h: "help", c: "config", n: "namespace", l: "log-level" },
+} as const satisfies FlagSpec;
+
+/** The first word that is neither a flag nor a flag's value, and all the others. */
+export interface SplitArguments {
+  readonly command: string | undefined;
+  readonly rest: readonly string[];
+}
+
+/** Finds the command among `args`; only global flags can stand before it. */
+export function splitArguments(args: readonly string[]): SplitArguments {
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (!arg.startsWith("-")) {
+      return { command: arg, rest: [...args.slice(0, i), ...args.slice(i + 1)] };
+    }
+    if (takesValue(arg, GLOBAL_FLAGS)) i++;
+  }
+  return { command: undefined, rest: args };
+}
+
+/**
+ * Parses the arguments after the command; also takes a letter with its value in one word (`-oyaml`).
+ *
+ * @throws {CtlError} naming the flag that is unknown or lacks its value
+ */
+export function parseArguments(args: readonly string[], spec: FlagSpec): Flags {
+  const merged: Required<FlagSpec> = {
+    boolean: [...GLOBAL_FLAGS.boolean, ...(spec.boolean ?? [])],
+    string: [...GLOBAL_FLAGS.string, ...(spec.string ?? [])],
+    alias: { ...GLOBAL_FLAGS.alias, ...spec.alias },
+  };
+  const names = [...merged.boolean, ...merged.string].map((it) => `--${it}`);
+  for (const arg of flagsIn(args, merged)) {
+    const name = arg.split("=")[0] ?? arg;
+    if (name.startsWith("--") && !names.includes(name) && !isLetter(name, merged)) {
+      throw new CtlError(`Unknown flag "${name}"${suggest(name, names)}`);
+    }
+  }
+  try {
+    const end = args.includes("--") ? args.indexOf("--") : args.length;
+    const flags = args.slice(0, end).map((it) => splitLetter(it, merged));
+    return parseFlags([...flags, ...args.slice(end)], merged);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new CtlError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The arguments that are flags, not values of flags nor words after `--`. */
+function flagsIn(args: readonly string[], spec: FlagSpec): string[] {
+  const flags: string[] = [];
+  for (let i = 0; i < args.length && args[i] !== "--"; i++) {
+    const arg = args[i] ?? "";
+    if (!arg.startsWith("-")) continue;
+    flags.push(arg);
+    if (takesValue(arg, spec)) i++;
+  }
+  return flags;
+}
+
+function isLetter(name: string, spec: FlagSpec): boolean {
+  return Object.hasOwn(spec.alias ?? {}, name.slice(2));
+}
+
+/** Whether the value of `arg` is the next argument. */
+function takesValue(arg: string, { string: strings = [], alias = {} }: FlagSpec): boolean {
+  const name = arg.replace(/^--?/, "");
+  return strings.includes(alias[name] ?? name);
+}
+
+/** `-oyaml` to `-o=yaml`, where `o` takes a value. */
+function splitLetter(arg: string, { string: strings = [], alias = {} }: FlagSpec): string {
+  const match = /^-([A-Za-z])([^=].*)$/s.exec(arg);
+  const name = alias[match?.[1] ?? ""];
+  return name !== undefined && strings.includes(name) ? `-${match?.[1]}=${match?.[2]}` : arg;
+}

@@ -1,0 +1,154 @@
+/**
+ * The cluster behind an API server, for one command: credentials from the flags, the configuration file
+ * and the environment, and one deadline for everything that is asked.
+ */
+
+import { version } from "../../lib/base/version.ts";
+import { type ApiServer, openApiServer } from "../../lib/credentials/api_server.ts";
+import {
+  type CredentialSettings,
+  settingsFromEnvironment,
+} from "../../lib/credentials/settings.ts";
+import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
+import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
+import { nodeKind } from "../../lib/datastore/decode/node.ts";
+import { podKind } from "../../lib/datastore/decode/pod.ts";
+import type { ResourceKind } from "../../lib/datastore/kind.ts";
+import { listAll } from "../../lib/datastore/list.ts";
+import { getJson } from "../../lib/datastore/request.ts";
+import type { Call } from "../command.ts";
+import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
+import { parseDuration } from "../duration.ts";
+import { CtlError } from "../error.ts";
+import type { ClusterReader } from "./reader.ts";
+import { warnOf } from "./warning.ts";
+
+/** A cluster to read, until it is disposed of. */
+export interface Connection extends ClusterReader, AsyncDisposable {
+  /** The API server's version, such as `v1.31.0`. */
+  version(): Promise<string>;
+}
+
+const REQUEST_TIMEOUT = "30s";
+
+/**
+ * Opens the cluster that the flags of `call` and its environment name.
+ *
+ * @throws {CtlError} if a flag or the configuration file is malformed
+ * @throws {CredentialsError} if the credentials cannot be used
+ */
+export async function openCluster(call: Call): Promise<Connection> {
+  const { flags, terminal } = call;
+  const timeout = flags.get("request-timeout") ?? REQUEST_TIMEOUT;
+  const deadline = startDeadline(timeout);
+  try {
+    const warn = warnOf(call);
+    const home = terminal.environment["HOME"];
+    const api = await openApiServer({
+      flags: settingsFromFlags(call),
+      file: await readConfigFile(call),
+      environment: settingsFromEnvironment(terminal.environment),
+      ...(home === undefined ? {} : { homeKubeconfig: `${home}/.kube/config` }),
+      userAgent: `calyxctl/${version}`,
+    });
+    return connectionOf(api, deadline, timeout, warn);
+  } catch (error) {
+    deadline.stop();
+    throw error;
+  }
+}
+
+function connectionOf(
+  api: ApiServer,
+  { signal, stop }: Deadline,
+  timeout: string,
+  warn: (kind: string, key: string, problems: readonly string[]) => void,
+): Connection {
+  async function ask<T>(question: () => Promise<T>): Promise<T> {
+    try {
+      return await question();
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new CtlError(
+        `The API server ${api.server} did not answer within ${timeout}; see --request-timeout`,
+        { cause: error },
+      );
+    }
+  }
+  async function list<T>(kind: ResourceKind<T>, namespace?: string): Promise<readonly T[]> {
+    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
+    const { items } = await ask(() => listAll(api, scoped, { signal }));
+    return [...items].flatMap(([key, { value, problems }]) => {
+      if (problems.length > 0) warn(kind.name, key, problems);
+      return value === undefined ? [] : [value];
+    });
+  }
+  return {
+    pods: (namespace) => list(podKind, namespace),
+    policies: (namespace) => list(networkPolicyKind, namespace),
+    namespaces: () => list(namespaceKind),
+    nodes: () => list(nodeKind),
+    version: async () => {
+      const answer = await ask(() => getJson(api, "/version", "get the version", signal));
+      const { gitVersion } = answer as { gitVersion?: unknown };
+      return typeof gitVersion === "string" ? gitVersion : "unknown";
+    },
+    [Symbol.asyncDispose]: async () => {
+      stop();
+      await api[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */
+function pathIn(path: string, namespace: string): string {
+  const last = path.lastIndexOf("/");
+  return `${path.slice(0, last)}/namespaces/${encodeURIComponent(namespace)}${path.slice(last)}`;
+}
+
+function settingsFromFlags({ flags }: Call): CredentialSettings {
+  return { kubeconfig: flags.get("kubeconfig"), context: flags.get("context") };
+}
+
+async function readConfigFile({ flags, terminal }: Call): Promise<CredentialSettings> {
+  const named = flags.get("config");
+  const path = named ?? terminal.configFile ?? CONFIG_FILE;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (named === undefined && error instanceof Deno.errors.NotFound) return {};
+    throw new CtlError(describeReadError(`Configuration file ${path}`, error), { cause: error });
+  }
+  return parseConfigFile(text, path);
+}
+
+/** Why a file cannot be read. */
+export function describeReadError(what: string, error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return `${what} does not exist`;
+  if (error instanceof Deno.errors.PermissionDenied) return `${what} may not be read by this user`;
+  if (error instanceof Deno.errors.IsADirectory) return `${what} is a directory`;
+  return `${what} cannot be read`;
+}
+
+interface Deadline {
+  readonly signal: AbortSignal;
+  /** The time no longer runs. */
+  stop(): void;
+}
+
+function startDeadline(timeout: string): Deadline {
+  const durationMs = parseTimeout(timeout);
+  const controller = new AbortController();
+  const timer = durationMs === 0 ? undefined : setTimeout(() => controller.abort(), durationMs);
+  return { signal: controller.signal, stop: () => clearTimeout(timer) };
+}
+
+function parseTimeout(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : "";
+    throw new CtlError(`--request-timeout: ${why}`, { cause: error });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The cluster that manifests describe, without any server: for `explain -f`. What a server would add
+ * is added: namespaces that only pods speak of, pods for the templates of Deployments and the like.
+ */
+
+import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
+import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
+import { nodeKind } from "../../lib/datastore/decode/node.ts";
+import { podKind } from "../../lib/datastore/decode/pod.ts";
+import { objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
+import type { Cluster } from "../../lib/policy/evaluate.ts";
+import type { ManifestObject } from "./document.ts";
+import type { Warn } from "./warning.ts";
+
+/** The cluster of `objects`; what has no namespace is in `namespace`. */
+export function clusterOf(
+  objects: readonly ManifestObject[],
+  namespace: string,
+  warn: Warn,
+): Cluster {
+  function decode<T>(kind: ResourceKind<T>, chosen: readonly ManifestObject[]): readonly T[] {
+    // The last of several with one name counts, as with `kubectl apply`.
+    const byKey = new Map(chosen.map((it) => [objectKey(it) ?? "", it]));
+    return [...byKey].flatMap(([key, object]) => {
+      const { value, problems } = kind.decode(object);
+      if (problems.length > 0) warn(kind.name, key, problems);
+      return value === undefined ? [] : [value];
+    });
+  }
+  const ofKind = (kind: string): readonly ManifestObject[] =>
+    objects.filter((it) => it.kind === kind);
+  const placed = (it: ManifestObject): ManifestObject => ({
+    ...it,
+    metadata: { namespace, ...it.metadata },
+  });
+  const policies = ofKind("NetworkPolicy").map(placed).filter((it) => {
+    const isPlain = it.apiVersion === "networking.k8s.io/v1";
+    if (!isPlain) {
+      warn("networkpolicies", objectKey(it) ?? "", [`${it.apiVersion} is not evaluated`]);
+    }
+    return isPlain;
+  });
+  const pods = decode(podKind, [
+    ...objects.flatMap(podOfTemplate).map(placed),
+    ...ofKind("Pod").map(placed),
+  ]);
+  const decoded = decode(networkPolicyKind, policies);
+  const named = new Set([namespace, ...pods.map((it) => it.namespace)]);
+  const unsaid = [...named].map((name) => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name },
+  }));
+  return {
+    pods,
+    policies: decoded,
+    namespaces: decode(namespaceKind, [...unsaid, ...ofKind("Namespace")]),
+    nodes: decode(nodeKind, ofKind("Node")),
+  };
+}
+
+/** The pod that a workload's template makes, named after the workload. */
+function podOfTemplate(object: ManifestObject): readonly ManifestObject[] {
+  const spec = recordOf(object["spec"]);
+  const template = recordOf(
+    spec["template"] ?? recordOf(recordOf(spec["jobTemplate"])["spec"])["template"],
+  );
+  const podSpec = recordOf(template["spec"]);
+  if (!Array.isArray(podSpec["containers"])) return [];
+  const { name, namespace } = object.metadata;
+  const { labels } = recordOf(template["metadata"]);
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }), labels };
+  return [{ apiVersion: "v1", kind: "Pod", metadata, spec: podSpec }];
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? value as Record<string, unknown> : {};
+}

@@ -1,0 +1,36 @@
+/** What a command is, and what it is given. */
+
+import type { Flags, FlagSpec } from "../lib/base/flags.ts";
+
+/** The world outside, as an argument, so that tests own it. */
+export interface Terminal {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Writes text to stdout. */
+  print(text: string): void;
+  /** Writes one line to stderr. */
+  printError(line: string): void;
+  /** Reads all of stdin. */
+  readInput(): Promise<string>;
+  /** Read where `--config` names none, if it is there. @default {CONFIG_FILE} */
+  readonly configFile?: string;
+}
+
+/** One call of a command: its flags, and its words after its own name. */
+export interface Call {
+  readonly words: readonly string[];
+  readonly flags: Flags;
+  readonly terminal: Terminal;
+}
+
+/** A word after `calyxctl`. */
+export interface Command {
+  readonly name: string;
+  /** Half a sentence for the list of commands; `undefined` = not listed. */
+  readonly summary: string | undefined;
+  /** The whole text of its `-h`, from "Usage:" on, without the global flags. */
+  readonly help: string;
+  /** Its own flags; `undefined`: it is given all its arguments as words, unparsed. */
+  readonly flags: FlagSpec | undefined;
+  /** Prints what was asked for, or throws one sentence. */
+  run(call: Call): Promise<void> | void;
+}

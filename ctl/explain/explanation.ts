@@ -1,0 +1,156 @@
+/** What `explain` says: the verdict on each flow, and why. Pure. */
+
+import { type Direction, DIRECTIONS, type NetworkPolicy } from "../../lib/model/policy.ts";
+import { keyOf } from "../../lib/model/workload.ts";
+import {
+  type Cluster,
+  type DirectionVerdict,
+  evaluate,
+  type Flow,
+  type Verdict,
+} from "../../lib/policy/evaluate.ts";
+import { rulesOf } from "../../lib/policy/select.ts";
+import type { ResolvedEnd } from "./resolve.ts";
+import { formatPath, formatRule } from "./rule.ts";
+
+/** Flows between the same two, with what becomes of each: none between a pod and itself. */
+export interface Explanation {
+  readonly source: ResolvedEnd;
+  readonly destination: ResolvedEnd;
+  readonly verdicts: readonly { readonly flow: Flow; readonly verdict: Verdict }[];
+  readonly notes: readonly string[];
+}
+
+/** Asks the evaluator about `flows`. */
+export function explain(
+  cluster: Cluster,
+  source: ResolvedEnd,
+  destination: ResolvedEnd,
+  flows: readonly Flow[],
+): Explanation {
+  if (source.workload !== undefined && source.workload === destination.workload) {
+    const note = `${source.title} to itself never leaves the pod: no policy sees it.`;
+    return { source, destination, verdicts: [], notes: [note] };
+  }
+  const verdicts = flows.map((flow) => ({ flow, verdict: evaluate(cluster, flow) }));
+  const notes = [...source.notes, ...destination.notes];
+  if (flows.some((it) => it.protocol === undefined)) {
+    notes.push("Without a port this asks for ICMP (ping): only rules without ports allow that.");
+  }
+  if (verdicts.some((it) => it.verdict.allowed)) {
+    notes.push("Policy allows it; another firewall on the way (or a dead server) still may not.");
+  }
+  return { source, destination, verdicts, notes: [...new Set(notes)] };
+}
+
+/** As text; both families together where the same becomes of them. */
+export function formatExplanation(cluster: Cluster, explanation: Explanation): string {
+  const { source, destination, verdicts, notes } = explanation;
+  const groups = Map.groupBy(verdicts, (it) => JSON.stringify(it.verdict));
+  const blocks = [...groups.values()].map((group) => {
+    const [first] = group;
+    if (first === undefined) return "";
+    const flows = group.map((it) => it.flow);
+    const from = formatEnd(source, flows.map((it) => it.source.address.toString()));
+    const to = formatEnd(destination, flows.map((it) => it.destination.address.toString()));
+    const verdict = first.verdict.allowed ? "ALLOWED" : "DENIED";
+    const lines = [`${from} to ${to}, ${formatPort(first.flow)}: ${verdict}`];
+    // The packet leaves the source first.
+    for (const direction of [...DIRECTIONS].reverse()) {
+      lines.push(...formatDirection(cluster, explanation, direction, first.verdict[direction]));
+    }
+    return lines.join("\n") + "\n";
+  });
+  if (blocks.length === 0) blocks.push(`${source.title} to itself: ALLOWED\n`);
+  return [...blocks, ...notes.map((it) => `Note: ${it}\n`)].join("");
+}
+
+/** As a value for JSON and YAML. */
+export function describeExplanation(explanation: Explanation): Record<string, unknown> {
+  const { source, destination, verdicts, notes } = explanation;
+  const nameOf = (end: ResolvedEnd): Record<string, unknown> => ({
+    ...(end.workload === undefined ? {} : { pod: keyOf(end.workload) }),
+    ...(end.node === undefined ? {} : { node: end.node }),
+  });
+  return {
+    allowed: verdicts.every((it) => it.verdict.allowed),
+    flows: verdicts.map(({ flow, verdict }) => ({
+      source: { address: flow.source.address.toString(), ...nameOf(source) },
+      destination: { address: flow.destination.address.toString(), ...nameOf(destination) },
+      ...(flow.protocol === undefined ? {} : { protocol: flow.protocol, port: flow.port }),
+      allowed: verdict.allowed,
+      egress: verdict.egress,
+      ingress: verdict.ingress,
+    })),
+    notes,
+  };
+}
+
+function formatEnd(end: ResolvedEnd, addresses: readonly string[]): string {
+  const known = end.addresses.length === 0 ? [] : addresses.filter((it) => it !== end.title);
+  const node = end.node === undefined ? [] : [`node ${end.node}`];
+  const details = [...known, ...node];
+  return details.length === 0 ? end.title : `${end.title} (${details.join(", ")})`;
+}
+
+function formatPort({ protocol, port }: Flow): string {
+  return protocol === undefined ? "no port" : `${protocol} port ${port}`;
+}
+
+function formatDirection(
+  cluster: Cluster,
+  { source, destination }: Explanation,
+  direction: Direction,
+  { allowed, reason }: DirectionVerdict,
+): string[] {
+  const title = direction === "egress" ? `from ${source.title}` : `to ${destination.title}`;
+  const head = `  ${direction} ${title}: ${allowed ? "allowed" : "denied"}, `;
+  switch (reason.kind) {
+    case "notAPod":
+      return [`${head}it is no pod that policy governs`];
+    case "ownNode":
+      return [`${head}a pod and its own node ${reason.node} always reach each other`];
+    case "notSelected":
+      return [`${head}no policy selects it for ${direction}`];
+    case "allowedBy": {
+      const policy = findPolicy(cluster, reason.policy);
+      const rule = policy && rulesOf(policy, direction)[reason.rule];
+      const peer = reason.peer === undefined ? undefined : rule?.peers?.[reason.peer];
+      const path = formatPath(direction, reason.rule, reason.peer);
+      const what = policy === undefined || rule === undefined
+        ? ""
+        : `: ${
+          formatRule(policy, direction, peer === undefined ? rule : { ...rule, peers: [peer] })
+        }`;
+      return [`${head}policy ${reason.policy} ${path}${what}`];
+    }
+    case "notAllowed":
+      return [
+        `${head}selected by ${count(reason.policies.length, "policy", "policies")}, ` +
+        "and no rule allows it",
+        ...reason.policies.flatMap((key) => formatPolicy(findPolicy(cluster, key), key, direction)),
+      ];
+  }
+}
+
+/** A policy's rules, each on a line: those that did not allow the flow. */
+function formatPolicy(
+  policy: NetworkPolicy | undefined,
+  key: string,
+  direction: Direction,
+): string[] {
+  const rules = policy === undefined
+    ? []
+    : rulesOf(policy, direction).map((rule, index) =>
+      `      ${formatPath(direction, index)}: ${formatRule(policy, direction, rule)}`
+    );
+  return [`    ${key}${rules.length === 0 ? `: has no ${direction} rules` : ""}`, ...rules];
+}
+
+function findPolicy(cluster: Cluster, key: string): NetworkPolicy | undefined {
+  return cluster.policies.find((it) => keyOf(it) === key);
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
+}

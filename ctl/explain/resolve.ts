@@ -1,0 +1,133 @@
+/** Who the ends of a flow are, in a cluster: from words to the evaluator's flows. Pure. */
+
+import { Address, FAMILIES, type Family } from "../../lib/ip/address.ts";
+import { keyOf, type Workload } from "../../lib/model/workload.ts";
+import { type Cluster, type Flow, resolveEnd } from "../../lib/policy/evaluate.ts";
+import { CtlError } from "../error.ts";
+import { suggest } from "../suggest.ts";
+import type { Party, PortText } from "./end.ts";
+
+/** An end that was found. */
+export interface ResolvedEnd {
+  /** `namespace/pod`, or the address. */
+  readonly title: string;
+  /** The pod that policy governs here, if one is. */
+  readonly workload: Workload | undefined;
+  readonly node: string | undefined;
+  /** None where the pod has none yet. */
+  readonly addresses: readonly Address[];
+  /** What somebody who reads the verdict should know of this end. */
+  readonly notes: readonly string[];
+}
+
+/** Stands for the address of a pod that has none. */
+const NO_ADDRESS: Readonly<Record<Family, Address>> = {
+  4: Address.parse("0.0.0.0"),
+  6: Address.parse("::"),
+};
+
+/**
+ * Finds `party` in `cluster`.
+ *
+ * @throws {CtlError} if there is no such pod, or it has finished
+ */
+export function resolveParty(cluster: Cluster, party: Party): ResolvedEnd {
+  return party.kind === "address"
+    ? resolveAddress(cluster, party.address)
+    : resolvePod(cluster, party.namespace, party.name);
+}
+
+/**
+ * The flows from `source` to `destination`: one for each family that both speak.
+ *
+ * @throws {CtlError} if there is none, or the destination has no port of that name
+ */
+export function flowsBetween(
+  source: ResolvedEnd,
+  destination: ResolvedEnd,
+  port: PortText | undefined,
+): readonly Flow[] {
+  const number = port === undefined ? undefined : portNumberOf(destination, port);
+  const flows = FAMILIES.flatMap((family): Flow[] => {
+    const from = addressOf(source, family, destination);
+    const to = addressOf(destination, family, source);
+    if (from === undefined || to === undefined) return [];
+    return [{
+      source: { address: from, workload: source.workload },
+      destination: { address: to, workload: destination.workload },
+      protocol: port?.protocol,
+      port: number,
+    }];
+  });
+  if (flows.length > 0) return flows;
+  throw new CtlError(
+    `${source.title} and ${destination.title} have no IP family in common: nothing can flow`,
+  );
+}
+
+function resolvePod(cluster: Cluster, namespace: string, name: string): ResolvedEnd {
+  const title = `${namespace}/${name}`;
+  const pod = cluster.pods.find((it) => it.namespace === namespace && it.name === name);
+  if (pod === undefined) throw new CtlError(`No pod ${title}${hint(cluster, namespace, name)}`);
+  if (pod.finished) {
+    throw new CtlError(`Pod ${title} has finished: it has no address that is its own any more`);
+  }
+  const node = pod.nodeName === "" ? undefined : pod.nodeName;
+  const { addresses } = pod;
+  if (pod.hostNetwork) {
+    const notes = [
+      `${title} is on the network of its node${node === undefined ? "" : ` ${node}`}: ` +
+      "NetworkPolicy does not govern it, and no pod selector means it.",
+    ];
+    return { title, workload: undefined, node, addresses, notes };
+  }
+  const notes = addresses.length > 0
+    ? []
+    : [`${title} has no address yet: an ipBlock counts only where it holds every address.`];
+  return { title, workload: pod, node, addresses, notes };
+}
+
+function resolveAddress(cluster: Cluster, address: Address): ResolvedEnd {
+  const { workload } = resolveEnd(cluster, address);
+  const text = address.toString();
+  const addresses = [address];
+  if (workload !== undefined) {
+    return { title: keyOf(workload), workload, node: workload.nodeName, addresses, notes: [] };
+  }
+  const node = cluster.nodes.find((it) => it.addresses.some((a) => a.toString() === text));
+  const notes = node !== undefined ? [] : [
+    `No pod or node has ${text}. If it is a Service's address, ask for a pod behind it: ` +
+    "policy sees addresses after service translation.",
+  ];
+  return { title: text, workload: undefined, node: node?.name, addresses, notes };
+}
+
+/** Where else the pod may be. */
+function hint(cluster: Cluster, namespace: string, name: string): string {
+  const elsewhere = cluster.pods.find((it) => it.name === name);
+  if (elsewhere !== undefined) return `; did you mean "${keyOf(elsewhere)}"?`;
+  const names = cluster.pods.filter((it) => it.namespace === namespace).map((it) => it.name);
+  const longer = names.find((it) => it.startsWith(`${name}-`));
+  if (longer !== undefined) return `; did you mean "${longer}"?`;
+  return names.length === 0 ? `: namespace ${namespace} has no pods` : suggest(name, names);
+}
+
+/** The address of `end` in `family`; a stand-in for a pod without any, if `other` speaks it. */
+function addressOf(end: ResolvedEnd, family: Family, other: ResolvedEnd): Address | undefined {
+  if (end.addresses.length > 0) return end.addresses.find((it) => it.family === family);
+  const spoken = other.addresses.length > 0
+    ? other.addresses.some((it) => it.family === family)
+    : family === 4;
+  return spoken ? NO_ADDRESS[family] : undefined;
+}
+
+function portNumberOf(destination: ResolvedEnd, { port, protocol }: PortText): number {
+  if (typeof port === "number") return port;
+  const { workload, title } = destination;
+  if (workload === undefined) throw new CtlError(`${title} is no pod: write the port as a number`);
+  const named = workload.ports.find((it) => it.name === port && it.protocol === protocol);
+  if (named !== undefined) return named.port;
+  const names = workload.ports.map((it) => `${it.name}/${it.protocol.toLowerCase()}`);
+  const having = names.length === 0 ? "it names none" : `it names ${names.join(", ")}`;
+  throw new CtlError(`${title} has no port named "${port}" for ${protocol}: ${having}`);
+}

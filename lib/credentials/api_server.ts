@@ -1,0 +1,272 @@
+/**
+ * The API server as a place to send requests to: over native `fetch`, with the credentials of the
+ * moment. Files that rotate and plug-ins whose tokens expire are followed; an answer of 401 makes
+ * everything be read again, once. What the answers mean is the business of `lib/datastore`.
+ */
+
+import { type Clock, systemClock } from "../base/clock.ts";
+import { chooseConnection, type Connection } from "./connection.ts";
+import { CredentialsError } from "./error.ts";
+import type { Identity } from "./login.ts";
+import { checkAuthorities, checkCertificate } from "./pem.ts";
+import { equalSecrets, type Secret } from "./secret.ts";
+import {
+  type CredentialSettings,
+  mergeSettings,
+  requireKubernetes,
+  type SettingSources,
+} from "./settings.ts";
+
+/** Where to look for the API server, in falling priority, and who asks. */
+export interface ApiServerSources extends SettingSources {
+  /** What a pod finds about itself: `apiEndpoint`, `tokenFile`, `caFile`. @default {as mounted} */
+  readonly inCluster?: CredentialSettings | undefined;
+  /** Path of `~/.kube/config`, where that counts. */
+  readonly homeKubeconfig?: string | undefined;
+  /** `calyx-agent/1.2.3`. */
+  readonly userAgent: string;
+}
+
+export interface ApiServerOptions {
+  /** @default {systemClock} */
+  readonly clock?: Clock;
+}
+
+/** An API server and our credentials for it. */
+export interface ApiServer extends Disposable, AsyncDisposable {
+  /** URL without a slash at its end. */
+  readonly server: string;
+  /** By what we say who we are, for messages: `token (K8S_TOKEN)`. Never a secret. */
+  readonly identity: string;
+  /** By what we know the server, for messages: `CA "/etc/ca.crt" (K8S_CA_FILE)`. */
+  readonly authority: string;
+  /**
+   * Sends a request for `path` (`/api/v1/pods?limit=500`). Any status is an answer.
+   *
+   * @throws {CredentialsError} if the credentials cannot be used
+   * @throws {TypeError} if the server cannot be reached or trusted: `fetch`'s own
+   */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+}
+
+/**
+ * Finds the API server and checks our credentials, without asking it yet.
+ *
+ * @throws {CredentialsError} one sentence that says what is wrong, where, and what to do
+ */
+export async function openApiServer(
+  sources: ApiServerSources,
+  { clock = systemClock }: ApiServerOptions = {},
+): Promise<ApiServer> {
+  const settings = mergeSettings(sources);
+  requireKubernetes(settings);
+  const choose = (): Promise<Connection> => chooseConnection(settings, { ...sources, clock });
+  const server = new HttpApiServer(await choose(), choose, sources.userAgent, clock);
+  try {
+    await server.open();
+  } catch (error) {
+    server[Symbol.dispose]();
+    throw error;
+  }
+  return server;
+}
+
+/** What was read for a connection, and the client made of it. */
+interface Session {
+  readonly client: Deno.HttpClient;
+  readonly authority: Secret | undefined;
+  readonly pair: Identity["pair"];
+  readonly authorization: Secret | undefined;
+  /** When the client certificate ends. */
+  readonly expiresAtMs: number;
+}
+
+/** How long nothing is got anew by force after that was done. */
+const FORCE_INTERVAL_MS = 2_000;
+
+class HttpApiServer implements ApiServer {
+  #connection: Connection;
+  readonly #choose: () => Promise<Connection>;
+  readonly #userAgent: string;
+  readonly #clock: Clock;
+  #session: Session | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #forcedAtMs = -Infinity;
+  #isClosed = false;
+
+  constructor(
+    connection: Connection,
+    choose: () => Promise<Connection>,
+    userAgent: string,
+    clock: Clock,
+  ) {
+    this.#connection = connection;
+    this.#choose = choose;
+    this.#userAgent = userAgent;
+    this.#clock = clock;
+  }
+
+  get server(): string {
+    return this.#connection.server;
+  }
+
+  get identity(): string {
+    const { login, pair } = this.#connection;
+    return login?.name ?? pair?.certificate.name ?? "no credentials at all";
+  }
+
+  get authority(): string {
+    return this.#connection.authority?.name ?? "the system's certificate authorities";
+  }
+
+  /** Reads everything for the first time. */
+  async open(): Promise<void> {
+    await this.#refresh(false);
+  }
+
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const session = await this.#refresh(false);
+    let response: Response;
+    try {
+      response = await this.#send(session, path, init);
+    } catch (error) {
+      if (!isCertificateRefused(error) || !isRepeatable(init)) throw error;
+      const renewed = await this.#refresh(true, session);
+      if (renewed === session) throw error;
+      return await this.#send(renewed, path, init);
+    }
+    if (response.status !== 401 || !isRepeatable(init)) return response;
+    let renewed: Session;
+    try {
+      renewed = await this.#refresh(true, session);
+    } catch (error) {
+      await response.body?.cancel();
+      throw error;
+    }
+    if (renewed === session) return response;
+    await response.body?.cancel();
+    return await this.#send(renewed, path, init);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    this.#session?.client.close();
+    this.#session = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
+  async #send(session: Session, path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (!headers.has("accept")) headers.set("accept", "application/json");
+    headers.set("user-agent", this.#userAgent);
+    for (const [name, value] of Object.entries(this.#connection.headers)) headers.set(name, value);
+    if (session.authorization !== undefined) {
+      headers.set("authorization", session.authorization.reveal());
+    }
+    // A redirect would carry us, and our credentials, to another place.
+    const options = { ...init, headers, redirect: "manual", client: session.client } as const;
+    return await fetch(this.server + path, options);
+  }
+
+  /**
+   * The session of the moment. `refused` is the one that the server did not accept: unless another
+   * one has come since, everything is got anew.
+   */
+  #refresh(isForced: boolean, refused?: Session): Promise<Session> {
+    const next = this.#turn.then(async () => {
+      if (this.#isClosed) throw new CredentialsError("The connection to the API server is closed");
+      const current = this.#session;
+      if (refused !== undefined && current !== undefined && current !== refused) return current;
+      const isExpired = current !== undefined && this.#clock.nowMs() > current.expiresAtMs;
+      const nowMs = this.#clock.nowMs();
+      if (isForced && Math.abs(nowMs - this.#forcedAtMs) < FORCE_INTERVAL_MS && current) {
+        return current;
+      }
+      if (isForced) this.#forcedAtMs = nowMs;
+      return await this.#read(isForced || isExpired);
+    });
+    this.#turn = next.catch(() => {});
+    return next;
+  }
+
+  async #read(isForced: boolean): Promise<Session> {
+    const known = this.#session;
+    if (isForced && await this.#connection.isStale()) this.#connection = await this.#choose();
+    const connection = this.#connection;
+    const authority = await connection.authority?.read(isForced);
+    const identity = await connection.login?.identify(isForced);
+    const pair = connection.pair === undefined ? identity?.pair : {
+      certificate: await connection.pair.certificate.read(isForced),
+      key: await connection.pair.key.read(isForced),
+    };
+    const authorization = identity?.authorization;
+    const isSameClient = known !== undefined && equalSecrets(known.authority, authority) &&
+      equalSecrets(known.pair?.certificate, pair?.certificate) &&
+      equalSecrets(known.pair?.key, pair?.key);
+    const isExpired = known !== undefined && this.#clock.nowMs() > known.expiresAtMs;
+    if (isSameClient && !isExpired) {
+      if (equalSecrets(known.authorization, authorization)) return known;
+      return this.#session = { ...known, authorization };
+    }
+    let expiresAtMs: number;
+    try {
+      expiresAtMs = this.#check(connection, authority, pair);
+    } catch (error) {
+      // Half of a rotation: the old pair serves until the new one is whole, or is refused.
+      if (known !== undefined && !isForced && error instanceof CredentialsError) return known;
+      throw error;
+    }
+    const client = this.#createClient(connection, authority, pair);
+    // Watches that still run on the old client keep their connections until they end.
+    known?.client.close();
+    return this.#session = { client, authority, pair, authorization, expiresAtMs };
+  }
+
+  #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): number {
+    if (authority !== undefined) checkAuthorities(authority.reveal(), this.authority);
+    if (pair === undefined) return Infinity;
+    const login = connection.login?.name ?? "login";
+    const names = connection.pair === undefined
+      ? { certificate: `certificate of ${login}`, key: `key of ${login}` }
+      : { certificate: connection.pair.certificate.name, key: connection.pair.key.name };
+    const pem = { certificate: pair.certificate.reveal(), key: pair.key.reveal() };
+    return checkCertificate(pem, names, this.#clock.nowMs()).expiresAtMs;
+  }
+
+  #createClient(
+    connection: Connection,
+    authority: Secret | undefined,
+    pair: Identity["pair"],
+  ): Deno.HttpClient {
+    const options: Deno.CreateHttpClientOptions = {
+      // Each request on a connection of its own: one that died unnoticed takes no other with it.
+      http2: false,
+      ...(authority === undefined ? {} : { caCerts: [authority.reveal()] }),
+      ...(connection.proxy === undefined ? {} : { proxy: connection.proxy }),
+    };
+    try {
+      if (pair === undefined) return Deno.createHttpClient(options);
+      const [cert, key] = [pair.certificate.reveal(), pair.key.reveal()];
+      return Deno.createHttpClient({ ...options, cert, key });
+    } catch (error) {
+      // The reason is Deno's own text about the certificates; it repeats none of them.
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new CredentialsError(
+        `TLS does not take ${this.authority} or ${this.identity}: ${reason}`,
+      );
+    }
+  }
+}
+
+/** Whether the server ended the handshake because of our certificate. */
+function isCertificateRefused(error: unknown): boolean {
+  return error instanceof TypeError && /fatal alert|UnknownIssuer/i.test(error.message);
+}
+
+function isRepeatable({ body }: RequestInit): boolean {
+  return !(body instanceof ReadableStream);
+}

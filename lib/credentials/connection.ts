@@ -1,0 +1,222 @@
+/**
+ * Where the API server is, whom we trust it to be and who we are: chosen from the settings, the
+ * kubeconfig, and what a pod finds about itself. Nothing is sent here; see `api_server.ts`.
+ */
+
+import type { Clock } from "../base/clock.ts";
+import { CredentialsError } from "./error.ts";
+import { type Login, tokenLogin } from "./login.ts";
+import { FileMaterial, inlineMaterial, type Material } from "./material.ts";
+import type { CredentialSettings, EffectiveSettings, Setting } from "./settings.ts";
+
+/** A client certificate and its key. */
+export interface KeyPair {
+  readonly certificate: Material;
+  readonly key: Material;
+}
+
+/** Everything that a client needs. */
+export interface Connection {
+  /** URL without a slash at its end. */
+  readonly server: string;
+  /** `undefined`: the system's certificate authorities alone. */
+  readonly authority: Material | undefined;
+  readonly pair: KeyPair | undefined;
+  readonly login: Login | undefined;
+  /** Headers of every request: whom to impersonate. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly proxy: Deno.Proxy | undefined;
+  /** Whether the kubeconfig has changed since, so that another connection would be chosen. */
+  isStale(): Promise<boolean>;
+}
+
+/** Where to look beside the settings. */
+export interface Surroundings {
+  /** What a pod finds about itself; `undefined` = what the cluster mounts and sets. */
+  readonly inCluster?: CredentialSettings | undefined;
+  /** Path of `~/.kube/config`, where that counts. */
+  readonly homeKubeconfig?: string | undefined;
+  readonly clock: Clock;
+}
+
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/**
+ * Chooses the connection: the kubeconfig or endpoint that the settings name, else the pod's service
+ * account, else the home kubeconfig; then explicit values override what was found.
+ *
+ * @throws {CredentialsError} if nothing says where the API server is, or what says it is wrong
+ */
+export async function chooseConnection(
+  settings: EffectiveSettings,
+  { inCluster, homeKubeconfig, clock }: Surroundings,
+): Promise<Connection> {
+  const found = await findConnection(settings, { inCluster, homeKubeconfig, clock });
+  const override = overridesOf(settings, clock);
+  // Only one of certificate and token decides who we are: what is explicit leaves the other out.
+  const isExplicit = override.pair !== undefined || override.login !== undefined;
+  const authority = override.authority ?? found.authority;
+  if (found.isUnverified && authority === undefined && found.server.startsWith("https:")) {
+    throw new CredentialsError(
+      `${found.name} sets insecure-skip-tls-verify, which would trust any server and is not ` +
+        `supported: put the server's CA into certificate-authority or K8S_CA_FILE`,
+    );
+  }
+  return {
+    server: found.server,
+    authority,
+    pair: isExplicit ? override.pair : found.pair,
+    login: isExplicit ? override.login : found.login,
+    headers: found.headers,
+    proxy: found.proxy,
+    isStale: found.isStale,
+  };
+}
+
+/** A connection before explicit values override it. */
+export interface FoundConnection extends Connection {
+  /** For messages: `cluster "x" of kubeconfig "/y"`. */
+  readonly name: string;
+  /** The kubeconfig asks not to verify the server. */
+  readonly isUnverified: boolean;
+}
+
+/** What {@link findConnection} leaves unsaid where there is no kubeconfig. */
+const BARE = {
+  authority: undefined,
+  pair: undefined,
+  login: undefined,
+  headers: {},
+  proxy: undefined,
+  isUnverified: false,
+  isStale: () => Promise.resolve(false),
+} as const satisfies Partial<FoundConnection>;
+
+async function findConnection(
+  settings: EffectiveSettings,
+  { inCluster, homeKubeconfig, clock }: Surroundings,
+): Promise<FoundConnection> {
+  const { kubeconfig, apiEndpoint } = settings;
+  if (kubeconfig !== undefined) return await readKubeconfig(kubeconfig, settings, clock);
+  if (apiEndpoint !== undefined) {
+    const server = parseServer(apiEndpoint.value, apiEndpoint.source);
+    return { ...BARE, name: `${apiEndpoint.source} ${server}`, server };
+  }
+  const pod = inCluster ?? inClusterDefaults(settings);
+  if (pod.apiEndpoint && (homeKubeconfig === undefined || await exists(pod.tokenFile))) {
+    return inClusterConnection(pod, clock);
+  }
+  if (homeKubeconfig !== undefined && await exists(homeKubeconfig)) {
+    const setting = { value: homeKubeconfig, source: "the default" };
+    return await readKubeconfig(setting, settings, clock, true);
+  }
+  const home = homeKubeconfig === undefined ? "" : `, and "${homeKubeconfig}" does not exist`;
+  throw new CredentialsError(
+    `Nothing says where the API server is${home}: set KUBECONFIG or K8S_API_ENDPOINT, ` +
+      `or run in a pod with a service account`,
+  );
+}
+
+async function readKubeconfig(
+  kubeconfig: Setting,
+  settings: EffectiveSettings,
+  clock: Clock,
+  isOnePath = false,
+): Promise<FoundConnection> {
+  const { loadKubeconfig } = await import("./kubeconfig.ts");
+  return await loadKubeconfig(kubeconfig, settings, clock, isOnePath);
+}
+
+/** What the cluster sets and mounts in every pod that has a service account. */
+function inClusterDefaults({ serviceHost, servicePort }: EffectiveSettings): CredentialSettings {
+  if (serviceHost === undefined) return {};
+  const host = serviceHost.value.includes(":") ? `[${serviceHost.value}]` : serviceHost.value;
+  return {
+    apiEndpoint: `https://${host}:${servicePort?.value ?? "443"}`,
+    tokenFile: `${SERVICE_ACCOUNT}/token`,
+    caFile: `${SERVICE_ACCOUNT}/ca.crt`,
+  };
+}
+
+function inClusterConnection(pod: CredentialSettings, clock: Clock): FoundConnection {
+  const { apiEndpoint = "", tokenFile, caFile } = pod;
+  const server = parseServer(apiEndpoint, "KUBERNETES_SERVICE_HOST");
+  const file = (what: string, path: string): Material =>
+    new FileMaterial(what, path, "the pod's service account", clock);
+  return {
+    ...BARE,
+    name: `service account at ${server}`,
+    server,
+    authority: caFile ? file("CA", caFile) : undefined,
+    login: tokenFile ? tokenLogin(file("token", tokenFile)) : undefined,
+  };
+}
+
+/** What the settings say beside a kubeconfig. */
+function overridesOf(
+  { certFile, keyFile, caFile, token, tokenFile }: EffectiveSettings,
+  clock: Clock,
+): Pick<FoundConnection, "authority" | "pair" | "login"> {
+  if (certFile !== undefined && keyFile === undefined) {
+    throw halfPair(`${certFile.source} names a client certificate`, "K8S_KEY_FILE", "its key");
+  }
+  if (keyFile !== undefined && certFile === undefined) {
+    throw halfPair(`${keyFile.source} names a client key`, "K8S_CERT_FILE", "its certificate");
+  }
+  const file = (what: string, setting: Setting): Material =>
+    new FileMaterial(what, setting.value, setting.source, clock);
+  return {
+    authority: caFile === undefined ? undefined : file("CA", caFile),
+    pair: certFile === undefined || keyFile === undefined ? undefined : {
+      certificate: file("client certificate", certFile),
+      key: file("client key", keyFile),
+    },
+    // As with kubectl: of a token and a token file, the file is the one that is kept up to date.
+    login: tokenFile !== undefined
+      ? tokenLogin(file("token", tokenFile))
+      : token !== undefined
+      ? tokenLogin(inlineMaterial(`token (${token.source})`, token.value))
+      : undefined,
+  };
+}
+
+function halfPair(what: string, missing: string, half: string): CredentialsError {
+  return new CredentialsError(`${what} but ${half} is missing: set ${missing} too`);
+}
+
+/**
+ * Checks the URL of an API server; the result has no slash at its end.
+ *
+ * @throws {CredentialsError} if it is none
+ */
+export function parseServer(text: string, source: string): string {
+  const trimmed = text.trim();
+  // What stands before an "@" may be a password.
+  const shown = JSON.stringify(trimmed.replace(/^([^/]*\/\/)?[^/]*@/, "$1…@"));
+  const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined;
+  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    const example = /^[\w.:[\]-]+$/.test(trimmed) ? `https://${trimmed}` : "https://10.0.0.1:6443";
+    throw new CredentialsError(
+      `API server ${shown} (${source}) is no URL: write it like "${example}"`,
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new CredentialsError(
+      `API server ${shown} (${source}) has a user in its URL: take it out and use a token`,
+    );
+  }
+  if (url.search !== "" || url.hash !== "") {
+    throw new CredentialsError(
+      `API server ${shown} (${source}) has more than a path in its URL: take "?" and "#" out`,
+    );
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+async function exists(path: string | undefined): Promise<boolean> {
+  if (!path) return false;
+  return await Deno.stat(path).then(
+    () => true,
+    (error) => !(error instanceof Deno.errors.NotFound),
+  );
+}

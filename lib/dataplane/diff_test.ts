@@ -1,0 +1,95 @@
+import { assertEquals } from "@std/assert";
+import { addPod, sampleGraph } from "../../tests/support/sample_facts.ts";
+import { compile } from "./compile/compile.ts";
+import { diff, type Sent } from "./diff.ts";
+
+const NOTHING: Sent = { chains: new Map(), sets: new Map() };
+
+function namesOf(difference: ReturnType<typeof diff>): string[] {
+  return (difference?.requests ?? []).map((it) => `${it.name} ${it.subject}`);
+}
+
+Deno.test("diff() is empty once everything was sent", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
+  assertEquals(namesOf(second), []);
+});
+
+Deno.test("diff() sends elements only for a pod of another node", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  addPod(graph, "shop", "cart-2", 9, { app: "cart" }, "node2");
+  const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
+  assertEquals(new Set(second?.requests.map((it) => it.name)), new Set(["NFT_MSG_NEWSETELEM"]));
+  assertEquals(second?.changed, { chains: 0, sets: 0, elements: 4 });
+});
+
+Deno.test("diff() touches only the chains of the policy that changed", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  graph.update("policy", "shop/db", {
+    namespace: "shop",
+    name: "db",
+    podSelector: [{ key: "app", operator: "In", values: ["db"] }],
+    ingress: [],
+    egress: undefined,
+    resourceVersion: "2",
+  });
+  const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
+  assertEquals(
+    namesOf(second).sort(),
+    [
+      "NFT_MSG_DELRULE rules of chain inet calyx policy-ingress/shop/db",
+      ...["a4", "a6"].flatMap((kind) =>
+        setsOfDb().map((hash) => `NFT_MSG_DELSET set inet calyx ${kind}-${hash}`)
+      ),
+    ].sort(),
+  );
+});
+
+/** The hashes of the two sets that only the policy shop/db names. */
+function setsOfDb(): string[] {
+  const ruleset = compile(sampleGraph().flush());
+  return [...ruleset.sets.values()]
+    .filter((it) =>
+      it.comment === "pods shop/[app in (cart,web)]" || it.comment === "pods [team=ops]/[<all>]"
+    )
+    .filter((it) => it.name.startsWith("a4-"))
+    .map((it) => it.name.slice(3));
+}
+
+Deno.test("diff() deletes what is named by nothing any more, after what named it", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  for (const name of ["shop/default-deny", "shop/web", "shop/db"]) {
+    graph.update("policy", name, undefined);
+  }
+  const names = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0)?.requests
+    .map((it) => it.name) ?? [];
+  const firstDeletedChain = names.indexOf("NFT_MSG_DELCHAIN");
+  assertEquals(names.lastIndexOf("NFT_MSG_DELSETELEM") < firstDeletedChain, true);
+  assertEquals(names.lastIndexOf("NFT_MSG_DELRULE") < firstDeletedChain, true);
+  assertEquals(names.indexOf("NFT_MSG_DELSET") > firstDeletedChain, true);
+});
+
+Deno.test("diff() asks for the kernel's state when the log of a set is too short", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  for (let i = 0; i < 3000; i++) {
+    addPod(graph, "shop", "cart", 10 + (i % 2), { app: "cart" }, "node2");
+  }
+  assertEquals(diff(first?.sent ?? NOTHING, compile(graph.flush()), 0), undefined);
+});
+
+Deno.test("diff() makes the table anew when another version defined a set otherwise", () => {
+  const sent: Sent = {
+    chains: new Map(),
+    sets: new Map([["pods", { tag: "other", elements: { kind: "listed", contents: new Map() } }]]),
+  };
+  const names = namesOf(diff(sent, compile(sampleGraph().flush()), 0));
+  assertEquals(names.slice(0, 2), [
+    "NFT_MSG_DELTABLE table inet calyx",
+    "NFT_MSG_NEWTABLE table inet calyx",
+  ]);
+});

@@ -1,0 +1,253 @@
+import { assertEquals } from "@std/assert";
+import { formatSelector } from "../../model/labels.ts";
+import type { NetworkPolicy, PolicyRule } from "../../model/policy.ts";
+import { decodeNamespace } from "./namespace.ts";
+import { decodeNetworkPolicy } from "./network_policy.ts";
+import { decodeNode } from "./node.ts";
+import { decodePod } from "./pod.ts";
+
+/** A policy's meaning as short text. */
+function print(policy: NetworkPolicy | undefined): unknown {
+  if (policy === undefined) return undefined;
+  const rules = (list: readonly PolicyRule[] | undefined): unknown =>
+    list?.map((rule) => ({
+      peers: rule.peers?.map((it) =>
+        it.kind === "addresses"
+          ? `${it.cidr} except ${it.except.join()}`
+          : `${it.namespaceSelector && formatSelector(it.namespaceSelector)} ${
+            formatSelector(it.podSelector)
+          }`
+      ),
+      ports: rule.ports?.map(({ protocol, port }) =>
+        `${protocol} ${typeof port === "object" ? `${port.first}-${port.last}` : port}`
+      ),
+    }));
+  return {
+    selector: formatSelector(policy.podSelector),
+    ingress: rules(policy.ingress),
+    egress: rules(policy.egress),
+  };
+}
+
+function decode(spec: unknown): unknown {
+  const metadata = { name: "p", namespace: "x", resourceVersion: "7" };
+  const { value, problems } = decodeNetworkPolicy({ metadata, spec });
+  return { ...print(value) as object, problems };
+}
+
+Deno.test("decodeNetworkPolicy() applies the defaults of the API", () => {
+  const cases: readonly (readonly [string, unknown, unknown])[] = [
+    ["no spec", undefined, { selector: "<all>", ingress: [], egress: undefined, problems: [] }],
+    ["deny all ingress", { podSelector: {} }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: [],
+    }],
+    ["egress rules govern egress too", { podSelector: {}, egress: [{}] }, {
+      selector: "<all>",
+      ingress: [],
+      egress: [{ peers: undefined, ports: undefined }],
+      problems: [],
+    }],
+    ["empty egress without types", { egress: [] }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: [],
+    }],
+    ["types win", { policyTypes: ["Egress"], ingress: [{}] }, {
+      selector: "<all>",
+      ingress: undefined,
+      egress: [],
+      problems: [],
+    }],
+    ["empty lists are every one", { ingress: [{ from: [], ports: [] }] }, {
+      selector: "<all>",
+      ingress: [{ peers: undefined, ports: undefined }],
+      egress: undefined,
+      problems: [],
+    }],
+    ["peers and ports", {
+      podSelector: { matchLabels: { app: "web" } },
+      policyTypes: ["Ingress"],
+      ingress: [{
+        from: [
+          { podSelector: {} },
+          { namespaceSelector: {} },
+          {
+            podSelector: { matchLabels: { a: "1" } },
+            namespaceSelector: { matchExpressions: [{ key: "n", operator: "Exists" }] },
+          },
+          { ipBlock: { cidr: "10.0.0.0/8", except: ["10.1.0.0/16"] } },
+        ],
+        ports: [{ port: 80 }, { protocol: "UDP" }, { port: "http", protocol: "SCTP" }, {
+          port: 10,
+          endPort: 20,
+        }],
+      }],
+    }, {
+      selector: "app=web",
+      ingress: [{
+        peers: [
+          "undefined <all>",
+          "<all> <all>",
+          "n a=1",
+          "10.0.0.0/8 except 10.1.0.0/16",
+        ],
+        ports: ["TCP 80-80", "UDP undefined", "SCTP http", "TCP 10-20"],
+      }],
+      egress: undefined,
+      problems: [],
+    }],
+  ];
+  for (const [name, spec, expected] of cases) assertEquals(decode(spec), expected, name);
+});
+
+Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, and names all of it", () => {
+  const cases: readonly (readonly [string, unknown, unknown])[] = [
+    ["a spec of another type", "junk", {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: ['spec cannot be "junk": an object is expected'],
+    }],
+    ["a bad selector selects all", { podSelector: { matchLabels: { a: 1 } } }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: ["spec.podSelector.matchLabels.a cannot be 1: a string is expected"],
+    }],
+    ["bad peers fall away, none left allows none", {
+      ingress: [{
+        from: [{}, { ipBlock: { cidr: "300.0.0.0/8" } }, { fqdn: "x" }, {
+          ipBlock: { cidr: "10.0.0.0/8" },
+          podSelector: {},
+        }],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: [], ports: undefined }],
+      egress: undefined,
+      problems: [
+        "spec.ingress[0].from[0] cannot be {}: either ipBlock or selectors are expected",
+        'spec.ingress[0].from[1].ipBlock.cidr cannot be "300.0.0.0/8": a CIDR is expected',
+        'spec.ingress[0].from[2] cannot be {"fqdn":"x"}: either ipBlock or selectors are expected',
+        'spec.ingress[0].from[3] cannot be {"ipBlock":{"cidr":"10.0.0.0/8"},"podSelector":{}}: ' +
+        "either ipBlock or selectors are expected",
+      ],
+    }],
+    ["bad ports fall away", {
+      ingress: [{
+        ports: [{ port: 0 }, { port: 80, endPort: 79 }, { protocol: "ICMP" }, { port: 81 }],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: undefined, ports: ["TCP 81-81"] }],
+      egress: undefined,
+      problems: [
+        "spec.ingress[0].ports[0].port cannot be 0: 1 to 65535 is expected",
+        "spec.ingress[0].ports[1].endPort cannot be 79: 80 to 65535 is expected",
+        'spec.ingress[0].ports[2].protocol cannot be "ICMP": TCP, UDP or SCTP is expected',
+      ],
+    }],
+    ["a rule with an unknown field allows nothing", { ingress: [{ schedule: "night" }, {}] }, {
+      selector: "<all>",
+      ingress: [{ peers: undefined, ports: undefined }],
+      egress: undefined,
+      problems: ['spec.ingress[0].schedule cannot be "night": this field is not known'],
+    }],
+    ["an unknown type governs as by default", { policyTypes: ["Sideways"] }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: ['spec.policyTypes cannot be "Sideways": Ingress or Egress is expected'],
+    }],
+    ["rules that are no list allow nothing", { ingress: "all" }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: ['spec.ingress cannot be "all": a list is expected'],
+    }],
+  ];
+  for (const [name, spec, expected] of cases) assertEquals(decode(spec), expected, name);
+});
+
+Deno.test("decodePod() keeps what policy needs", () => {
+  const { value, problems } = decodePod({
+    metadata: {
+      name: "web",
+      namespace: "x",
+      uid: "u",
+      resourceVersion: "3",
+      labels: { app: "web" },
+    },
+    spec: {
+      nodeName: "n1",
+      serviceAccountName: "default",
+      containers: [{ ports: [{ name: "http", containerPort: 80 }, { containerPort: 81 }] }],
+      initContainers: [
+        { restartPolicy: "Always", ports: [{ name: "dns", containerPort: 53, protocol: "UDP" }] },
+        { ports: [{ name: "once", containerPort: 1 }] },
+      ],
+    },
+    status: {
+      phase: "Running",
+      podIP: "10.0.0.1",
+      podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }],
+    },
+  });
+  assertEquals(problems, []);
+  assertEquals({ ...value, addresses: value?.addresses.map(String) }, {
+    namespace: "x",
+    name: "web",
+    uid: "u",
+    nodeName: "n1",
+    labels: { app: "web" },
+    serviceAccount: "default",
+    addresses: ["10.0.0.1", "fd00::1"],
+    hostNetwork: false,
+    finished: false,
+    ports: [{ name: "http", protocol: "TCP", port: 80 }, {
+      name: "dns",
+      protocol: "UDP",
+      port: 53,
+    }],
+    resourceVersion: "3",
+  });
+});
+
+Deno.test("decodePod() survives every kind of junk", () => {
+  const junk: readonly unknown[] = [undefined, null, 1, "x", [], {}, { metadata: 1 }, {
+    metadata: { name: 1, namespace: [] },
+  }];
+  for (const object of junk) assertEquals(decodePod(object).value, undefined);
+  const { value, problems } = decodePod({
+    metadata: { name: "web", namespace: "x", labels: [1] },
+    spec: { containers: [1, { ports: [{ name: "a", containerPort: "80" }] }], nodeName: 4 },
+    status: { podIPs: [{ ip: "10.0.0.300" }, 7], phase: 5 },
+  });
+  assertEquals([value?.labels, value?.nodeName, value?.addresses, value?.ports], [{}, "", [], []]);
+  assertEquals(problems.length, 7);
+});
+
+Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
+  assertEquals(decodeNamespace({ metadata: { name: "x", labels: { a: "1" } } }).value, {
+    name: "x",
+    labels: { a: "1", "kubernetes.io/metadata.name": "x" },
+    annotations: {},
+  });
+  const node = decodeNode({
+    metadata: { name: "n1" },
+    spec: { podCIDR: "10.244.0.0/24" },
+    status: {
+      addresses: [{ type: "Hostname", address: "n1" }, {
+        type: "InternalIP",
+        address: "192.0.2.1",
+      }],
+    },
+  });
+  assertEquals(node.problems, []);
+  assertEquals(node.value?.podCidrs.map(String), ["10.244.0.0/24"]);
+  assertEquals(node.value?.addresses.map(String), ["192.0.2.1"]);
+});

@@ -1,0 +1,61 @@
+/** Node, `v1`. */
+
+import { Address } from "../../ip/address.ts";
+import { Prefix } from "../../ip/prefix.ts";
+import type { Node } from "../../model/node.ts";
+import type { Decoded, ResourceKind } from "../kind.ts";
+import { type Fields, Problems, readList, readMetadata, readObject } from "./fields.ts";
+
+/** All nodes. */
+export const nodeKind: ResourceKind<Node> = {
+  name: "nodes",
+  path: "/api/v1/nodes",
+  decode: decodeNode,
+};
+
+/** Decodes a Node. */
+export function decodeNode(object: unknown): Decoded<Node> {
+  const problems = new Problems();
+  const fields = readObject(object, "object", problems);
+  const { name, labels } = readMetadata(fields, problems);
+  if (name === "") {
+    problems.add("metadata.name", name);
+    return { value: undefined, problems: problems.all };
+  }
+  const spec = readObject(fields.spec, "spec", problems);
+  const status = readObject(fields.status, "status", problems);
+  const value = {
+    name,
+    labels,
+    podCidrs: readPodCidrs(spec, problems),
+    addresses: readAddresses(status, problems),
+  };
+  return { value, problems: problems.all };
+}
+
+/** `spec.podCIDRs`, or `spec.podCIDR` where only that is set. */
+function readPodCidrs(spec: Fields, problems: Problems): readonly Prefix[] {
+  const list = [...readList(spec.podCIDRs, "spec.podCIDRs", problems) ?? []];
+  if (list.length === 0 && spec.podCIDR !== undefined && spec.podCIDR !== "") {
+    list.push(spec.podCIDR);
+  }
+  return list.flatMap((text) => {
+    const prefix = typeof text === "string" ? Prefix.tryParse(text) : undefined;
+    if (prefix === undefined) problems.add("spec.podCIDRs", text, "a CIDR is expected");
+    return prefix ?? [];
+  });
+}
+
+/** Host names among the addresses are nothing that a packet carries. */
+function readAddresses(status: Fields, problems: Problems): readonly Address[] {
+  const list = readList(status.addresses, "status.addresses", problems) ?? [];
+  return list.flatMap((it) => {
+    const { type, address } = readObject(it, "status.addresses[]", problems);
+    if (type !== "InternalIP" && type !== "ExternalIP") return [];
+    const parsed = typeof address === "string" ? Address.tryParse(address) : undefined;
+    if (parsed === undefined) {
+      problems.add("status.addresses[].address", address, "an IP address is expected");
+    }
+    return parsed ?? [];
+  });
+}

@@ -1,0 +1,89 @@
+/** Pod, `v1`: what policy needs of it. */
+
+import { Address } from "../../ip/address.ts";
+import type { NamedPort, Protocol, Workload } from "../../model/workload.ts";
+import type { Decoded, ResourceKind } from "../kind.ts";
+import { type Fields, Problems, readList, readMetadata, readObject, readText } from "./fields.ts";
+
+/** Pods of all namespaces. */
+export const podKind: ResourceKind<Workload> = {
+  name: "pods",
+  path: "/api/v1/pods",
+  decode: decodePod,
+};
+
+/** Addresses of one pod that we keep; the API has one per family. */
+const ADDRESSES_MAX = 16;
+
+/** Decodes a Pod. */
+export function decodePod(object: unknown): Decoded<Workload> {
+  const problems = new Problems();
+  const fields = readObject(object, "object", problems);
+  const metadata = readMetadata(fields, problems);
+  const spec = readObject(fields.spec, "spec", problems);
+  const status = readObject(fields.status, "status", problems);
+  if (metadata.name === "" || metadata.namespace === "") {
+    problems.add("metadata", fields.metadata, "name and namespace are expected");
+    return { value: undefined, problems: problems.all };
+  }
+  const value: Workload = {
+    namespace: metadata.namespace,
+    name: metadata.name,
+    uid: metadata.uid,
+    nodeName: readText(spec.nodeName, "spec.nodeName", problems) ?? "",
+    labels: metadata.labels,
+    serviceAccount: readText(spec.serviceAccountName, "spec.serviceAccountName", problems) ?? "",
+    addresses: readAddresses(status, problems),
+    hostNetwork: spec.hostNetwork === true,
+    finished: status.phase === "Succeeded" || status.phase === "Failed",
+    ports: readPorts(spec, problems),
+    resourceVersion: metadata.resourceVersion,
+  };
+  return { value, problems: problems.all };
+}
+
+/** `status.podIPs`, or `status.podIP` where only that is set. */
+function readAddresses(status: Fields, problems: Problems): readonly Address[] {
+  const list = readList(status.podIPs, "status.podIPs", problems) ?? [];
+  const texts = list.slice(0, ADDRESSES_MAX).map((it, index) =>
+    readObject(it, `status.podIPs[${index}]`, problems).ip
+  );
+  if (texts.length === 0 && status.podIP !== undefined && status.podIP !== "") {
+    texts.push(status.podIP);
+  }
+  return texts.flatMap((text) => {
+    const address = typeof text === "string" ? Address.tryParse(text) : undefined;
+    if (address === undefined) problems.add("status.podIPs", text, "an IP address is expected");
+    return address ?? [];
+  });
+}
+
+/** Named ports of the containers, and of the init containers that keep running beside them. */
+function readPorts(spec: Fields, problems: Problems): readonly NamedPort[] {
+  const containers = readList(spec.containers, "spec.containers", problems) ?? [];
+  const sidecars = (readList(spec.initContainers, "spec.initContainers", problems) ?? [])
+    .filter((it) =>
+      typeof it === "object" && it !== null && "restartPolicy" in it &&
+      it.restartPolicy === "Always"
+    );
+  const ports: NamedPort[] = [];
+  for (const container of [...containers, ...sidecars]) {
+    const path = "spec.containers[].ports";
+    const list = readObject(container, "spec.containers[]", problems).ports;
+    for (const port of readList(list, path, problems) ?? []) {
+      const { name, containerPort, protocol = "TCP" } = readObject(port, `${path}[]`, problems);
+      if (name === undefined || name === "") continue;
+      const isPort = typeof containerPort === "number" && Number.isInteger(containerPort) &&
+        containerPort >= 1 && containerPort <= 65535;
+      if (typeof name === "string" && isPort && isProtocol(protocol)) {
+        ports.push({ name, protocol, port: containerPort });
+      } else problems.add(`${path}[]`, port);
+    }
+  }
+  return ports;
+}
+
+/** Whether `value` is a transport protocol of the API. */
+export function isProtocol(value: unknown): value is Protocol {
+  return value === "TCP" || value === "UDP" || value === "SCTP";
+}

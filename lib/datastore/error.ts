@@ -1,0 +1,129 @@
+/** The API server says no, or nothing: what was asked, what came back, what to do. */
+
+/** A request of the API server that failed. */
+export class DatastoreError extends Error {
+  override readonly name = "DatastoreError";
+  /** The HTTP status; `undefined` when there was no answer. */
+  readonly status: number | undefined;
+  /** `reason` of the server's Status object: `Expired`, `Forbidden`, … */
+  readonly reason: string | undefined;
+  /** How long the server asks us to wait. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    message: string,
+    details: {
+      readonly status?: number | undefined;
+      readonly reason?: string | undefined;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.status = details.status;
+    this.reason = details.reason;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+
+  /** 410: what we wanted to continue from is no longer kept; list again. */
+  get isGone(): boolean {
+    return this.status === 410 || this.reason === "Expired" || this.reason === "Gone";
+  }
+}
+
+const REMEDIES: Readonly<Record<number, string>> = {
+  401: "the credentials are missing, wrong or expired: renew the token or certificate",
+  403: "the account lacks the permission: grant it get, list and watch by RBAC",
+  404: "the server does not know this resource",
+};
+
+/** How much of an answer that is no Status object goes into a message. */
+const EXCERPT_LENGTH_MAX = 200;
+
+/**
+ * The error for a request without answer.
+ *
+ * @param server the API server's URL
+ * @param authority by what we know it, for the message
+ */
+export function connectionError(
+  operation: string,
+  server: string,
+  authority: string,
+  cause: unknown,
+): DatastoreError {
+  const texts: string[] = [];
+  for (let error = cause; error instanceof Error; error = error.cause) texts.push(error.message);
+  const text = texts.at(-1)?.slice(0, EXCERPT_LENGTH_MAX) ?? String(cause);
+  const problem = /certificate|UnknownIssuer|NotValidForName/i.test(texts.join())
+    ? `the certificate of ${server} is not one that we trust by ${authority}: ` +
+      "give the CA that signed it, and a server name that it holds"
+    : `${server} does not answer: check the address and that the API server runs`;
+  return new DatastoreError(`Cannot ${operation}: ${problem} (${text})`, { cause });
+}
+
+/** The error for an answer that is not 2xx; consumes its body. */
+export async function responseError(
+  operation: string,
+  response: Response,
+): Promise<DatastoreError> {
+  const text = await readBounded(response);
+  const { message, reason } = parseStatus(text);
+  const remedy = REMEDIES[response.status];
+  return new DatastoreError(
+    `Cannot ${operation}: the API server answers ${response.status}` +
+      `${remedy === undefined ? "" : `, ${remedy}`}${message === "" ? "" : ` (${message})`}`,
+    { status: response.status, reason, retryAfterMs: retryAfterMs(response) },
+  );
+}
+
+/** The error for a Status object in place of what was asked, as a watch sends it. */
+export function statusError(operation: string, status: unknown): DatastoreError {
+  const { code, message, reason } = isRecord(status) ? status : {};
+  const text = typeof message === "string" ? message.slice(0, EXCERPT_LENGTH_MAX) : "";
+  return new DatastoreError(`Cannot ${operation}: ${text || "the API server gives no reason"}`, {
+    status: typeof code === "number" ? code : undefined,
+    reason: typeof reason === "string" ? reason : undefined,
+  });
+}
+
+/** Whether `value` is a JSON object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseStatus(text: string): { message: string; reason: string | undefined } {
+  try {
+    const status: unknown = JSON.parse(text);
+    if (isRecord(status) && typeof status.message === "string") {
+      return {
+        message: status.message.slice(0, EXCERPT_LENGTH_MAX),
+        reason: typeof status.reason === "string" ? status.reason : undefined,
+      };
+    }
+  } catch {
+    // A proxy's page, or nothing.
+  }
+  return { message: text.trim().slice(0, EXCERPT_LENGTH_MAX), reason: undefined };
+}
+
+/** `Retry-After` in seconds; a date is not what API servers send. */
+function retryAfterMs(response: Response): number | undefined {
+  const seconds = Number(response.headers.get("retry-after") ?? NaN);
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+}
+
+/** At most 64 KiB of the body. */
+async function readBounded(response: Response): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length > 65_536) break;
+    }
+  } catch {
+    // What came is enough.
+  }
+  return text;
+}

@@ -1,0 +1,299 @@
+/**
+ * calyxctl against the small API server, as somebody uses it who has just unpacked it: right, and in
+ * all the ways that go wrong first. In this process, but for what only a process of its own shows.
+ */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Terminal } from "../../ctl/command.ts";
+import { run } from "../../ctl/program.ts";
+import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
+
+const TOKEN = "token-of-the-test";
+
+interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one line; an argument holds no blanks. */
+async function calyxctl(
+  line: string,
+  environment: Readonly<Record<string, string>> = {},
+  input = "",
+): Promise<Outcome> {
+  let stdout = "";
+  let stderr = "";
+  const terminal: Terminal = {
+    environment,
+    configFile: "/nonexistent/calicoctl.cfg",
+    readInput: () => Promise.resolve(input),
+    print: (text) => stdout += text,
+    printError: (text) => stderr += text + "\n",
+  };
+  const status = await run(line.split(" ").filter((it) => it !== ""), terminal);
+  return { status, stdout, stderr };
+}
+
+/** A server with two pods on two nodes, and a policy that lets one reach the other on one port. */
+function startCluster(): SmallApiServer {
+  const server = startApiServer({ token: TOKEN });
+  const { store } = server;
+  for (const [index, name] of ["n1", "n2"].entries()) {
+    store.create("nodes", {
+      metadata: { name },
+      spec: { podCIDRs: [`10.244.${index}.0/24`] },
+      status: { addresses: [{ type: "InternalIP", address: `192.0.2.${index + 1}` }] },
+    });
+  }
+  store.create("namespaces", { metadata: { name: "shop", labels: { team: "a" } } });
+  for (const [index, name] of ["web", "client"].entries()) {
+    store.create("pods", {
+      metadata: { name, namespace: "shop", labels: { app: name } },
+      spec: {
+        nodeName: `n${index + 1}`,
+        containers: [{ name: "main", ports: [{ name: "http", containerPort: 80 }] }],
+      },
+      status: { phase: "Running", podIPs: [{ ip: `10.244.${index}.7` }] },
+    });
+  }
+  store.create("pods", {
+    metadata: { name: "proxy", namespace: "kube-system" },
+    spec: { nodeName: "n1", hostNetwork: true, containers: [{ name: "main" }] },
+    status: { phase: "Running", podIPs: [{ ip: "192.0.2.1" }] },
+  });
+  store.create("networkpolicies", {
+    metadata: { name: "allow", namespace: "shop" },
+    spec: {
+      podSelector: { matchLabels: { app: "web" } },
+      ingress: [{
+        from: [{ podSelector: { matchLabels: { app: "client" } } }],
+        ports: [{ port: 80 }],
+      }],
+    },
+  });
+  return server;
+}
+
+function access(server: SmallApiServer): Record<string, string> {
+  return { DATASTORE_TYPE: "kubernetes", K8S_API_ENDPOINT: server.url, K8S_TOKEN: TOKEN };
+}
+
+const ENDPOINTS = "NODE   ORCHESTRATOR   WORKLOAD      NAME   \n" +
+  "n2     k8s            shop.client   eth0   \n" +
+  "n1     k8s            shop.web      eth0   \n\n";
+
+const ANSWERS: readonly [string, string][] = [
+  ["get workloadendpoints", ENDPOINTS],
+  ["get wep -A --request-timeout 5s", ENDPOINTS],
+  ["-n shop get WEP", ENDPOINTS],
+  ["get wep -n default", "NODE   ORCHESTRATOR   WORKLOAD   NAME   \n\n"],
+  ["get wep --node n1 -ocustom-columns=WORKLOAD", "WORKLOAD   \nshop.web   \n\n"],
+  ["get wep --selector app!=web -ocustom-columns=WORKLOAD", "WORKLOAD      \nshop.client   \n\n"],
+  ["get wep client -o custom-columns=NODE", "NODE   \nn2     \n\n"],
+  ["get wep shop.client -o custom-columns=NODE", "NODE   \nn2     \n\n"],
+  ["get nodes", "NAME   \nn1     \nn2     \n\n"],
+  ["get ippools", "CIDR            \n10.244.0.0/24   \n10.244.1.0/24   \n\n"],
+  ["get policies", "NAME         \nshop.allow   \n\n"],
+  ["get profile k8s_ns.shop", "NAME          \nk8s_ns.shop   \n\n"],
+];
+
+Deno.test("calyxctl answers over the API server", async (t) => {
+  await using server = startCluster();
+  for (const [line, stdout] of ANSWERS) {
+    await t.step(line, async () => {
+      assertEquals(await calyxctl(line, access(server)), { status: 0, stdout, stderr: "" });
+    });
+  }
+  await t.step("get wep -n shop asks for that namespace alone", () => {
+    const paths = server.requests.map((it) => new URL(it.url, server.url).pathname);
+    assertEquals(paths.includes("/api/v1/namespaces/shop/pods"), true);
+  });
+  await t.step("explain", async () => {
+    const allowed = await calyxctl("explain -n shop client web:http", access(server));
+    assertEquals([allowed.status, allowed.stderr], [0, ""]);
+    assertStringIncludes(allowed.stdout, "TCP port 80: ALLOWED");
+    assertStringIncludes(allowed.stdout, "policy shop/allow spec.ingress[0].from[0]");
+    const denied = await calyxctl("explain shop/client 10.244.0.7:81 -o json", access(server));
+    assertEquals(JSON.parse(denied.stdout).allowed, false);
+  });
+  await t.step("version", async () => {
+    const { status, stdout } = await calyxctl("version", access(server));
+    assertEquals(status, 0);
+    assertMatch(stdout, /^Client Version: .*\n.*\n.*\nServer Version: {3}v1\.\d+/);
+  });
+});
+
+Deno.test("calyxctl takes a configuration file of calicoctl", async () => {
+  await using server = startCluster();
+  const path = await Deno.makeTempFile({ suffix: ".cfg" });
+  try {
+    await Deno.writeTextFile(
+      path,
+      `apiVersion: v1\nkind: calicoApiConfig\nmetadata:\nspec:\n  datastoreType: kubernetes\n` +
+        `  k8sAPIEndpoint: ${server.url}\n  k8sAPIToken: ${TOKEN}\n`,
+    );
+    const outcome = await calyxctl(`get wep -c ${path}`);
+    assertEquals(outcome, { status: 0, stdout: ENDPOINTS, stderr: "" });
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("calyxctl warns of objects that it does not understand, and goes on", async () => {
+  await using server = startCluster();
+  server.store.create("networkpolicies", {
+    metadata: { name: "odd", namespace: "shop" },
+    spec: { podSelector: {}, ingress: [{ ports: [{ port: 99999 }] }] },
+  });
+  const { status, stdout, stderr } = await calyxctl("get policies", access(server));
+  assertEquals([status, stdout], [0, "NAME         \nshop.allow   \nshop.odd     \n\n"]);
+  assertMatch(stderr, /^calyxctl: Warning: networkpolicies shop\/odd: .*99999.*\n$/);
+  assertEquals((await calyxctl("get policies -l error", access(server))).stderr, "");
+});
+
+/** Mistakes that need no server: what was typed, in which environment, and the sentence. */
+const MISTAKES: readonly [string, Readonly<Record<string, string>>, RegExp][] = [
+  ["get wep", {}, /KUBECONFIG/],
+  ["get wep", { DATASTORE_TYPE: "etcdv2" }, /"etcdv2" \(DATASTORE_TYPE\) is not supported/],
+  ["get wep", { KUBECONFIG: "/nonexistent/config" }, /\/nonexistent\/config/],
+  ["get wep", { KUBECONFIG: "/usr" }, /"?\/usr"? .*is a directory/],
+  [
+    "get wep",
+    { K8S_API_ENDPOINT: "https://127.0.0.1:1", K8S_CERT_FILE: "/usr", K8S_KEY_FILE: "/usr" },
+    /[Cc]lient certificate "\/usr" \(K8S_CERT_FILE\) is a directory/,
+  ],
+  [
+    "get wep",
+    { K8S_API_ENDPOINT: "https://127.0.0.1:1", K8S_CERT_FILE: "/usr" },
+    /its key is missing: set K8S_KEY_FILE too/,
+  ],
+  ["get wep", { K8S_API_ENDPOINT: "http://127.0.0.1:1" }, /127\.0\.0\.1:1.* cannot be reached/],
+  ["get wep", { K8S_API_ENDPOINT: "no url" }, /is no URL/],
+  ["get wep -c /nonexistent/file", {}, /file \/nonexistent\/file does not exist/],
+  ["get wep -c /usr", {}, /file \/usr is a directory/],
+  ["get wep --request-timeout soon", {}, /--request-timeout: Cannot parse duration "soon"/],
+  ["get wep --log-level loud", {}, /--log-level: Log level must be one of/],
+  ["get wep -o yml", {}, /Unknown output format "yml"; did you mean "yaml"\?/],
+  ["get wep -o", {}, /Flag "--output" needs a value/],
+  ["get wep --nodes n1", {}, /Unknown flag "--nodes"; did you mean "--node"\?/],
+  ["get profiles --node n1", {}, /A profile is on no node/],
+  ["get", {}, /Which kind\? .*workloadendpoints/],
+  ["get pods", {}, /"kubectl get pods"/],
+  ["get workloadendpiont", {}, /did you mean "workloadendpoint"\?/],
+  ["get bgppeers", {}, /no resources of kind bgpPeer/],
+  ["gte wep", {}, /Unknown command "gte"; did you mean "get"\?/],
+  ["frobnicate", {}, /Unknown command "frobnicate"; "calyxctl help" lists the commands/],
+  ["--verison", {}, /Unknown flag "--verison"/],
+  ["apply -f p.yaml", {}, /use "kubectl apply -f p.yaml"/],
+  ["explain a", {}, /A flow has two ends/],
+  ["explain a b:0", {}, /"0" is no port/],
+  ["explain a b -f /nonexistent/dir", {}, /\/nonexistent\/dir does not exist/],
+  ["help frobnicate", {}, /Unknown command "frobnicate"/],
+];
+for (const [line, environment, expected] of MISTAKES) {
+  Deno.test(`calyxctl ${line} says what is wrong with ${JSON.stringify(environment)}`, async () => {
+    const { status, stdout, stderr } = await calyxctl(line, environment);
+    assertEquals([status, stdout], [1, ""], stderr);
+    assertSentence(stderr, expected);
+  });
+}
+
+Deno.test("calyxctl says in one sentence what the API server refuses", async (t) => {
+  await using server = startCluster();
+  const refuse = async (name: string, line: string, expected: RegExp, token = TOKEN) => {
+    await t.step(name, async () => {
+      const outcome = await calyxctl(line, { ...access(server), K8S_TOKEN: token });
+      assertEquals(outcome.status, 1);
+      assertSentence(outcome.stderr, expected);
+      assertEquals(outcome.stderr.includes(token), false);
+    });
+  };
+  await refuse("an expired token", "get wep", /401.*token/, "expired-token-of-the-test");
+  server.faults.refuse({ status: 403, message: 'pods is forbidden: User "jo" cannot list' });
+  await refuse("a missing permission", "get wep", /403.*RBAC.*User "jo" cannot list/);
+  server.faults.delay(5000);
+  await refuse(
+    "no answer in time",
+    "get wep --request-timeout 100ms",
+    /did not answer within 100ms/,
+  );
+  await refuse("an absent name", "get wep ghost", /No workloadEndpoint is named "ghost"/);
+  await refuse(
+    "an absent pod",
+    "explain shop/wbe shop/web",
+    /No pod shop\/wbe; did you mean "web"\?/,
+  );
+});
+
+Deno.test("calyxctl version prints its own where there is no server", async () => {
+  const { status, stdout, stderr } = await calyxctl("version");
+  assertEquals(status, 1);
+  assertMatch(stdout, /^Client Version: /);
+  assertSentence(stderr, /KUBECONFIG/);
+  assertEquals((await calyxctl("version --client")).status, 0);
+});
+
+Deno.test("calyxctl explains manifests without any server", async () => {
+  const manifest = `
+kind: Pod
+apiVersion: v1
+metadata: {name: a, namespace: x, labels: {app: a}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: b, namespace: x}
+---
+kind: NetworkPolicy
+apiVersion: networking.k8s.io/v1
+metadata: {name: deny, namespace: x}
+spec: {podSelector: {matchLabels: {app: a}}}
+`;
+  const { status, stdout, stderr } = await calyxctl("explain -f - x/b x/a:80", {}, manifest);
+  assertEquals([status, stderr], [0, ""]);
+  assertEquals(stdout.split("\n")[0], "x/b to x/a, TCP port 80: DENIED");
+});
+
+const HELP: readonly [string, string][] = [
+  ["", "Usage: calyxctl COMMAND"],
+  ["-h", "Usage: calyxctl COMMAND"],
+  ["help", "K8S_CA_FILE"],
+  ["get -h", "Usage: calyxctl get KIND"],
+  ["help get", "workloadendpoints|workloadendpoint|weps|wep"],
+  ["explain --help", "Usage: calyxctl explain SOURCE"],
+  ["apply -h", 'use "kubectl apply"'],
+  ["--version", "calyxctl 0."],
+];
+for (const [line, expected] of HELP) {
+  Deno.test(`calyxctl ${line} prints help`, async () => {
+    const { status, stdout, stderr } = await calyxctl(line, { K8S_TOKEN: TOKEN });
+    assertEquals([status, stderr], [0, ""]);
+    assertStringIncludes(stdout, expected);
+    assertEquals(stdout.includes(TOKEN), false);
+  });
+}
+
+Deno.test("calyxctl as a process: exit status, and silence when nobody reads", async () => {
+  const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
+  const shell = async (script: string): Promise<Outcome> => {
+    const { code, stdout, stderr } = await new Deno.Command("bash", {
+      args: ["-c", `ctl() { "${Deno.execPath()}" run -A --no-check "${main}" "$@"; }; ${script}`],
+    }).output();
+    const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+    return { status: code, stdout: decode(stdout), stderr: decode(stderr) };
+  };
+  assertEquals(await shell("ctl gte"), {
+    status: 1,
+    stdout: "",
+    stderr: 'calyxctl: Unknown command "gte"; did you mean "get"?\n',
+  });
+  const closed = await shell("{ ctl help; echo $? >&2; } | true");
+  assertEquals(closed, { status: 0, stdout: "", stderr: "0\n" });
+});
+
+/** One line, one sentence, no stack. */
+function assertSentence(stderr: string, expected: RegExp): void {
+  assertMatch(stderr, expected);
+  assertMatch(stderr, /^calyxctl: [^\n]+\n$/);
+  assertEquals(/Internal error|\bat .*\.ts:\d/.test(stderr), false, stderr);
+}

@@ -1,0 +1,118 @@
+/**
+ * The dataplane against a real kernel, with nft(8) as the oracle: what we program over netlink must
+ * list exactly as the text that `render()` makes does when nft itself loads it.
+ */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { createLogger } from "../../lib/base/log.ts";
+import { Dataplane } from "../../lib/dataplane/apply.ts";
+import { compile } from "../../lib/dataplane/compile/compile.ts";
+import { render } from "../../lib/dataplane/render.ts";
+import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import type { PolicyGraph } from "../../lib/policy/graph.ts";
+import { requireIsolation } from "../support/isolation.ts";
+import { programTest } from "../support/program.ts";
+import { addPod, sampleGraph } from "../support/sample_facts.ts";
+
+const logger = createLogger({ level: "error" });
+
+function nft(...args: string[]): string {
+  const { code, stdout, stderr } = new Deno.Command("nft", { args }).outputSync();
+  if (code !== 0) throw new Error(`nft ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+/** What nft lists, without what only one side has: owner, counts, the order of elements. */
+function listing(): string {
+  const text = nft("-n", "list", "table", "inet", "calyx")
+    .replace(/ # progname .*/, "").replace(/\tflags .*owner.*\n\n?/, "")
+    .replaceAll(/counter packets \d+ bytes \d+/g, "counter")
+    .replaceAll(
+      /elements = \{([^}]*)\}/g,
+      (_, elements: string) =>
+        `elements = { ${elements.split(",").map((it) => it.trim()).sort().join(", ")} }`,
+    );
+  const blocks = text.split(/\n(?=\t(?:set|map|chain) )/);
+  const [head = "", ...rest] = blocks.map((it) => it.replace(/\n}\s*$/, "\n").trim());
+  return [head, ...rest.sort()].join("\n");
+}
+
+async function assertListsLikeNft(graph: PolicyGraph, dataplane: Dataplane): Promise<void> {
+  const ruleset = compile(graph.flush());
+  await dataplane.apply(ruleset);
+  const ours = listing();
+  await dataplane.remove();
+  const file = await Deno.makeTempFile({ dir: "/run", suffix: ".nft" });
+  try {
+    await Deno.writeTextFile(file, render(ruleset));
+    nft("-f", file);
+    assertEquals(ours, listing());
+  } finally {
+    nft("delete", "table", "inet", "calyx");
+    await Deno.remove(file);
+  }
+}
+
+programTest("Dataplane programs what nft programs from the rendered text", ["nft"], async () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  await assertListsLikeNft(sampleGraph(), new Dataplane(socket, logger));
+});
+
+programTest("Dataplane.apply() by differences ends where a fresh start does", ["nft"], async () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  const dataplane = new Dataplane(socket, logger);
+  const graph = sampleGraph();
+  await dataplane.apply(compile(graph.flush()));
+  const start = listing();
+  graph.update("policy", "shop/web", undefined);
+  await dataplane.apply(compile(graph.flush()));
+  addPod(graph, "shop", "web", 1, { app: "cart" });
+  await dataplane.apply(compile(graph.flush()));
+  addPod(graph, "shop", "web", 1, { app: "web" });
+  for (let i = 0; i < 3000; i++) {
+    addPod(graph, "shop", "cart", 10 + i % 3, { app: "cart" }, "node2");
+  }
+  addPod(graph, "shop", "cart", 4, { app: "cart" }, "node2");
+  const sample = sampleGraph();
+  const policy = compile(sample.flush());
+  await dataplane.apply(policy);
+  assertEquals(listing(), start);
+  await dataplane.remove();
+});
+
+programTest("Dataplane of a restarted agent touches nothing that is right", ["nft"], async () => {
+  requireIsolation();
+  const graph = sampleGraph();
+  {
+    using socket = openNetlinkSocket(NETLINK_NETFILTER);
+    await new Dataplane(socket, logger).apply(compile(graph.flush()));
+  }
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  const dataplane = new Dataplane(socket, logger);
+  assertEquals((await dataplane.apply(compile(graph.flush()))).requests, 0);
+  await dataplane.remove();
+});
+
+programTest("Dataplane.apply() keeps others out of its table", ["nft"], async () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  const dataplane = new Dataplane(socket, logger);
+  await dataplane.apply(compile(sampleGraph().flush()));
+  if (dataplane.isOwned === true) {
+    const before = listing();
+    nft("flush", "ruleset");
+    assertEquals(listing(), before);
+    using other = openNetlinkSocket(NETLINK_NETFILTER);
+    const error = await assertRejects(() =>
+      new Dataplane(other, logger).apply(compile(sampleGraph().flush()))
+    );
+    assertEquals(
+      error instanceof Error && error.message,
+      "Cannot own table inet calyx: another calyx-agent owns it, or CAP_NET_ADMIN is missing",
+    );
+  }
+  assertEquals(await dataplane.remove(), true);
+  assertEquals(await dataplane.remove(), false);
+});

@@ -1,0 +1,90 @@
+/**
+ * Programs of Kubernetes and etcd for tests that use the real ones. None is downloaded: they are
+ * found where the machine has them, or the test says why it is skipped.
+ *
+ * Looked for, in this order: the file that `TEST_ASSET_<NAME>` names (`TEST_ASSET_KUBE_APISERVER`),
+ * the folder `KUBEBUILDER_ASSETS`, the folder `../shared/bin` beside the project (also as
+ * `<name>.xz`, unpacked once into the user's cache), `PATH`.
+ */
+
+/** Paths by name, or in one line what is missing. */
+export type Assets<Name extends string> =
+  | { readonly paths: Readonly<Record<Name, string>>; readonly missing?: undefined }
+  | { readonly paths?: undefined; readonly missing: string };
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** Finds every program of `names`. */
+export async function findAssets<Name extends string>(
+  names: readonly Name[],
+): Promise<Assets<Name>> {
+  const paths: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    try {
+      const path = await findAsset(name);
+      if (path === undefined) return { missing: missing(name) };
+      paths[name] = path;
+    } catch (error) {
+      return { missing: `${name} cannot be had: ${error}` };
+    }
+  }
+  return { paths: paths as Record<Name, string> };
+}
+
+async function findAsset(name: string): Promise<string | undefined> {
+  const named = Deno.env.get(variableOf(name));
+  if (named !== undefined && named !== "") {
+    if (await isFile(named)) return named;
+    throw new Error(`${variableOf(name)} names "${named}", which is no file`);
+  }
+  const folder = Deno.env.get("KUBEBUILDER_ASSETS") ?? "";
+  if (folder !== "" && await isFile(`${folder}/${name}`)) return `${folder}/${name}`;
+  const beside = `${ROOT}../shared/bin/${name}`;
+  if (await isFile(beside)) return beside;
+  if (await isFile(`${beside}.xz`)) return await unpack(`${beside}.xz`, name);
+  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+    if (directory !== "" && await isFile(`${directory}/${name}`)) return `${directory}/${name}`;
+  }
+  return undefined;
+}
+
+/** Unpacks `archive` once; another archive under the same name gets a folder of its own. */
+async function unpack(archive: string, name: string): Promise<string> {
+  const { size, mtime } = await Deno.stat(archive);
+  const folder = `${cacheFolder()}/assets/${size}-${mtime?.getTime() ?? 0}`;
+  const path = `${folder}/${name}`;
+  if (await isFile(path)) return path;
+  await Deno.mkdir(folder, { recursive: true });
+  // Under another name first, so that nobody runs half a program.
+  const partial = await Deno.makeTempFile({ dir: folder, prefix: `${name}.` });
+  try {
+    const { success, stderr } = await new Deno.Command("sh", {
+      args: ["-c", 'xz -dc "$1" >"$2"', "sh", archive, partial],
+      stderr: "piped",
+    }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
+    await Deno.chmod(partial, 0o755);
+    await Deno.rename(partial, path);
+  } catch (error) {
+    await Deno.remove(partial).catch(() => {});
+    throw error;
+  }
+  return path;
+}
+
+function cacheFolder(): string {
+  const cache = Deno.env.get("XDG_CACHE_HOME") ?? "";
+  return `${cache === "" ? `${Deno.env.get("HOME") ?? "/tmp"}/.cache` : cache}/calyx`;
+}
+
+function missing(name: string): string {
+  return `no ${name} on this machine: set ${variableOf(name)} or KUBEBUILDER_ASSETS`;
+}
+
+function variableOf(name: string): string {
+  return `TEST_ASSET_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((it) => it.isFile, () => false);
+}

@@ -1,0 +1,115 @@
+/** The compiled executables, run as a user runs them. */
+
+/** Where `deno task build` puts them. */
+export const DIST: string = Deno.env.get("CALYX_DIST") ??
+  new URL("../../dist", import.meta.url).pathname;
+
+/** What came of a run. */
+export interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly durationMs: number;
+}
+
+/** What an executable gets; nothing else of our own environment reaches it. */
+export interface RunOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+}
+
+/** Runs `calyx`, `calyxctl` or `calyx-agent` to its end. */
+export async function runExecutable(
+  name: "calyx" | "calyxctl" | "calyx-agent",
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const startMs = performance.now();
+  const child = new Deno.Command(`${DIST}/${name}`, {
+    args: [...options.args ?? []],
+    env: { PATH: "/usr/bin:/bin", ...options.env },
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  const written = writer.write(new TextEncoder().encode(options.stdin ?? ""))
+    .then(() => writer.close()).catch(() => {}); // it may exit without reading
+  const { code, stdout, stderr } = await child.output();
+  await written;
+  const durationMs = performance.now() - startMs;
+  const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr), durationMs };
+}
+
+/** A running agent. */
+export class RunningAgent implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #log: string[] = [];
+  readonly #reading: Promise<void>;
+
+  constructor(options: RunOptions) {
+    this.#child = new Deno.Command(`${DIST}/calyx-agent`, {
+      args: [...options.args ?? []],
+      env: { PATH: "/usr/bin:/bin", ...options.env },
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  /** What it has logged so far. */
+  get log(): string {
+    return this.#log.join("");
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Resolves when it has ended. */
+  get status(): Promise<Deno.CommandStatus> {
+    return this.#child.status;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /**
+   * Waits until `done` says so.
+   *
+   * @throws {Error} with the log, if it never does or the agent ends
+   */
+  async until(what: string, done: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    let isRunning = true;
+    this.#child.status.then(() => isRunning = false);
+    while (!(await done().catch(() => false))) {
+      if (!isRunning || performance.now() > endMs) {
+        throw new Error(`Agent: ${what} did not happen; its log:\n${this.log}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGTERM");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of this.#child.stderr) {
+      this.#log.push(decoder.decode(chunk, { stream: true }));
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The two sides that isolate_test.ts plays with: `outside` runs the other one isolated; `report`
+ * prints what it finds inside; `linger` leaves there all that could be left, then waits for ever.
+ */
+
+import { enterIsolation, isInside, runIsolated } from "./isolate.ts";
+
+const [role = "", ...rest] = Deno.args;
+switch (role) {
+  case "outside":
+    Deno.exit(await runIsolated(import.meta.url, rest));
+    break;
+  case "report":
+    enterIsolation();
+    say(JSON.stringify({
+      inside: isInside(),
+      run: [...Deno.readDirSync("/run")].map((it) => it.name).sort(),
+      temporary: Deno.makeTempDirSync().startsWith("/run/tmp/"),
+      interfaces: Deno.networkInterfaces().map((it) => `${it.name} ${it.address}`).sort(),
+      arguments: rest,
+    }));
+    Deno.exit(7);
+    break;
+  case "linger":
+    enterIsolation();
+    Deno.makeTempFileSync({ prefix: "linger" });
+    // One that holds the namespace by a session of its own, one that has lost its parent.
+    new Deno.Command("setsid", { args: ["sleep", "3600"], stdin: "null" }).spawn();
+    new Deno.Command("sh", { args: ["-c", "sleep 3600 & exit"], stdin: "null" }).spawn();
+    say("lingering");
+    await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+    break;
+  default:
+    throw new Error(`Unknown role "${role}"`);
+}
+
+function say(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
+}

@@ -1,0 +1,252 @@
+/**
+ * The main job from end to end, on real packets: three pods attached by the compiled plugin, the
+ * compiled agent, one NetworkPolicy that comes and goes, the verdicts explained by the compiled ctl.
+ * The demo shows it, and the cluster tests run it against a real API server.
+ */
+
+import { Address } from "../../lib/ip/address.ts";
+import { type Descriptor } from "../../lib/kernel/descriptor.ts";
+import { createNamespace, deleteNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
+import { isAgentReady } from "./agent_client.ts";
+import { runExecutable, RunningAgent } from "./executable.ts";
+import {
+  KubernetesObjects,
+  type ObjectApi,
+  podObject,
+  policyObject,
+} from "./kubernetes_objects.ts";
+import { callPlugin } from "./plugin.ts";
+import { PodServers, sendDatagram } from "./probe.ts";
+import { type Connection, formatMatrix, measureReachability } from "./reachability.ts";
+
+/** How the scenario reaches an API server. */
+export interface ScenarioApi extends ObjectApi {
+  /** What the executables get, to reach the same server. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface ScenarioOptions {
+  readonly api: ScenarioApi;
+  /** Namespace and node that the scenario makes and deletes. */
+  readonly namespace?: string;
+  readonly node?: string;
+  /** Called as it goes; for people. */
+  readonly onStep?: (title: string, detail?: string) => void;
+}
+
+/** Everything that the scenario found. */
+export interface ScenarioResult {
+  readonly pods: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly addMs: readonly number[];
+  readonly deleteMs: readonly number[];
+  readonly before: readonly Connection[];
+  readonly during: readonly Connection[];
+  readonly after: readonly Connection[];
+  /** From the moment the policy was sent to the API server, in milliseconds. */
+  readonly denyMs: number | undefined;
+  readonly allowMs: number | undefined;
+  readonly explanations: readonly string[];
+  readonly endpoints: string;
+  /** What was left on the node after the pods were deleted: nothing. */
+  readonly left: readonly string[];
+  /** Every verdict as expected, nothing left. */
+  readonly right: boolean;
+}
+
+/** The pods: only `friend` may reach `server` while the policy is there. */
+const PODS = ["server", "friend", "stranger"] as const;
+const PORT = 80;
+const UDP_PORT = 53;
+const POD_CIDRS = ["10.244.7.0/24", "fd00:10:244:7::/64"];
+
+interface Pod {
+  readonly name: string;
+  readonly containerId: string;
+  readonly path: string;
+  readonly namespace: Descriptor;
+  addresses: readonly string[];
+}
+
+/** Runs the scenario; the caller's network namespace becomes the node. */
+export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
+  const { api, namespace = "demo", node = "calyx-demo", onStep = () => {} } = options;
+  const objects = new KubernetesObjects(api, namespace);
+  const pods: Pod[] = [];
+  using servers = new PodServers();
+  try {
+    await objects.create("/api/v1/nodes", {
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { name: node },
+      spec: { podCIDR: POD_CIDRS[0], podCIDRs: POD_CIDRS },
+    });
+    await objects.create("/api/v1/namespaces", {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: namespace, labels: { "kubernetes.io/metadata.name": namespace } },
+    });
+    await using agent = new RunningAgent({
+      env: { ...api.environment, CALYX_NODE_NAME: node, CALYX_HEALTH_PORT: "0" },
+    });
+    await agent.until("policy in force", () => isAgentReady());
+    onStep("agent", "calyx-agent runs: every watch in sync, table inet calyx in the kernel");
+
+    const addMs: number[] = [];
+    for (const name of PODS) {
+      await objects.create(objects.pods, podObject(name, namespace, node));
+      const path = `/run/netns/${name}`;
+      createNamespace(path);
+      const pod = {
+        name,
+        containerId: `${name}-${crypto.randomUUID().slice(0, 8)}`,
+        path,
+        namespace: openNamespace(path),
+        addresses: [] as readonly string[],
+      };
+      pods.push(pod);
+      addMs.push(await attach(pod, namespace));
+      await objects.patch(`${objects.pods}/${name}/status`, {
+        status: {
+          phase: "Running",
+          podIP: pod.addresses[0],
+          podIPs: pod.addresses.map((ip) => ({ ip })),
+        },
+      });
+      servers.tcp(pod.namespace, PORT);
+      onStep("pod", `${name} attached by calyx: ${pod.addresses.join(", ")}`);
+    }
+    const before = await measureReachability(pods, PORT, () => true);
+    onStep("everyone reaches everyone", formatMatrix(before));
+
+    const denyMs = await cutLatency(
+      pods,
+      "deny",
+      () => objects.create(objects.policies, policyObject(namespace)),
+    );
+    const during = await measureReachability(
+      pods,
+      PORT,
+      (from, to) => to !== "server" || from === "friend",
+    );
+    onStep(`policy "allow-friend" applied: only friend may reach server`, formatMatrix(during));
+    const explanations: string[] = [];
+    for (const from of ["friend", "stranger"]) {
+      const { stdout, stderr } = await runExecutable("calyxctl", {
+        args: ["explain", `${namespace}/${from}`, `${namespace}/server:${PORT}`],
+        env: api.environment,
+      });
+      explanations.push(stdout + stderr);
+    }
+    onStep("calyxctl explain says why", explanations.join("\n"));
+    const { stdout: endpoints } = await runExecutable("calyxctl", {
+      args: ["get", "workloadendpoints", "-n", namespace, "-o", "wide"],
+      env: api.environment,
+    });
+
+    const allowMs = await cutLatency(
+      pods,
+      "allow",
+      () => objects.delete(`${objects.policies}/allow-friend`),
+    );
+    const after = await measureReachability(pods, PORT, () => true);
+    onStep("policy removed", formatMatrix(after));
+
+    const deleteMs: number[] = [];
+    for (const pod of pods) deleteMs.push(await detach(pod, namespace));
+    const left = await leftovers(pods);
+    const right = left.length === 0 &&
+      [...before, ...during, ...after].every((it) =>
+        it.ipv4 === it.expected && it.ipv6 === it.expected
+      ) && denyMs !== undefined && allowMs !== undefined;
+    return {
+      pods: pods.map(({ name, addresses }) => ({ name, addresses })),
+      addMs,
+      deleteMs,
+      before,
+      during,
+      after,
+      denyMs,
+      allowMs,
+      explanations,
+      endpoints,
+      left,
+      right,
+    };
+  } finally {
+    for (const pod of pods) {
+      pod.namespace[Symbol.dispose]();
+      deleteNamespace(pod.path);
+    }
+    await objects.deleteAll();
+  }
+}
+
+/**
+ * The time from `change` to the first datagram of stranger to server that is lost (deny) or comes
+ * through (allow); each datagram is a flow of its own.
+ */
+async function cutLatency(
+  pods: readonly Pod[],
+  kind: "deny" | "allow",
+  change: () => Promise<unknown>,
+): Promise<number | undefined> {
+  const server = pods.find((it) => it.name === "server");
+  const stranger = pods.find((it) => it.name === "stranger");
+  if (server === undefined || stranger === undefined) return undefined;
+  const sentMs: number[] = [];
+  const received = new Set<number>();
+  using receiver = new PodServers();
+  receiver.udp(server.namespace, UDP_PORT);
+  receiver.onDatagram = (payload) => received.add(new DataView(payload.buffer).getUint32(0));
+  const send = setInterval(() => {
+    const payload = new Uint8Array(4);
+    new DataView(payload.buffer).setUint32(0, sentMs.length);
+    sentMs.push(performance.now());
+    const address = Address.parse(server.addresses[0] ?? "");
+    sendDatagram({ namespace: stranger.namespace, address, port: UDP_PORT }, payload);
+  }, 1);
+  await sleep(50);
+  const startMs = performance.now();
+  await change();
+  await sleep(300);
+  clearInterval(send);
+  await sleep(20);
+  const first = sentMs.findIndex((atMs, index) =>
+    atMs >= startMs && received.has(index) === (kind === "allow")
+  );
+  return first < 0 ? undefined : Math.max(0, (sentMs[first] ?? 0) - startMs);
+}
+
+async function attach(pod: Pod, namespace: string): Promise<number> {
+  const { code, stdout, stderr, durationMs } = await callPlugin("ADD", pod, namespace);
+  if (code !== 0) throw new Error(`calyx ADD of ${pod.name} failed: ${stdout}${stderr}`);
+  const result: { ips?: { address: string }[] } = JSON.parse(stdout);
+  pod.addresses = (result.ips ?? []).map((it) => it.address.replace(/\/\d+$/, ""));
+  return durationMs;
+}
+
+async function detach(pod: Pod, namespace: string): Promise<number> {
+  const { code, stdout, stderr, durationMs } = await callPlugin("DEL", pod, namespace);
+  if (code !== 0) throw new Error(`calyx DEL of ${pod.name} failed: ${stdout}${stderr}`);
+  return durationMs;
+}
+
+/** Interfaces and address files that DEL should have taken away. */
+async function leftovers(pods: readonly Pod[]): Promise<string[]> {
+  const left: string[] = [];
+  const interfaces = Deno.networkInterfaces().map((it) => it.name);
+  left.push(...new Set(interfaces.filter((it) => it.startsWith("cali"))));
+  const addresses = new Set(pods.flatMap((it) => it.addresses));
+  try {
+    for await (const entry of Deno.readDir("/run/cni/networks/calyx")) {
+      if (addresses.has(entry.name)) left.push(entry.name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return left;
+}
+
+function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}

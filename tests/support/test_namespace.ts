@@ -1,0 +1,46 @@
+/** A network namespace for the length of a test, with a socket of its own and `ip` as the oracle. */
+
+import type { Descriptor } from "../../lib/kernel/descriptor.ts";
+import {
+  createNamespace,
+  deleteNamespace,
+  openNamespace,
+  withNamespace,
+} from "../../lib/kernel/namespace.ts";
+import { libc } from "../../lib/kernel/symbols.ts";
+import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+
+libc(); // loaded here: a test that loads a library counts as leaking it
+
+let count = 0;
+
+/** A new namespace under `/run/netns`, where `ip -n` finds it; disposing it deletes it. */
+export class TestNamespace implements Disposable {
+  readonly name: string = `test${count++}`;
+  readonly path: string = `/run/netns/${this.name}`;
+  readonly namespace: Descriptor;
+  /** An rtnetlink socket in there. */
+  readonly route: NetlinkSocket;
+
+  constructor() {
+    createNamespace(this.path);
+    this.namespace = openNamespace(this.path);
+    this.route = withNamespace(this.namespace, () => openNetlinkSocket(NETLINK_ROUTE));
+  }
+
+  /** Runs `ip` in there and parses the JSON that it prints. */
+  ip(...args: string[]): Record<string, unknown>[] {
+    const options = { args: ["-n", this.name, "-d", "-j", ...args], stdin: "null" } as const;
+    const { success, stdout, stderr } = new Deno.Command("ip", options).outputSync();
+    const text = new TextDecoder().decode(stdout);
+    if (!success) throw new Error(`ip ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+    return text.trim() === "" ? [] : JSON.parse(text);
+  }
+
+  /** Closes the socket and deletes the namespace. */
+  [Symbol.dispose](): void {
+    this.route[Symbol.dispose]();
+    this.namespace[Symbol.dispose]();
+    deleteNamespace(this.path);
+  }
+}
