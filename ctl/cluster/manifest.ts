@@ -1,16 +1,19 @@
 /**
  * The cluster that manifests describe, without any server: for `explain -f`. What a server would add
- * is added: namespaces that only pods speak of, pods for the templates of Deployments and the like.
+ * is added: a namespace's name as its label, namespaces that only pods speak of, pods for the templates of Deployments and the like.
  */
 
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import { objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
+import { objectKeyOf, type ResourceKind } from "../../lib/datastore/kind.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import type { ManifestObject } from "./document.ts";
 import type { Warn } from "./warning.ts";
+
+/** The label that an API server gives every namespace. */
+const NAME_LABEL = "kubernetes.io/metadata.name";
 
 /** The cluster of `objects`; what has no namespace is in `namespace`. */
 export function clusterOf(
@@ -20,7 +23,7 @@ export function clusterOf(
 ): Cluster {
   function decode<T>(kind: ResourceKind<T>, chosen: readonly ManifestObject[]): readonly T[] {
     // The last of several with one name counts, as with `kubectl apply`.
-    const byKey = new Map(chosen.map((it) => [objectKey(it) ?? "", it]));
+    const byKey = new Map(chosen.map((it) => [objectKeyOf(it, kind) ?? "", it]));
     return [...byKey].flatMap(([key, object]) => {
       const { value, problems } = kind.decode(object);
       if (problems.length > 0) warn(kind.name, key, problems);
@@ -36,7 +39,9 @@ export function clusterOf(
   const policies = ofKind("NetworkPolicy").map(placed).filter((it) => {
     const isPlain = it.apiVersion === "networking.k8s.io/v1";
     if (!isPlain) {
-      warn("networkpolicies", objectKey(it) ?? "", [`${it.apiVersion} is not evaluated`]);
+      warn("networkpolicies", objectKeyOf(it, networkPolicyKind) ?? "", [
+        `${it.apiVersion} is not evaluated`,
+      ]);
     }
     return isPlain;
   });
@@ -54,8 +59,16 @@ export function clusterOf(
   return {
     pods,
     policies: decoded,
-    namespaces: decode(namespaceKind, [...unsaid, ...ofKind("Namespace")]),
+    namespaces: decode(namespaceKind, [...unsaid, ...ofKind("Namespace")].map(withNameLabel)),
     nodes: decode(nodeKind, ofKind("Node")),
+  };
+}
+
+function withNameLabel(object: ManifestObject): ManifestObject {
+  const { labels, name } = object.metadata;
+  return {
+    ...object,
+    metadata: { ...object.metadata, labels: { ...recordOf(labels), [NAME_LABEL]: name } },
   };
 }
 

@@ -57,25 +57,32 @@ export class Entry {
     return file.startsWith("/") || this.#directory === "" ? file : `${this.#directory}/${file}`;
   }
 
-  /** The headers for `as`, `as-uid`, `as-groups` and `as-user-extra`. */
+  /**
+   * The headers for `as`, `as-uid` and `as-groups`. `fetch` joins headers of one name into one, which
+   * would be another group, so there can be one group only.
+   *
+   * @throws {CredentialsError} if they cannot be obeyed
+   */
   impersonation(): Readonly<Record<string, string>> {
-    const headers: Record<string, string> = {};
-    const user = this.text("as");
-    const others = ["as-uid", "as-groups", "as-user-extra"].find((it) => this.fields[it]);
-    if (user === undefined) {
-      if (others === undefined) return headers;
-      throw new CredentialsError(`${sentence(this.name)} has ${others} without as: add as`);
-    }
-    if (this.fields["as-groups"] || this.fields["as-user-extra"]) {
+    const { "as-groups": groups, "as-user-extra": extra } = this.fields;
+    const names = { "impersonate-user": this.text("as"), "impersonate-uid": this.text("as-uid") };
+    const group = Array.isArray(groups) && groups.length === 1 ? groups[0] : undefined;
+    if (extra || (groups && typeof group !== "string")) {
       throw new CredentialsError(
-        `${sentence(this.name)} impersonates with as-groups or as-user-extra, ` +
+        `${sentence(this.name)} impersonates with as-user-extra or not exactly one of as-groups, ` +
           `which is not supported: use a user of its own`,
       );
     }
-    headers["impersonate-user"] = user;
-    const uid = this.text("as-uid");
-    if (uid !== undefined) headers["impersonate-uid"] = uid;
-    return headers;
+    const headers = { ...names, "impersonate-group": group };
+    const given = Object.entries(headers).filter((it): it is [string, string] =>
+      it[1] !== undefined
+    );
+    if (given.length > 0 && names["impersonate-user"] === undefined) {
+      throw new CredentialsError(
+        `${sentence(this.name)} has as-uid or as-groups without as: add as`,
+      );
+    }
+    return Object.fromEntries(given);
   }
 }
 

@@ -125,8 +125,8 @@ export function deleteNamespace(path: string): void {
 }
 
 /**
- * What tells the namespace at `path` (or of the descriptor) from every other that exists now:
- * `device:inode` of its file.
+ * What tells the namespace at a path, or of a descriptor, from every other that exists now: device
+ * and inode of its file, `0.4:4026531840`.
  *
  * @throws {KernelError} if there is none
  */

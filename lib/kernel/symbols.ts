@@ -92,8 +92,8 @@ function openLibrary(): Symbols {
   const statics = definitions.map((it) => [nameOf(it), { type: "pointer" }] as const);
   const addresses = Deno.dlopen("libc.so.6", Object.fromEntries(statics)).symbols;
   const functions = definitions.map((it): [string, unknown] => {
-    const address = addresses[nameOf(it)];
-    assert(address !== null && address !== undefined, `The C library has ${nameOf(it)}`);
+    const address = addresses[nameOf(it)] as Deno.PointerObject<Deno.ForeignFunction> | null;
+    assert(address !== null, `The C library has ${nameOf(it)}`);
     const pointer = new Deno.UnsafeFnPointer(address, it[1]);
     return [it[0], pointer.call.bind(pointer)];
   });

@@ -1,8 +1,9 @@
 /** The socket against a real kernel; what a kernel rarely does is done to what recv(2) brings. */
 
-import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { requireIsolation } from "../../tests/support/isolation.ts";
 import { TestNamespace } from "../../tests/support/test_namespace.ts";
+import { assert } from "../base/assert.ts";
 import { HOST_IS_LITTLE_ENDIAN } from "../base/bytes.ts";
 import { KernelError } from "../kernel/errno.ts";
 import { withNamespace } from "../kernel/namespace.ts";
@@ -49,7 +50,7 @@ function namesOf(messages: readonly RawMessage[]): string[] {
 
 /** What is in the middle of a pipeline that fails. */
 function assertNetlinkError(result: unknown): NetlinkError {
-  assertInstanceOf(result, NetlinkError);
+  assert(result instanceof NetlinkError);
   return result;
 }
 
@@ -112,7 +113,7 @@ Deno.test("pipeline() answers each in order, though one in the middle is refused
   );
   for (const index of [0, 3, 4]) {
     const replies = results[index];
-    assert(Array.isArray(replies), `result ${index} is no error`);
+    assert(replies !== undefined && !(replies instanceof NetlinkError), `result ${index}`);
     assertEquals(namesOf(replies), [index === 4 ? "two" : "one"]);
   }
   assertEquals(namesOf(pod.route.dump(dumpLinks())), ["lo", "one", "two"]);
@@ -151,7 +152,7 @@ Deno.test("pipeline() whose acknowledgement is lost throws instead of waiting", 
 Deno.test("dump() takes answers of many datagrams", () => {
   requireIsolation();
   using pod = new TestNamespace();
-  const names = Array.from({ length: 120 }, (_, i) => `bridge${i}`);
+  const names = Array.from({ length: 40 }, (_, i) => `bridge${i}`);
   for (const result of pod.route.pipeline(names.map(bridge))) assert(Array.isArray(result));
   let datagrams = 0;
   using socket = openWith(pod, {
@@ -170,7 +171,7 @@ Deno.test("dump() throws what the kernel refuses", () => {
   const error = assertThrows(() => pod.route.dump(getLink({ index: 1 })), NetlinkError);
   assertEquals(
     error.message,
-    "Cannot RTM_GETLINK link 1: EINVAL (Invalid values in header for link dump request)",
+    "Cannot RTM_GETLINK link 1: EINVAL (Filter by device index not supported for link dumps)",
   );
   assertEquals(pod.route.dump(dumpLinks()).length, 1); // the socket goes on
 });

@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import { startApiServer } from "../support/api_server/server.ts";
 import { findAssets } from "../support/assets.ts";
 import { type ControlPlane, startControlPlane } from "../support/control_plane.ts";
+import { readRoles } from "../support/roles.ts";
 import { Api, type Exchange, type Served } from "./exchange.ts";
 import { LIST_EXCHANGES } from "./list_exchanges.ts";
 import { STATUS_EXCHANGES } from "./status_exchanges.ts";
@@ -66,6 +67,11 @@ Deno.test({
         await plane.restartServer();
       },
     };
+    await t.step({
+      name: `the deployed roles let read, no more${hasRoles ? "" : " (skipped: no manifest)"}`,
+      ignore: !hasRoles,
+      fn: () => checkRoles(plane),
+    });
     for (const [i, exchange] of EXCHANGES.entries()) {
       const skipped = exchange.isCustom === true ? noCustom : undefined;
       await t.step({
@@ -76,6 +82,40 @@ Deno.test({
     }
   },
 });
+
+const hasRoles = await readRoles() !== undefined;
+
+/** What the agent reads; it writes nothing. */
+const READ = [
+  "/api/v1/pods",
+  "/api/v1/namespaces",
+  "/api/v1/nodes",
+  "/apis/networking.k8s.io/v1/networkpolicies",
+];
+
+async function checkRoles(plane: ControlPlane): Promise<void> {
+  const ask = async (method: string, path: string): Promise<string> => {
+    const headers = { authorization: `Bearer ${plane.serviceToken}` };
+    const response = await plane.fetch(path, { method, headers });
+    await response.body?.cancel();
+    return `${response.status} ${method} ${path}`;
+  };
+  const seen: string[] = [];
+  const expected: string[] = [];
+  for (const path of READ) {
+    seen.push(await ask("GET", path), await ask("GET", `${path}?watch=true`));
+    expected.push(`200 GET ${path}`, `200 GET ${path}?watch=true`);
+  }
+  for (const path of ["/api/v1/secrets", "/api/v1/configmaps", "/api/v1/serviceaccounts"]) {
+    seen.push(await ask("GET", path));
+    expected.push(`403 GET ${path}`);
+  }
+  for (const path of ["/api/v1/nodes/none", "/api/v1/namespaces/default/pods/none"]) {
+    seen.push(await ask("DELETE", path));
+    expected.push(`403 DELETE ${path}`);
+  }
+  assertEquals(seen, expected);
+}
 
 async function check(exchange: Exchange, served: Served, namespace: string): Promise<void> {
   const api = new Api(served, namespace);

@@ -106,7 +106,7 @@ Deno.test("calyxctl answers over the API server", async (t) => {
     });
   }
   await t.step("get wep -n shop asks for that namespace alone", () => {
-    const paths = server.requests.map((it) => new URL(it.url, server.url).pathname);
+    const paths = server.requests.map((it) => it.path);
     assertEquals(paths.includes("/api/v1/namespaces/shop/pods"), true);
   });
   await t.step("explain", async () => {
@@ -168,7 +168,7 @@ const MISTAKES: readonly [string, Readonly<Record<string, string>>, RegExp][] = 
     { K8S_API_ENDPOINT: "https://127.0.0.1:1", K8S_CERT_FILE: "/usr" },
     /its key is missing: set K8S_KEY_FILE too/,
   ],
-  ["get wep", { K8S_API_ENDPOINT: "http://127.0.0.1:1" }, /127\.0\.0\.1:1.* cannot be reached/],
+  ["get wep", { K8S_API_ENDPOINT: "http://127.0.0.1:1" }, /127\.0\.0\.1:1 cannot be reached/],
   ["get wep", { K8S_API_ENDPOINT: "no url" }, /is no URL/],
   ["get wep -c /nonexistent/file", {}, /file \/nonexistent\/file does not exist/],
   ["get wep -c /usr", {}, /file \/usr is a directory/],
@@ -209,21 +209,37 @@ Deno.test("calyxctl says in one sentence what the API server refuses", async (t)
       assertEquals(outcome.stderr.includes(token), false);
     });
   };
-  await refuse("an expired token", "get wep", /401.*token/, "expired-token-of-the-test");
-  server.faults.refuse({ status: 403, message: 'pods is forbidden: User "jo" cannot list' });
-  await refuse("a missing permission", "get wep", /403.*RBAC.*User "jo" cannot list/);
-  server.faults.delay(5000);
   await refuse(
-    "no answer in time",
-    "get wep --request-timeout 100ms",
-    /did not answer within 100ms/,
+    "an expired token",
+    "get wep",
+    /token \(K8S_TOKEN\) \(401 Unauthorized\): renew/,
+    "expired-token-of-the-test",
   );
+  server.faults.refuse({
+    status: 403,
+    times: 1,
+    message: 'pods is forbidden: User "jo" cannot list',
+  });
+  await refuse("a missing permission", "get wep", /403.*User "jo" cannot list.*RBAC/);
   await refuse("an absent name", "get wep ghost", /No workloadEndpoint is named "ghost"/);
   await refuse(
     "an absent pod",
     "explain shop/wbe shop/web",
     /No pod shop\/wbe; did you mean "web"\?/,
   );
+});
+
+Deno.test("calyxctl does not wait for ever", async () => {
+  // Connections are taken by the kernel, and nobody answers on them.
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const server = `http://127.0.0.1:${listener.addr.port}`;
+  const environment = { K8S_API_ENDPOINT: server };
+  assertEquals(await calyxctl("get wep --request-timeout 100ms", environment), {
+    status: 1,
+    stdout: "",
+    stderr:
+      `calyxctl: The API server ${server} did not answer within 100ms; see --request-timeout\n`,
+  });
 });
 
 Deno.test("calyxctl version prints its own where there is no server", async () => {

@@ -73,6 +73,15 @@ export class Api {
     return `/apis/test.calyx.example/v1/namespaces/${this.namespace}/widgets${rest}`;
   }
 
+  /**
+   * Waits until the server's cache, which answers what asks for any version, knows of a write.
+   * Only a write of the kind itself will do: of others the cache does not hear.
+   */
+  async settle(path: string, write: Answer): Promise<void> {
+    const version = write.at("metadata.resourceVersion");
+    await this.call("GET", `${path}?resourceVersion=${version}`);
+  }
+
   /** Sends a request; a body that is no text goes as JSON. */
   async call(
     method: string,

@@ -60,10 +60,11 @@ export const WATCH_EXCHANGES: readonly Exchange[] = [
       await api.call("POST", api.policies(), policy("a"));
       await api.call("POST", api.policies(), policy("b"));
       await api.call("DELETE", api.policies("/a"));
-      // The real server's cache may be behind; this waits for it.
-      await api.watch(api.policies(), {}).then((watch) => watch[Symbol.asyncDispose]());
       const lines: string[] = [];
       for (const query of [{}, { resourceVersion: "0" }]) {
+        const round = `with-${Object.keys(query).length}`;
+        const patch = { metadata: { labels: { round } } };
+        await api.settle(api.policies(), await api.call("PATCH", api.policies("/b"), patch, MERGE));
         await using watch = await api.watch(api.policies(), query);
         lines.push(...await watch.take(1));
         await api.call("POST", api.policies(), policy("c"));
@@ -163,8 +164,8 @@ export const WATCH_EXCHANGES: readonly Exchange[] = [
       const ask = async (query: string): Promise<string> =>
         (await api.call("GET", api.policies(`?watch=true&${query}`))).line;
       return [
-        await ask("resourceVersion=nonsense"), // Not the kindest answer, but the real one.
-
+        // Unkind, but the real answer.
+        await ask("resourceVersion=nonsense"),
         await ask("labelSelector=a%20b"),
         await ask("fieldSelector=spec.x%3Dy"),
       ];
@@ -185,12 +186,14 @@ export const WATCH_EXCHANGES: readonly Exchange[] = [
       const added = await api.call("POST", api.policies(), policy("b"));
       const event = await marked.next();
       const bookmark = await marked.next();
+      let last = await marked.next();
+      while (last?.type === "BOOKMARK") last = await marked.next();
       const behind = Number(added.at("metadata.resourceVersion")) - (bookmark?.version ?? 0);
       return [
         `${event?.line}`,
         `${bookmark?.line} ${bookmark?.at("apiVersion")}`,
         `not behind ${behind <= 0}`,
-        ...await marked.take(1),
+        last?.line ?? "end",
         ...await plain.take(2),
       ];
     },
@@ -202,19 +205,6 @@ export const WATCH_EXCHANGES: readonly Exchange[] = [
       "ADDED b",
       "end",
     ],
-  },
-  {
-    name: "no bookmark says what the client knows already",
-    async run(api) {
-      await api.call("POST", api.policies(), policy("a"));
-      await using watch = await api.watch(api.policies(), {
-        resourceVersion: await versionOf(api, api.policies()),
-        timeoutSeconds: "3",
-        allowWatchBookmarks: "true",
-      });
-      return await watch.take(1);
-    },
-    expected: ["end"],
   },
 ];
 

@@ -12,46 +12,61 @@ export type Assets<Name extends string> =
   | { readonly paths: Readonly<Record<Name, string>>; readonly missing?: undefined }
   | { readonly paths?: undefined; readonly missing: string };
 
+/** Where to look. */
+export interface AssetPlaces {
+  /** @default {this process' environment} */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The project's folder, with a slash at its end. */
+  readonly root?: string;
+}
+
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** Finds every program of `names`. */
 export async function findAssets<Name extends string>(
   names: readonly Name[],
+  { env = Deno.env.toObject(), root = ROOT }: AssetPlaces = {},
 ): Promise<Assets<Name>> {
   const paths: Partial<Record<Name, string>> = {};
   for (const name of names) {
     try {
-      const path = await findAsset(name);
+      const path = await findAsset(name, env, root);
       if (path === undefined) return { missing: missing(name) };
       paths[name] = path;
     } catch (error) {
-      return { missing: `${name} cannot be had: ${error}` };
+      return {
+        missing: `${name} cannot be had: ${error instanceof Error ? error.message : error}`,
+      };
     }
   }
   return { paths: paths as Record<Name, string> };
 }
 
-async function findAsset(name: string): Promise<string | undefined> {
-  const named = Deno.env.get(variableOf(name));
-  if (named !== undefined && named !== "") {
+async function findAsset(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  root: string,
+): Promise<string | undefined> {
+  const named = env[variableOf(name)] ?? "";
+  if (named !== "") {
     if (await isFile(named)) return named;
     throw new Error(`${variableOf(name)} names "${named}", which is no file`);
   }
-  const folder = Deno.env.get("KUBEBUILDER_ASSETS") ?? "";
+  const folder = env.KUBEBUILDER_ASSETS ?? "";
   if (folder !== "" && await isFile(`${folder}/${name}`)) return `${folder}/${name}`;
-  const beside = `${ROOT}../shared/bin/${name}`;
+  const beside = `${root}../shared/bin/${name}`;
   if (await isFile(beside)) return beside;
-  if (await isFile(`${beside}.xz`)) return await unpack(`${beside}.xz`, name);
-  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+  if (await isFile(`${beside}.xz`)) return await unpack(`${beside}.xz`, name, cacheFolder(env));
+  for (const directory of (env.PATH ?? "").split(":")) {
     if (directory !== "" && await isFile(`${directory}/${name}`)) return `${directory}/${name}`;
   }
   return undefined;
 }
 
 /** Unpacks `archive` once; another archive under the same name gets a folder of its own. */
-async function unpack(archive: string, name: string): Promise<string> {
+async function unpack(archive: string, name: string, cache: string): Promise<string> {
   const { size, mtime } = await Deno.stat(archive);
-  const folder = `${cacheFolder()}/assets/${size}-${mtime?.getTime() ?? 0}`;
+  const folder = `${cache}/assets/${size}-${mtime?.getTime() ?? 0}`;
   const path = `${folder}/${name}`;
   if (await isFile(path)) return path;
   await Deno.mkdir(folder, { recursive: true });
@@ -72,9 +87,9 @@ async function unpack(archive: string, name: string): Promise<string> {
   return path;
 }
 
-function cacheFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? "";
-  return `${cache === "" ? `${Deno.env.get("HOME") ?? "/tmp"}/.cache` : cache}/calyx`;
+function cacheFolder(env: Readonly<Record<string, string>>): string {
+  const cache = env.XDG_CACHE_HOME ?? "";
+  return `${cache === "" ? `${env.HOME ?? "/tmp"}/.cache` : cache}/calyx`;
 }
 
 function missing(name: string): string {

@@ -60,8 +60,7 @@ export async function runIsolated(
   // The shell is the first process inside: it reaps whatever loses its parent there.
   const shell = ["sh", "-c", '"$@"; exit $?', "sh"];
   const deno = [Deno.execPath(), "run", "-A", "--no-prompt", new URL(script).href];
-  const child = new Deno.Command("setpriv", {
-    args: ["--pdeathsig", "KILL", "unshare", ...flags, "--", ...shell, ...deno, ...args],
+  const child = boundCommand(["unshare", ...flags, "--", ...shell, ...deno, ...args], {
     env: {
       ...options.env,
       CALYX_ISOLATED: "1",
@@ -94,6 +93,11 @@ export async function runIsolated(
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
     await child.stdin.close().catch(() => undefined); // the other end is gone already
   }
+}
+
+/** A command that the kernel kills when this process ends, however it does. */
+export function boundCommand(words: readonly string[], options: Deno.CommandOptions): Deno.Command {
+  return new Deno.Command("setpriv", { ...options, args: ["--pdeathsig", "KILL", ...words] });
 }
 
 /**

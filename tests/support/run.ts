@@ -1,6 +1,6 @@
 /**
- * Runs the test suite: `deno task test [word…]`. A word selects the test files whose path it is in,
- * or that import a file so named.
+ * Runs the test suite: `deno task test [word…] [--flag…]`. A word selects the test files whose path it
+ * is in, or that import a file so named; flags (`--filter=…`, `--fail-fast`) go to `deno test`.
  *
  * What needs the network comes first (dependencies, the build); then one `deno test` runs over
  * everything in namespaces of its own. The last line is `tests: N passed, N failed[, N skipped]`; a
@@ -8,11 +8,18 @@
  * the files that ask for them (isolation.ts) are left out and counted as skipped.
  */
 
-import { IsolationError, runIsolated } from "./isolate.ts";
+import { boundCommand, IsolationError, runIsolated } from "./isolate.ts";
+import { watchLaunchers } from "./launcher.ts";
 import { formatSummary, parseSummary, type Summary } from "./summary.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../..`);
 const FOLDERS = ["agent", "cni", "ctl", "deploy", "lib", "tests"];
+
+/** What needs the network, and so comes before the isolation. */
+const PREPARATIONS = [
+  { what: "checking types, fetching dependencies", args: ["check", "-q", "."] },
+  { what: "building", args: ["run", "-A", "deploy/build.ts"] },
+];
 
 /** How much of the output is kept to find the closing line in. */
 const TAIL_BYTES = 64 << 10;
@@ -23,11 +30,9 @@ interface TestFile {
   readonly text: string;
 }
 
-const summary = await main(Deno.args);
-say(formatSummary(summary));
-Deno.exit(summary.failed === 0 ? 0 : 1);
-
-async function main(words: readonly string[]): Promise<Summary> {
+async function main(args: readonly string[]): Promise<Summary> {
+  const flags = args.filter((it) => it.startsWith("-"));
+  const words = args.filter((it) => !it.startsWith("-"));
   const files = (await listTestFiles()).filter((file) => isSelected(file, words));
   if (files.length === 0) {
     say(`tests: no test file matches ${words.join(" ")}`);
@@ -40,14 +45,9 @@ async function main(words: readonly string[]): Promise<Summary> {
     say(`tests: ${what}: failed, which counts as one failed test`);
     failed++;
   }
-  const result = await test(files);
+  const result = await test(files, flags);
   return { ...result, failed: result.failed + failed };
 }
-
-const PREPARATIONS = [
-  { what: "checking types, fetching dependencies", args: ["check", "-q", "."] },
-  { what: "building", args: ["run", "-A", "deploy/build.ts"] },
-];
 
 async function listTestFiles(): Promise<readonly TestFile[]> {
   const files: TestFile[] = [];
@@ -66,39 +66,42 @@ async function listTestFiles(): Promise<readonly TestFile[]> {
 
 function isSelected({ path, text }: TestFile, words: readonly string[]): boolean {
   if (words.length === 0) return true;
-  const imports = [...text.matchAll(/ from "([^"]+)"/g)].map(([, specifier]) => specifier ?? "");
+  const imports = [...text.matchAll(/ from "(?:[^"]*\/)?([^"/]+)"/g)].map(([, name]) => name ?? "");
   return words.some((word) => path.includes(word) || imports.some((it) => it.includes(word)));
 }
 
 /** Runs `files` isolated; where that cannot be, the ones that can do without. */
-async function test(files: readonly TestFile[]): Promise<Summary> {
+async function test(files: readonly TestFile[], flags: readonly string[]): Promise<Summary> {
   const env = { CALYX_DIST: `${ROOT}/dist`, ...colour() };
-  const paths = files.map((it) => it.path);
+  const words = [...flags, ...files.map((it) => it.path)];
   const output = new Tail();
   try {
     const suite = new URL("suite.ts", import.meta.url);
-    const code = await runIsolated(suite, paths, { env, onOutput: (it) => output.write(it) });
+    const code = await runIsolated(suite, words, { env, onOutput: (it) => output.write(it) });
     return summarize(output.text, code);
   } catch (error) {
     if (!(error instanceof IsolationError)) throw error;
-    return await testOutside(files, env, error.message);
+    return await testOutside(files, flags, env, error.message);
   }
 }
 
 async function testOutside(
   files: readonly TestFile[],
+  flags: readonly string[],
   env: Record<string, string>,
   reason: string,
 ): Promise<Summary> {
   const needy = files.filter((it) => it.text.includes("requireIsolation("));
   const rest = files.filter((it) => !needy.includes(it)).map((it) => it.path);
-  say(`tests: ${reason}: skipped is every test in ${needy.map((it) => it.path).join(", ")}`);
+  const left = needy.length === 0 ? "nothing here asks for them" : "skipped is every test in " +
+    needy.map((it) => it.path).join(", ");
+  say(`tests: ${reason}: ${left}`);
   // Loads them without running any, to count what is left out.
   const never = ["--filter", "/(?!)/", ...needy.map((it) => it.path)];
   const counted = needy.length === 0 ? undefined : parseSummary((await denoTest(never, env)).text);
   const skipped = counted?.filtered ?? needy.length;
   if (rest.length === 0) return { passed: 0, failed: 0, skipped, filtered: 0 };
-  const { text, code } = await denoTest(rest, env, new Tail());
+  const { text, code } = await denoTest([...flags, ...rest], env, new Tail());
   const result = summarize(text, code);
   return { ...result, skipped: result.skipped + skipped };
 }
@@ -154,10 +157,15 @@ function colour(): Record<string, string> {
 }
 
 async function deno(args: readonly string[]): Promise<boolean> {
-  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: ROOT, stdin: "null" });
+  const command = boundCommand([Deno.execPath(), ...args], { cwd: ROOT, stdin: "null" });
   return (await command.spawn().status).success;
 }
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 }
+
+using _watch = watchLaunchers(() => Deno.exit(129));
+const summary = await main(Deno.args);
+say(formatSummary(summary));
+Deno.exit(summary.failed === 0 ? 0 : 1);

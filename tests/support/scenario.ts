@@ -5,8 +5,6 @@
  */
 
 import { Address } from "../../lib/ip/address.ts";
-import { type Descriptor } from "../../lib/kernel/descriptor.ts";
-import { createNamespace, deleteNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
 import { isAgentReady } from "./agent_client.ts";
 import { runExecutable, RunningAgent } from "./executable.ts";
 import {
@@ -15,7 +13,7 @@ import {
   podObject,
   policyObject,
 } from "./kubernetes_objects.ts";
-import { callPlugin } from "./plugin.ts";
+import { TestPod } from "./pod.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { type Connection, formatMatrix, measureReachability } from "./reachability.ts";
 
@@ -59,19 +57,11 @@ const PORT = 80;
 const UDP_PORT = 53;
 const POD_CIDRS = ["10.244.7.0/24", "fd00:10:244:7::/64"];
 
-interface Pod {
-  readonly name: string;
-  readonly containerId: string;
-  readonly path: string;
-  readonly namespace: Descriptor;
-  addresses: readonly string[];
-}
-
 /** Runs the scenario; the caller's network namespace becomes the node. */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
   const { api, namespace = "demo", node = "calyx-demo", onStep = () => {} } = options;
   const objects = new KubernetesObjects(api, namespace);
-  const pods: Pod[] = [];
+  const pods: TestPod[] = [];
   using servers = new PodServers();
   try {
     await objects.create("/api/v1/nodes", {
@@ -94,17 +84,10 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     const addMs: number[] = [];
     for (const name of PODS) {
       await objects.create(objects.pods, podObject(name, namespace, node));
-      const path = `/run/netns/${name}`;
-      createNamespace(path);
-      const pod = {
-        name,
-        containerId: `${name}-${crypto.randomUUID().slice(0, 8)}`,
-        path,
-        namespace: openNamespace(path),
-        addresses: [] as readonly string[],
-      };
+      const pod = new TestPod(namespace, name);
       pods.push(pod);
-      addMs.push(await attach(pod, namespace));
+      await pod.attach();
+      addMs.push(pod.callMs);
       await objects.patch(`${objects.pods}/${name}/status`, {
         status: {
           phase: "Running",
@@ -152,7 +135,10 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     onStep("policy removed", formatMatrix(after));
 
     const deleteMs: number[] = [];
-    for (const pod of pods) deleteMs.push(await detach(pod, namespace));
+    for (const pod of pods) {
+      await pod.detach();
+      deleteMs.push(pod.callMs);
+    }
     const left = await leftovers(pods);
     const right = left.length === 0 &&
       [...before, ...during, ...after].every((it) =>
@@ -173,10 +159,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
       right,
     };
   } finally {
-    for (const pod of pods) {
-      pod.namespace[Symbol.dispose]();
-      deleteNamespace(pod.path);
-    }
+    for (const pod of pods) pod[Symbol.dispose]();
     await objects.deleteAll();
   }
 }
@@ -186,7 +169,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
  * through (allow); each datagram is a flow of its own.
  */
 async function cutLatency(
-  pods: readonly Pod[],
+  pods: readonly TestPod[],
   kind: "deny" | "allow",
   change: () => Promise<unknown>,
 ): Promise<number | undefined> {
@@ -217,22 +200,8 @@ async function cutLatency(
   return first < 0 ? undefined : Math.max(0, (sentMs[first] ?? 0) - startMs);
 }
 
-async function attach(pod: Pod, namespace: string): Promise<number> {
-  const { code, stdout, stderr, durationMs } = await callPlugin("ADD", pod, namespace);
-  if (code !== 0) throw new Error(`calyx ADD of ${pod.name} failed: ${stdout}${stderr}`);
-  const result: { ips?: { address: string }[] } = JSON.parse(stdout);
-  pod.addresses = (result.ips ?? []).map((it) => it.address.replace(/\/\d+$/, ""));
-  return durationMs;
-}
-
-async function detach(pod: Pod, namespace: string): Promise<number> {
-  const { code, stdout, stderr, durationMs } = await callPlugin("DEL", pod, namespace);
-  if (code !== 0) throw new Error(`calyx DEL of ${pod.name} failed: ${stdout}${stderr}`);
-  return durationMs;
-}
-
 /** Interfaces and address files that DEL should have taken away. */
-async function leftovers(pods: readonly Pod[]): Promise<string[]> {
+async function leftovers(pods: readonly TestPod[]): Promise<string[]> {
   const left: string[] = [];
   const interfaces = Deno.networkInterfaces().map((it) => it.name);
   left.push(...new Set(interfaces.filter((it) => it.startsWith("cali"))));

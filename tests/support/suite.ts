@@ -5,6 +5,7 @@ import { enterIsolation } from "./isolate.ts";
 enterIsolation();
 const { code } = await new Deno.Command(Deno.execPath(), {
   args: ["test", "-A", "--no-check", ...Deno.args],
+  cwd: `${import.meta.dirname}/../..`,
   stdin: "null",
 }).spawn().status;
 Deno.exit(code);

@@ -98,7 +98,7 @@ export interface SetReference {
 
 /** A set or map to make. */
 export interface NewSet extends SetReference, Annotation {
-  /** Unique among the sets of a transaction; 0 is allowed only by newer kernels. */
+  /** Unique among the sets of a transaction. */
   readonly id: number;
   /** NFT_SET_*. */
   readonly flags: number;

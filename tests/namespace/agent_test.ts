@@ -1,0 +1,287 @@
+/** The compiled agent on a node of its own: what it enforces, keeps and survives, on real packets. */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  createNamespace,
+  deleteNamespace,
+  openNamespace,
+  withNamespace,
+} from "../../lib/kernel/namespace.ts";
+import { Address } from "../../lib/ip/address.ts";
+import { Prefix } from "../../lib/ip/prefix.ts";
+import { addAddress } from "../../lib/netlink/address/address.ts";
+import {
+  addVeth,
+  deleteLink,
+  getLink,
+  type Link,
+  parseLink,
+  setLink,
+} from "../../lib/netlink/link/link.ts";
+import { addRoute } from "../../lib/netlink/route/route.ts";
+import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
+import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { interfaceNameOf } from "../../lib/model/interface_name.ts";
+import { askAgent, isAgentReady } from "../support/agent_client.ts";
+import { DIST, runExecutable } from "../support/executable.ts";
+import { requireIsolation } from "../support/isolation.ts";
+import { TestNode } from "../support/node.ts";
+import { PodServers, probe, sendDatagram } from "../support/probe.ts";
+import { programTest } from "../support/program.ts";
+import { runScenario } from "../support/scenario.ts";
+
+/** A policy that lets only pods labelled `app: NAME` reach the pods labelled `app: server`. */
+function onlyFrom(name: string): Readonly<Record<string, unknown>> {
+  return {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: name } } }] }],
+  };
+}
+
+async function until(what: string, done: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    if (await done()) return;
+    await sleep(10);
+  }
+  throw new Error(`${what} did not happen in 3 s`);
+}
+
+function linkOf(socket: NetlinkSocket, name: string): Link {
+  const [link] = socket.request(getLink({ name })).map(parseLink);
+  if (link === undefined) throw new Error(`There is no link ${name}`);
+  return link;
+}
+
+function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+Deno.test("the scenario: three pods, one policy, every verdict right and nothing left", async () => {
+  requireIsolation();
+  const node = await TestNode.start({ agent: false });
+  await using _ = node;
+  const result = await runScenario({
+    api: {
+      fetch: (path, init) => fetch(node.api.url + path, init),
+      environment: { K8S_API_ENDPOINT: node.api.url },
+    },
+  });
+  assertEquals(result.right, true, JSON.stringify(result, null, 2));
+});
+
+Deno.test("calyx-agent killed: verdicts stay, and no permitted packet is lost when it starts again", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, friend, stranger] = [
+    await node.addPod("server"),
+    await node.addPod("friend"),
+    await node.addPod("stranger"),
+  ];
+  await node.createPolicy("p", onlyFrom("friend"));
+  using servers = new PodServers();
+  const received = new Set<number>();
+  let refused = 0;
+  servers.udp(server.namespace, 53);
+  servers.onDatagram = (payload) => {
+    const number = new DataView(payload.buffer).getUint32(0);
+    if (number < 1_000_000) received.add(number);
+    else refused++;
+  };
+  const address = server.addresses[0] ?? "";
+  await until(
+    "the policy is enforced",
+    async () =>
+      await probe({ namespace: stranger.namespace, protocol: "UDP", address, port: 53 }, 50) ===
+        "timeout",
+  );
+  refused = 0;
+
+  // 200 flows per second from the one who may, 200 from the one who may not.
+  let sent = 0;
+  const timer = setInterval(() => {
+    for (const [pod, offset] of [[friend, 0], [stranger, 1_000_000]] as const) {
+      const payload = new Uint8Array(4);
+      new DataView(payload.buffer).setUint32(0, sent + offset);
+      sendDatagram({ namespace: pod.namespace, address, port: 53 }, payload);
+    }
+    sent++;
+  }, 5);
+  await sleep(200);
+  node.agent.kill("SIGKILL");
+  await node.agent.status;
+  await sleep(300);
+  await node.startAgent();
+  await sleep(300);
+  clearInterval(timer);
+  await sleep(50);
+  assert(sent > 100, `Only ${sent} packets were sent`);
+  assertEquals([received.size, refused], [sent, 0], node.agent.log);
+  assert(!node.agent.log.includes('"ruleset applied"'), "The restarted agent changed the ruleset");
+});
+
+Deno.test("calyx-agent stopped by SIGTERM leaves the rules, and cleanup takes them away", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, stranger] = [await node.addPod("server"), await node.addPod("stranger")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  await node.createPolicy("p", onlyFrom("friend"));
+  const ask = (): Promise<string> =>
+    probe({
+      namespace: stranger.namespace,
+      protocol: "TCP",
+      address: server.addresses[0] ?? "",
+      port: 80,
+    }, 200);
+  await until("the policy is enforced", async () => await ask() === "timeout");
+  node.agent.kill("SIGTERM");
+  assertEquals((await node.agent.status).code, 0);
+  assertEquals(await ask(), "timeout");
+  const { code, stdout } = await runExecutable("calyx-agent", { args: ["cleanup"] });
+  assertEquals([code, stdout], [0, "Removed table inet calyx\n"]);
+  assertEquals(await ask(), "open");
+});
+
+Deno.test("calyx-agent drops what comes from or goes to a cali interface of no pod", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const server = await node.addPod("server");
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const path = "/run/netns/unknown";
+  const name = interfaceNameOf("default", "nobody");
+  createNamespace(path);
+  using namespace = openNamespace(path);
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  using inner = withNamespace(namespace, () => openNetlinkSocket(NETLINK_ROUTE));
+  try {
+    host.request(addVeth({ name, up: true, peer: { name: "eth0", namespaceFd: namespace.fd } }));
+    const link = linkOf(host, name);
+    const peer = linkOf(inner, "eth0");
+    inner.request(setLink({ index: peer.index, up: true }));
+    inner.request(addAddress({ index: peer.index, prefix: Prefix.parse("10.244.9.200/24") }));
+    host.request(addAddress({ index: link.index, prefix: Prefix.parse("10.244.9.254/32") }));
+    const toUnknown = Prefix.parse("10.244.9.200/32");
+    host.request(addRoute({ destination: toUnknown, index: link.index, scope: RT_SCOPE_LINK }));
+    inner.request(addRoute({
+      destination: Prefix.host(Address.parse(server.addresses[0] ?? "")),
+      index: peer.index,
+      gateway: Address.parse("10.244.9.254"),
+      onlink: true,
+    }));
+    servers.tcp(namespace, 80);
+    const ask = (from: typeof namespace, address: string): Promise<string> =>
+      probe({ namespace: from, protocol: "TCP", address, port: 80 }, 300);
+    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
+    assertEquals(await ask(server.namespace, "10.244.9.200"), "timeout");
+    // Without the agent too: the rules are the kernel's.
+    node.agent.kill("SIGKILL");
+    await node.agent.status;
+    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
+    // And the set-up is sound: without the rules it connects.
+    await runExecutable("calyx-agent", { args: ["cleanup"] });
+    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "open");
+  } finally {
+    host.request(deleteLink({ name }));
+    deleteNamespace(path);
+  }
+});
+
+Deno.test("calyx ADD returns only when the pod's policy is in the kernel", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  await node.createPolicy("deny", { podSelector: {}, policyTypes: ["Ingress", "Egress"] });
+  await node.addPod("server");
+  const { body } = await askAgent("/v1/endpoints");
+  const [endpoint] = (body as { endpoints: { pod: string; enforced: boolean }[] }).endpoints;
+  assertEquals([endpoint?.pod, endpoint?.enforced], ["server", true]);
+});
+
+Deno.test("calyx-agent follows through a relist, a lost watch and a server that is away", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, stranger] = [await node.addPod("server"), await node.addPod("stranger")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const ask = (): Promise<string> =>
+    probe({
+      namespace: stranger.namespace,
+      protocol: "TCP",
+      address: server.addresses[0] ?? "",
+      port: 80,
+    }, 150);
+  const follows = async (): Promise<void> => {
+    await node.createPolicy("p", onlyFrom("friend"));
+    await until("the policy is enforced", async () => await ask() === "timeout");
+    await node.deletePolicy("p");
+    await until("the policy is gone", async () => await ask() === "open");
+  };
+  await follows();
+  node.api.faults.closeWatches();
+  await follows();
+  node.api.faults.expire();
+  node.api.faults.closeWatches();
+  await follows();
+  node.api.faults.refuse({ status: 503, watch: true, times: 8 });
+  node.api.faults.closeWatches();
+  assertEquals(await ask(), "open");
+  await follows();
+});
+
+/** The programs that `name` executes, itself included, until `use` is done with it. */
+async function tracePrograms(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  use: (child: Deno.ChildProcess) => Promise<void>,
+): Promise<string[]> {
+  const file = await Deno.makeTempFile({ dir: "/run" });
+  const child = new Deno.Command("strace", {
+    args: [
+      "-D",
+      "-f",
+      "-qq",
+      "-e",
+      "trace=execve,execveat",
+      "-o",
+      file,
+      `${DIST}/${name}`,
+      ...args,
+    ],
+    env: { ...env },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  await use(child);
+  await child.status;
+  await sleep(100); // the tracer is on its own, and writes until the end
+  const calls = (await Deno.readTextFile(file)).split("\n").filter((it) => it.includes("execve"));
+  return calls.map((line) => line.split('"')[1] ?? line);
+}
+
+programTest("the executables run no other program", ["strace"], async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  const env = { K8S_API_ENDPOINT: node.api.url, CALYX_NODE_NAME: "node1", CALYX_HEALTH_PORT: "0" };
+  const nothing = (): Promise<void> => Promise.resolve();
+  const agent = await tracePrograms("calyx-agent", [], env, async (child) => {
+    await until("the agent is ready", () => isAgentReady().catch(() => false));
+    await node.addPod("server");
+    await node.createPolicy("p", onlyFrom("friend"));
+    await sleep(200);
+    child.kill("SIGTERM");
+  });
+  assertEquals(agent, [`${DIST}/calyx-agent`]);
+  assertEquals(await tracePrograms("calyxctl", ["get", "wep", "-A"], env, nothing), [
+    `${DIST}/calyxctl`,
+  ]);
+  const variables = {
+    ...env,
+    CNI_COMMAND: "DEL",
+    CNI_CONTAINERID: "c",
+    CNI_IFNAME: "eth0",
+    CNI_PATH: "/",
+  };
+  assertEquals(await tracePrograms("calyx", [], variables, nothing), [`${DIST}/calyx`]);
+});

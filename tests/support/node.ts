@@ -1,0 +1,121 @@
+/**
+ * A node for tests: this network namespace, a small API server, the compiled agent, and pods that the
+ * compiled plugin attaches. Everything goes when it is disposed of.
+ */
+
+import { writeSysctl } from "../../lib/kernel/sysctl.ts";
+import { isAgentReady } from "./agent_client.ts";
+import { type SmallApiServer, startApiServer } from "./api_server/server.ts";
+import { runExecutable, RunningAgent } from "./executable.ts";
+import { type KubernetesObject, KubernetesObjects } from "./kubernetes_objects.ts";
+import { TestPod } from "./pod.ts";
+
+/** The node's name. */
+export const NODE_NAME = "node1";
+const POD_CIDRS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
+
+/** See the file's comment. */
+export class TestNode implements AsyncDisposable {
+  readonly api: SmallApiServer;
+  readonly objects: KubernetesObjects;
+  readonly namespace = "default";
+  readonly #pods: TestPod[] = [];
+  #agent: RunningAgent | undefined;
+
+  private constructor(api: SmallApiServer) {
+    this.api = api;
+    this.objects = new KubernetesObjects(
+      { fetch: (path, init) => fetch(api.url + path, init) },
+      this.namespace,
+    );
+  }
+
+  /** Starts the API server and makes the node; with `agent` false the agent is started by hand. */
+  static async start(options: { readonly agent?: boolean } = {}): Promise<TestNode> {
+    writeSysctl("net/ipv4/ip_forward", "1");
+    writeSysctl("net/ipv6/conf/all/forwarding", "1");
+    const node = new TestNode(startApiServer());
+    await node.objects.create("/api/v1/nodes", {
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { name: NODE_NAME },
+      spec: { podCIDR: POD_CIDRS[0], podCIDRs: POD_CIDRS },
+    });
+    if (options.agent !== false) await node.startAgent();
+    return node;
+  }
+
+  /** The running agent. */
+  get agent(): RunningAgent {
+    if (this.#agent === undefined) throw new Error("The agent was not started");
+    return this.#agent;
+  }
+
+  /** Starts the agent, and waits until policy is in force unless told otherwise. */
+  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<RunningAgent> {
+    this.#agent = new RunningAgent({
+      env: {
+        K8S_API_ENDPOINT: this.api.url,
+        CALYX_NODE_NAME: NODE_NAME,
+        CALYX_HEALTH_PORT: "0",
+        ...env,
+      },
+    });
+    await this.#agent.until("policy in force", () => isAgentReady());
+    return this.#agent;
+  }
+
+  /** Makes a pod, attaches it, and says its addresses in its status. */
+  async addPod(name: string, labels: Readonly<Record<string, string>> = {}): Promise<TestPod> {
+    await this.createPod(name, labels);
+    const pod = new TestPod(this.namespace, name);
+    this.#pods.push(pod);
+    await pod.attach();
+    await this.setPodAddresses(name, pod.addresses);
+    return pod;
+  }
+
+  /** Makes a pod object on this node, without a network. */
+  async createPod(name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.objects.create(this.objects.pods, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace: this.namespace, labels: { app: name, ...labels } },
+      spec: { nodeName: NODE_NAME, containers: [{ name: "main", image: "none" }] },
+    });
+  }
+
+  /** Patches `status.podIPs` as the kubelet does. */
+  async setPodAddresses(name: string, addresses: readonly string[]): Promise<void> {
+    await this.objects.patch(`${this.objects.pods}/${name}/status`, {
+      status: {
+        phase: "Running",
+        podIP: addresses[0],
+        podIPs: addresses.map((ip) => ({ ip })),
+      },
+    });
+  }
+
+  /** Makes a NetworkPolicy with this `spec`. */
+  async createPolicy(name: string, spec: Readonly<Record<string, unknown>>): Promise<void> {
+    const policy: KubernetesObject = {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name, namespace: this.namespace },
+      spec,
+    };
+    await this.objects.create(this.objects.policies, policy);
+  }
+
+  async deletePolicy(name: string): Promise<void> {
+    await this.objects.delete(`${this.objects.policies}/${name}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pod of this.#pods) await pod.detach().catch(() => {});
+    await this.#agent?.[Symbol.asyncDispose]();
+    for (const pod of this.#pods) pod[Symbol.dispose]();
+    await this.api[Symbol.asyncDispose]();
+    await runExecutable("calyx-agent", { args: ["cleanup"] }); // the next test begins without a table
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * What the house rules can be held to by a machine: who imports whom, which rooms are pure, how files
+ * are named, opened and how long they are. The rules are data, each with its reason.
+ */
+
+import { assertEquals } from "@std/assert";
+
+/** Which rooms a room may import besides itself. */
+interface Row {
+  readonly room: string;
+  readonly may: readonly string[];
+  /** Packages, by their name in deno.json. */
+  readonly packages?: readonly string[];
+  /** Packages of which only types may be imported. */
+  readonly typesOf?: readonly string[];
+  readonly because: string;
+}
+
+const ROWS: readonly Row[] = [
+  {
+    room: "lib/base",
+    may: [],
+    packages: ["@std"],
+    because: "the floor; not one word of the domain",
+  },
+  { room: "lib/ip", may: ["lib/base"], packages: ["ipaddr.js"], because: "addresses as values" },
+  { room: "lib/model", may: ["lib/ip", "lib/base"], because: "nouns know no neighbours" },
+  { room: "lib/kernel", may: ["lib/base"], because: "the only Deno.dlopen" },
+  {
+    room: "lib/netlink",
+    may: ["lib/ip", "lib/base"],
+    because: "bytes are testable without a kernel",
+  },
+  {
+    room: "lib/policy",
+    may: ["lib/model", "lib/ip", "lib/base"],
+    because: "the brain has no hands",
+  },
+  {
+    room: "lib/credentials",
+    may: ["lib/base"],
+    packages: ["@kubernetes/client-node"],
+    because: "secrets in one room, with the one package that knows every kubeconfig",
+  },
+  {
+    room: "lib/datastore",
+    may: ["lib/credentials", "lib/model", "lib/ip", "lib/base"],
+    typesOf: ["@kubernetes/client-node"],
+    because: "Kubernetes' JSON stops here",
+  },
+  {
+    room: "lib/dataplane",
+    may: ["lib/netlink", "lib/model", "lib/ip", "lib/base"],
+    because: "brain and hands meet only in model/desired.ts",
+  },
+  {
+    room: "cni",
+    may: ["lib/netlink", "lib/kernel", "lib/credentials", "lib/datastore"]
+      .concat("lib/model", "lib/ip", "lib/base"),
+    because: "no policy, no ruleset: it starts fast",
+  },
+  { room: "agent", may: ["lib/*"], because: "a composition root" },
+  { room: "ctl", may: ["lib/*"], because: "a composition root" },
+  { room: "deploy", may: ["lib/base"], because: "the build works while the rest is broken" },
+  { room: "main.ts", may: [], because: "a signpost starts programs, it does not import them" },
+];
+
+/** Single files that may import what their room may not. */
+const EXCEPTIONS = [
+  {
+    from: "lib/netlink/socket.ts",
+    to: "lib/kernel",
+    because: "the one file of its room that speaks to the kernel",
+  },
+];
+
+/** Rooms and files without effects, and the effectful files in them. */
+const PURE = [
+  "lib/ip/",
+  "lib/model/",
+  "lib/policy/",
+  "lib/netlink/",
+  "lib/dataplane/",
+  "lib/datastore/decode/",
+  "cni/protocol/",
+  "cni/plan.ts",
+];
+const IMPURE = ["lib/netlink/socket.ts", "lib/dataplane/apply.ts"];
+
+/** What a pure file does not say; time and chance come to it as arguments. */
+const EFFECTS = [
+  ["the runtime", /\bDeno\./],
+  ["the network", /\bfetch\(/],
+  ["the console", /\bconsole\b/],
+  ["the time", /\bDate\.now\b|\bnew Date\(\)|\bperformance\./],
+  ["chance", /\bMath\.random\b|\bcrypto\./],
+  ["timers", /\bset(Timeout|Interval)\b|\bqueueMicrotask\b/],
+  ["waiting", /\basync\b|\bawait\b/],
+] as const;
+
+const LINES_MAX = 400;
+
+/** Text that is about the place where somebody worked, not about this project. */
+const FOREIGN = [
+  ["a registry's host", new RegExp("registry\\.(npm" + "js|yarnpkg)\\.|npm" + "mirror")],
+  ["somebody's folder", new RegExp("(^|[\\s\"'`(])/(wo" + "rk|home/\\w+|Users/\\w+)/", "m")],
+] as const;
+
+const ROOT = await Deno.realPath(`${import.meta.dirname}/..`);
+const SOURCE_FOLDERS = ["agent", "cni", "ctl", "deploy", "lib"];
+
+const files = await listFiles();
+const sources = files.filter((it) =>
+  it.endsWith(".ts") && !/_(test|bench)\.ts$/.test(it) &&
+  (it === "main.ts" || SOURCE_FOLDERS.includes(it.split("/")[0] ?? ""))
+);
+const scripts = files.filter((it) => it.endsWith(".ts"));
+
+Deno.test("tidy: every room is in the import table", () => {
+  const rooms = new Set(ROWS.map((it) => it.room));
+  assertEquals([...new Set(sources.map(roomOf))].filter((it) => !rooms.has(it)), []);
+});
+
+Deno.test("tidy: imports follow the table", async () => {
+  const strays = (await readImports()).filter((it) => !isAllowed(it));
+  const lines = strays.map(({ from, to, line, typeOnly }) =>
+    `${from}:${line} imports ${typeOnly ? "types of " : ""}${to}`
+  );
+  assertEquals(lines.sort(), []);
+});
+
+Deno.test("tidy: the plugin's usual path does not load client-node", async () => {
+  const imports = (await readImports()).filter((it) => !it.typeOnly && !it.dynamic);
+  const reached = new Set(["cni/main.ts"]);
+  for (const from of reached) {
+    for (const it of imports) if (it.from === from) reached.add(it.to);
+  }
+  assertEquals([...reached].filter((it) => it.startsWith("npm:@kubernetes")), []);
+});
+
+Deno.test("tidy: pure rooms have no effects", async () => {
+  const pure = sources.filter((it) => PURE.some((room) => it.startsWith(room)))
+    .filter((it) => !IMPURE.includes(it));
+  const found: string[] = [];
+  for (const path of pure) {
+    const lines = stripComments(await read(path)).split("\n");
+    lines.forEach((line, index) => {
+      for (const [what, pattern] of EFFECTS) {
+        if (pattern.test(line)) found.push(`${path}:${index + 1} uses ${what}: ${line.trim()}`);
+      }
+    });
+  }
+  assertEquals(found, []);
+});
+
+Deno.test("tidy: files are named after what is inside, in snake_case", () => {
+  const words =
+    /(^|[_/])(utils?|helpers?|common|manager|impl|misc)(_|\.ts$)|(^|\/)(mod|index)\.ts$/;
+  assertEquals(scripts.filter((it) => !/^([a-z0-9_]+\/)*[a-z0-9_]+\.ts$/.test(it)), []);
+  assertEquals(scripts.filter((it) => words.test(it)), []);
+});
+
+Deno.test("tidy: a file is imported itself, never through another", async () => {
+  assertEquals(await findLines(scripts, /^export\s+(type\s+)?(\*|\{[^}]*\})[^;]*\sfrom\s/m), []);
+});
+
+Deno.test("tidy: a source file opens with what it is for", async () => {
+  const silent = [];
+  for (const path of scripts.filter((it) => !it.endsWith("_test.ts"))) {
+    if (!(await read(path)).startsWith("/**")) silent.push(path);
+  }
+  assertEquals(silent, []);
+});
+
+Deno.test(`tidy: a source file has no more than ${LINES_MAX} lines`, async () => {
+  const long = [];
+  for (const path of scripts.filter((it) => !it.endsWith("_test.ts"))) {
+    const count = (await read(path)).split("\n").length - 1;
+    if (count > LINES_MAX) long.push(`${path}: ${count}`);
+  }
+  assertEquals(long, []);
+});
+
+Deno.test("tidy: what is to do names its issue", async () => {
+  const pattern = new RegExp("\\b(TO" + "DO|FIX" + "ME|XX" + "X)\\b(?!\\(#\\d+\\))", "m");
+  assertEquals(await findLines(scripts, pattern), []);
+});
+
+Deno.test("tidy: the project speaks of itself alone", async () => {
+  const found = [];
+  for (const [what, pattern] of FOREIGN) {
+    for (const line of await findLines(files, pattern)) found.push(`${line} names ${what}`);
+  }
+  assertEquals(found, []);
+});
+
+Deno.test("stripComments() keeps code and lines", () => {
+  const source = 'a("//", `/*`); // async\n/* await\n */ b("async");\n';
+  assertEquals(stripComments(source), 'a("", ""); \n\n b("");\n');
+});
+
+/** One import of a source file. */
+interface Import {
+  readonly from: string;
+  /** A file of ours, or `npm:…`, `node:…`. */
+  readonly to: string;
+  readonly line: number;
+  readonly typeOnly: boolean;
+  readonly dynamic: boolean;
+}
+
+function isAllowed({ from, to, typeOnly }: Import): boolean {
+  const row = ROWS.find((it) => it.room === roomOf(from));
+  if (row === undefined) return true; // said by the test of its own
+  if (to.startsWith("node:")) return true;
+  if (to.startsWith("npm:")) {
+    const names = [...row.packages ?? [], ...(typeOnly ? row.typesOf ?? [] : [])];
+    return names.some((name) => to.startsWith(`npm:${name === "@std" ? "deno-std" : name}@`));
+  }
+  const room = roomOf(to);
+  if (room === row.room || row.may.includes(room)) return true;
+  if (row.may.includes("lib/*") && room.startsWith("lib/")) return true;
+  return EXCEPTIONS.some((it) => it.from === from && it.to === room);
+}
+
+function roomOf(path: string): string {
+  const [first = "", second = ""] = path.split("/");
+  return first === "lib" ? `lib/${second}` : first;
+}
+
+/** What `deno info --json` says of a module, as far as we read it. */
+interface ModuleInfo {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: Reference;
+    readonly type?: Reference;
+    readonly isDynamic?: boolean;
+  }[];
+}
+interface Reference {
+  readonly specifier?: string;
+  readonly span: { readonly start: { readonly line: number } };
+}
+
+let imports: readonly Import[] | undefined;
+
+async function readImports(): Promise<readonly Import[]> {
+  return imports ??= await askForImports();
+}
+
+async function askForImports(): Promise<readonly Import[]> {
+  const entry = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    const lines = sources.map((it) => `import ${JSON.stringify(`file://${ROOT}/${it}`)};\n`);
+    await Deno.writeTextFile(entry, lines.join(""));
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", "--no-lock", "--config", `${ROOT}/deno.json`, entry],
+      env: { NO_COLOR: "1" },
+    }).output();
+    if (!success) throw new Error(`deno info: ${new TextDecoder().decode(stderr)}`);
+    const { modules }: { modules: ModuleInfo[] } = JSON.parse(new TextDecoder().decode(stdout));
+    return modules.filter((it) => sources.includes(local(it.specifier))).flatMap(importsOf);
+  } finally {
+    await Deno.remove(entry);
+  }
+}
+
+function importsOf({ specifier, dependencies = [] }: ModuleInfo): readonly Import[] {
+  return dependencies.map(({ code, type, isDynamic }) => {
+    const reference = code ?? type;
+    return {
+      from: local(specifier),
+      to: local(reference?.specifier ?? "nowhere"),
+      line: (reference?.span.start.line ?? 0) + 1,
+      typeOnly: code === undefined,
+      dynamic: isDynamic === true,
+    };
+  });
+}
+
+function local(specifier: string): string {
+  const prefix = `file://${ROOT}/`;
+  return specifier.startsWith(prefix) ? specifier.slice(prefix.length) : specifier;
+}
+
+async function findLines(paths: readonly string[], pattern: RegExp): Promise<readonly string[]> {
+  const found = [];
+  for (const path of paths) {
+    const text = await read(path);
+    const match = pattern.exec(text);
+    if (match !== null) found.push(`${path}:${text.slice(0, match.index).split("\n").length}`);
+  }
+  return found;
+}
+
+/** Takes comments away, and what is inside strings; line breaks stay where they are. */
+function stripComments(source: string): string {
+  const tokens =
+    /\/\*[^]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`/g;
+  return source.replaceAll(tokens, (token) => {
+    const breaks = token.replaceAll(/[^\n]/g, "");
+    return token.startsWith("/") ? breaks : `"${breaks}"`;
+  });
+}
+
+async function read(path: string): Promise<string> {
+  return await Deno.readTextFile(`${ROOT}/${path}`);
+}
+
+/** Every file of the project, as paths from its root; not what is built, fetched or git's. */
+async function listFiles(): Promise<readonly string[]> {
+  const found: string[] = [];
+  const visit = async (folder: string): Promise<void> => {
+    for await (const { name, isDirectory, isFile } of Deno.readDir(`${ROOT}/${folder}`)) {
+      const path = folder === "" ? name : `${folder}/${name}`;
+      if (isDirectory && ![".git", "dist", "node_modules"].includes(name)) await visit(path);
+      else if (isFile) found.push(path);
+    }
+  };
+  await visit("");
+  return found.sort();
+}
