@@ -5,6 +5,7 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
+import { isExists } from "../lib/netlink/error.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
 import { aliasOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
@@ -122,11 +123,16 @@ function randomLinkAddress(): string {
 
 function wire(sandbox: Sandbox, wiring: Wiring, log: Logger): void {
   const { hostName, alias } = wiring;
-  const cleared = clearName(sandbox.host, hostName, alias);
-  if (cleared !== undefined) {
+  const steps = planSandbox(wiring);
+  try {
+    sandbox.wire(steps);
+  } catch (error) {
+    if (!isExists(error)) throw error;
+    const cleared = clearName(sandbox.host, hostName, alias);
+    if (cleared === undefined) throw error;
     log.warn("interface of an earlier sandbox deleted", { interface: hostName, alias: cleared });
+    sandbox.wire(steps);
   }
-  sandbox.wire(planSandbox(wiring));
 }
 
 /** Waits until the pod's policy is in the kernel, or lets it start closed where that is wanted. */

@@ -164,6 +164,10 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     optional,
   });
   return [
+    // The node routes between its pods and the world, as every plugin of this kind has it do; IPv6
+    // knows no forwarding of one link alone.
+    set("net/ipv4/ip_forward", "1", false),
+    ...(isIPv4 ? [] : [set("net/ipv6/conf/all/forwarding", "1")]),
     set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
     // A port of the node forwarded to a pod may have been opened on 127.0.0.1.
     set(`net/ipv4/conf/${hostName}/route_localnet`, "1", false),

@@ -16,7 +16,7 @@ import {
 import { writeSysctl } from "../lib/kernel/sysctl.ts";
 import { addAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
-import { addVeth, getLink, type Link, parseLink, setLink } from "../lib/netlink/link/link.ts";
+import { addVeth, dumpLinks, getLink, type Link, parseLink, setLink } from "../lib/netlink/link/link.ts";
 import type { Request } from "../lib/netlink/message.ts";
 import { addNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { addRoute, dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
@@ -66,9 +66,12 @@ export class Sandbox implements Disposable {
     this.#namespace[Symbol.dispose]();
   }
 
-  /** The pod's link of this name; `undefined` if there is none. */
+  /**
+   * The pod's link of this name; `undefined` if there is none. A pod has few links, and to read all of
+   * them costs less than to be refused one: the first error object of a process takes milliseconds.
+   */
   findPodLink(name: string): Link | undefined {
-    return findLink(this.pod, name);
+    return this.pod.dump(dumpLinks()).map(parseLink).find((it) => it.name === name);
   }
 
   /**

@@ -46,10 +46,13 @@ put() {
 
 # Where the executables are: beside this script in an image, in dist/ of a checkout.
 find_executables() {
-  for from in "${CALYX_FROM:-}" "$here" "$here/../dist"; do
-    if [ -n "$from" ] && [ -f "$from/calyx" ]; then return; fi
-  done
-  from=${CALYX_FROM:-$here/../dist}
+  if [ -n "${CALYX_FROM:-}" ]; then
+    from=$CALYX_FROM
+  elif [ -f "$here/calyx" ]; then
+    from=$here
+  else
+    from=$here/../dist
+  fi
 }
 
 install_plugin() {
@@ -80,7 +83,7 @@ remove() {
     systemctl disable --now calyx-agent 2>/dev/null || true
   fi
   rm -f "$dest$unit" "$dest$cni_bin_dir/calyx" "$dest$bin_dir/calyx-agent" "$dest$bin_dir/calyxctl"
-  echo "The rules are still in force: \`calyxctl node cleanup\` of a kept copy, or a reboot, ends them."
+  echo "Rules in the kernel stay: \`calyx-agent cleanup\` before this, or a reboot, ends them."
 }
 
 [ "$#" -gt 0 ] || set -- plugin agent ctl

@@ -15,7 +15,7 @@ import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
 import type { ResourceKind } from "../../lib/datastore/kind.ts";
 import { listAll } from "../../lib/datastore/list.ts";
-import { requestJson } from "../../lib/datastore/request.ts";
+import { getJson } from "../../lib/datastore/request.ts";
 import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
@@ -30,9 +30,6 @@ export interface Connection extends ClusterReader, AsyncDisposable {
 }
 
 const REQUEST_TIMEOUT = "30s";
-
-/** As good as no limit: the deadline is what counts. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * Opens the cluster that the flags of `call` and its environment name.
@@ -67,7 +64,6 @@ function connectionOf(
   timeout: string,
   warn: (kind: string, key: string, problems: readonly string[]) => void,
 ): Connection {
-  const options = { signal, timeoutMs: TIMER_MS_MAX };
   async function ask<T>(question: () => Promise<T>): Promise<T> {
     try {
       return await question();
@@ -80,7 +76,8 @@ function connectionOf(
     }
   }
   async function list<T>(kind: ResourceKind<T>, namespace?: string): Promise<readonly T[]> {
-    const { items } = await ask(() => listAll(api, kind, { ...options, namespace }));
+    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
+    const { items } = await ask(() => listAll(api, scoped, { signal }));
     return [...items].flatMap(([key, { value, problems }]) => {
       if (problems.length > 0) warn(kind.name, key, problems);
       return value === undefined ? [] : [value];
@@ -92,7 +89,7 @@ function connectionOf(
     namespaces: () => list(namespaceKind),
     nodes: () => list(nodeKind),
     version: async () => {
-      const answer = await ask(() => requestJson(api, "/version", options));
+      const answer = await ask(() => getJson(api, "/version", "get the version", signal));
       const { gitVersion } = answer as { gitVersion?: unknown };
       return typeof gitVersion === "string" ? gitVersion : "unknown";
     },
@@ -101,6 +98,12 @@ function connectionOf(
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+/** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */
+function pathIn(path: string, namespace: string): string {
+  const last = path.lastIndexOf("/");
+  return `${path.slice(0, last)}/namespaces/${encodeURIComponent(namespace)}${path.slice(last)}`;
 }
 
 function settingsFromFlags({ flags }: Call): CredentialSettings {

@@ -1,13 +1,14 @@
 /**
  * The cluster that manifests describe, without any server: for `explain -f`. What a server would add
- * is added: a namespace's name as its label, namespaces that only pods speak of, pods for the templates of Deployments and the like.
+ * is added: a namespace's name as its label, namespaces that only pods speak of, and pods for the
+ * templates of Deployments and the like.
  */
 
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import { objectKeyOf, type ResourceKind } from "../../lib/datastore/kind.ts";
+import { objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import type { ManifestObject } from "./document.ts";
 import type { Warn } from "./warning.ts";
@@ -23,7 +24,7 @@ export function clusterOf(
 ): Cluster {
   function decode<T>(kind: ResourceKind<T>, chosen: readonly ManifestObject[]): readonly T[] {
     // The last of several with one name counts, as with `kubectl apply`.
-    const byKey = new Map(chosen.map((it) => [objectKeyOf(it, kind) ?? "", it]));
+    const byKey = new Map(chosen.map((it) => [objectKey(it) ?? "", it]));
     return [...byKey].flatMap(([key, object]) => {
       const { value, problems } = kind.decode(object);
       if (problems.length > 0) warn(kind.name, key, problems);
@@ -39,7 +40,7 @@ export function clusterOf(
   const policies = ofKind("NetworkPolicy").map(placed).filter((it) => {
     const isPlain = it.apiVersion === "networking.k8s.io/v1";
     if (!isPlain) {
-      warn("networkpolicies", objectKeyOf(it, networkPolicyKind) ?? "", [
+      warn("networkpolicies", objectKey(it) ?? "", [
         `${it.apiVersion} is not evaluated`,
       ]);
     }

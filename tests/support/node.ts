@@ -3,7 +3,6 @@
  * compiled plugin attaches. Everything goes when it is disposed of.
  */
 
-import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { isAgentReady } from "./agent_client.ts";
 import { type SmallApiServer, startApiServer } from "./api_server/server.ts";
 import { runExecutable, RunningAgent } from "./executable.ts";
@@ -32,8 +31,6 @@ export class TestNode implements AsyncDisposable {
 
   /** Starts the API server and makes the node; with `agent` false the agent is started by hand. */
   static async start(options: { readonly agent?: boolean } = {}): Promise<TestNode> {
-    writeSysctl("net/ipv4/ip_forward", "1");
-    writeSysctl("net/ipv6/conf/all/forwarding", "1");
     const node = new TestNode(startApiServer());
     await node.objects.create("/api/v1/nodes", {
       apiVersion: "v1",
