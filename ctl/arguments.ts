@@ -33,7 +33,8 @@ export function splitArguments(args: readonly string[]): SplitArguments {
 }
 
 /**
- * Parses the arguments after the command; also takes a letter with its value in one word (`-oyaml`).
+ * Parses the arguments after the command; also takes a letter with its value in one word
+ * (`-oyaml`).
  *
  * @throws {CtlError} naming the flag that is unknown or lacks its value
  */

@@ -1,6 +1,6 @@
 /**
- * The cluster behind an API server, for one command: credentials from the flags, the configuration file
- * and the environment, and one deadline for everything that is asked.
+ * The cluster behind an API server, for one command: credentials from the flags, the configuration
+ * file and the environment, and one deadline for everything that is asked.
  */
 
 import { version } from "../../lib/base/version.ts";

@@ -1,6 +1,6 @@
 /**
- * Manifests: the Kubernetes objects in YAML or JSON text, several documents (`---`) and List objects
- * included. What the objects mean is for `lib/datastore` to say.
+ * Manifests: the Kubernetes objects in YAML or JSON text, several documents (`---`) and List
+ * objects included. What the objects mean is for `lib/datastore` to say.
  */
 
 import { parseYaml } from "../../lib/base/yaml.ts";

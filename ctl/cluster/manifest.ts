@@ -1,7 +1,7 @@
 /**
- * The cluster that manifests describe, without any server: for `explain -f`. What a server would add
- * is added: a namespace's name as its label, namespaces that only pods speak of, and pods for the
- * templates of Deployments and the like.
+ * The cluster that manifests describe, without any server: for `explain -f`. What a server would
+ * add is added: a namespace's name as its label, namespaces that only pods speak of, and pods for
+ * the templates of Deployments and the like.
  */
 
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";

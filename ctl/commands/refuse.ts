@@ -1,6 +1,6 @@
 /**
- * `create`, `apply`, `replace`, `delete`: what is written belongs to Kubernetes, and kubectl writes it.
- * Refused loudly, with the command that does the job: silence would look like success.
+ * `create`, `apply`, `replace`, `delete`: what is written belongs to Kubernetes, and kubectl writes
+ * it. Refused loudly, with the command that does the job: silence would look like success.
  */
 
 import type { Command } from "../command.ts";

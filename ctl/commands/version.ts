@@ -15,7 +15,8 @@ Flags:
   flags: { boolean: ["client"] },
   run: async (call) => {
     call.terminal.print(
-      `Client Version:   ${version}\nGit commit:       ${commit}\nDeno:             ${Deno.version.deno}\n`,
+      `Client Version:   ${version}\nGit commit:       ${commit}\n` +
+        `Deno:             ${Deno.version.deno}\n`,
     );
     if (call.flags.has("client")) return;
     await using cluster = await openCluster(call);

@@ -1,6 +1,6 @@
 /**
- * The ends of a flow as written on the command line: `ns/pod`, `pod` or an IP address, and after the
- * destination `:port` and `/protocol`. Text only; `resolve.ts` finds out who that is.
+ * The ends of a flow as written on the command line: `ns/pod`, `pod` or an IP address, and after
+ * the destination `:port` and `/protocol`. Text only; `resolve.ts` finds out who that is.
  */
 
 import { Address } from "../../lib/ip/address.ts";

@@ -1,7 +1,7 @@
 /**
- * Tables as `calicoctl get` prints them, so that scripts that cut columns keep working: the cells of a
- * column are padded by three blanks and to at least five characters, the last column too, and one blank
- * line follows.
+ * Tables as `calicoctl get` prints them, so that scripts that cut columns keep working: the cells
+ * of a column are padded by three blanks and to at least five characters, the last column too, and
+ * one blank line follows.
  */
 
 /** Fewest characters of a column, padding included. */

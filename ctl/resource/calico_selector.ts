@@ -1,12 +1,14 @@
-/** Label selectors in Calico's language: `app == 'web' && tier in { 'a', 'b' } && ! has(legacy)`. */
+/**
+ * Label selectors in Calico's language: `app == 'web' && tier in { 'a', 'b' } && ! has(legacy)`.
+ */
 
 import type { LabelSelector } from "../../lib/model/labels.ts";
 import { NAMESPACE_LABEL } from "../../lib/model/workload_endpoint.ts";
 import { NAMESPACE_LABEL_PREFIX } from "./profile.ts";
 
 /**
- * The endpoints of `namespace` (a name), of the namespaces that a selector selects, or (undefined) of
- * any, whose pods `podSelector` selects.
+ * The endpoints of `namespace` (a name), of the namespaces that a selector selects, or (undefined)
+ * of any, whose pods `podSelector` selects.
  */
 export function formatCalicoSelector(
   namespace: string | LabelSelector | undefined,

@@ -1,6 +1,6 @@
 /**
- * `get profiles`: one for each namespace, which allows everything. What a pod falls back to where no
- * policy selects it, and where its namespace's labels come from in Calico's selectors.
+ * `get profiles`: one for each namespace, which allows everything. What a pod falls back to where
+ * no policy selects it, and where its namespace's labels come from in Calico's selectors.
  */
 
 import type { Namespace } from "../../lib/model/namespace.ts";

@@ -1,6 +1,6 @@
 /**
- * What `get` shows of a kind: its names, its columns, its rows and its resources. Columns and shapes
- * follow calicoctl's v1 API, so that scripts written for it keep working.
+ * What `get` shows of a kind: its names, its columns, its rows and its resources. Columns and
+ * shapes follow calicoctl's v1 API, so that scripts written for it keep working.
  */
 
 import type { Labels } from "../../lib/model/labels.ts";

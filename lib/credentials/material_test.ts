@@ -29,9 +29,10 @@ Deno.test("FileMaterial.read() sees a file change in place, by rename and by sym
   await withFolder(async (folder) => {
     const clock = new StandingClock();
     const path = `${folder}/token`;
-    const read = async (isForced = false): Promise<string> => (await new_.read(isForced)).reveal();
+    const read = async (isForced = false): Promise<string> =>
+      (await material.read(isForced)).reveal();
     await Deno.writeTextFile(path, "one");
-    const new_ = new FileMaterial("token", path, "K8S_TOKEN_FILE", clock);
+    const material = new FileMaterial("token", path, "K8S_TOKEN_FILE", clock);
     assertEquals(await read(), "one");
 
     await Deno.writeTextFile(path, "two2");
