@@ -6,7 +6,8 @@
 import type { Logger } from "../lib/base/log.ts";
 import type { ApiServer } from "../lib/credentials/api_server.ts";
 import type { Decoded, ResourceKind } from "../lib/datastore/kind.ts";
-import { reflect } from "../lib/datastore/reflect.ts";
+import { reflect, type ReflectState } from "../lib/datastore/reflect.ts";
+import { clusterNetworkPolicyKind } from "../lib/datastore/decode/cluster_network_policy.ts";
 import { namespaceKind } from "../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../lib/datastore/decode/node.ts";
@@ -16,7 +17,6 @@ import type { FactKind, FactTypes } from "../lib/model/facts.ts";
 /** Where facts go and who is told. */
 export interface FactsOptions {
   readonly api: ApiServer;
-  readonly nodeName: string;
   readonly update: <K extends FactKind>(
     kind: K,
     key: string,
@@ -30,7 +30,7 @@ export interface FactsOptions {
 
 /** How one kind stands. */
 export interface KindState {
-  state: "listing" | "watching" | "failed";
+  state: ReflectState;
   detail: string | undefined;
   isInSync: boolean;
   objects: number;
@@ -46,12 +46,8 @@ export class Facts {
 
   constructor(options: FactsOptions) {
     this.#options = options;
-    this.states = {
-      workload: newState(),
-      namespace: newState(),
-      policy: newState(),
-      node: newState(),
-    };
+    const kinds = ["workload", "namespace", "policy", "clusterPolicy", "node"];
+    this.states = Object.fromEntries(kinds.map((kind) => [kind, newState()]));
   }
 
   /** Whether every kind has been listed once. */
@@ -65,7 +61,8 @@ export class Facts {
       this.#reflect("namespace", namespaceKind, signal),
       this.#reflect("workload", podKind, signal),
       this.#reflect("policy", networkPolicyKind, signal),
-      this.#reflect("node", nodeKind, signal, `metadata.name=${this.#options.nodeName}`),
+      this.#reflect("clusterPolicy", clusterNetworkPolicyKind, signal, { isOptional: true }),
+      this.#reflect("node", nodeKind, signal),
     ]);
   }
 
@@ -73,7 +70,7 @@ export class Facts {
     kind: K,
     resource: ResourceKind<FactTypes[K]>,
     signal: AbortSignal,
-    fieldSelector?: string,
+    options: { readonly isOptional?: boolean } = {},
   ): Promise<void> {
     const { api, logger, onChange } = this.#options;
     const keys = new Set<string>();
@@ -96,7 +93,7 @@ export class Facts {
     }, {
       signal,
       logger: logger.with({ kind: resource.name }),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...options,
     });
   }
 

@@ -8,7 +8,8 @@
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { backoffDelayMs } from "../lib/base/retry.ts";
-import { compile, type PolicyChainCache } from "../lib/dataplane/compile/compile.ts";
+import { compile, type CompileOptions } from "../lib/dataplane/compile/compile.ts";
+import type { ChainCache } from "../lib/dataplane/compile/program_chain.ts";
 import type { Ruleset } from "../lib/dataplane/ruleset.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
@@ -21,7 +22,7 @@ export interface LoopOptions {
     /** What is in the kernel is no longer known: the next apply reads it first. */
     invalidate(): void;
   };
-  readonly interfacePrefix: string;
+  readonly compileOptions: CompileOptions;
   readonly resyncIntervalMs: number;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -48,7 +49,7 @@ export class EnforcementLoop {
   readonly counts: LoopCounts = { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 };
   readonly #options: LoopOptions;
   readonly #clock: Clock;
-  readonly #chains: PolicyChainCache = new WeakMap();
+  readonly #chains: ChainCache = new WeakMap();
   #isDirty = true;
   #epoch = 0;
   #failingSinceMs: number | undefined;
@@ -135,14 +136,14 @@ export class EnforcementLoop {
   }
 
   async #applyOnce(): Promise<void> {
-    const { flush, dataplane, interfacePrefix, logger } = this.#options;
+    const { flush, dataplane, compileOptions, logger } = this.#options;
     this.#isDirty = false;
     this.#wake = Promise.withResolvers();
     const epoch = this.#epoch;
     const startMs = performance.now();
     const desired = flush();
     if (this.#compiled?.desired !== desired) {
-      const ruleset = compile(desired, { interfacePrefix, cache: this.#chains });
+      const ruleset = compile(desired, { ...compileOptions, cache: this.#chains });
       this.#compiled = { desired, ruleset };
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);

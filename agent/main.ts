@@ -24,7 +24,6 @@ import {
   type NetlinkSocket,
   openNetlinkSocket,
 } from "../lib/netlink/socket.ts";
-import type { Node } from "../lib/model/node.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
@@ -81,7 +80,6 @@ async function run(settings: Settings): Promise<number> {
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
     const graph = new PolicyGraph(settings);
-    let node: Node | undefined;
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();
     const forgotten = await attachments.retain((name) => hasInterface(route, name));
@@ -90,20 +88,17 @@ async function run(settings: Settings): Promise<number> {
 
     const dataplane = new Dataplane(netfilter, logger);
     const loop = new EnforcementLoop({
-      ...settings,
       flush: () => graph.flush(),
       dataplane,
+      compileOptions: settings,
+      resyncIntervalMs: settings.resyncIntervalMs,
       logger,
     });
     let enforcing: Promise<void> | undefined;
     const facts = new Facts({
       api,
-      nodeName: settings.nodeName,
       logger,
-      update: (kind, key, value) => {
-        if (kind === "node") node = value as Node | undefined;
-        graph.update(kind, key, value);
-      },
+      update: (kind, key, value) => graph.update(kind, key, value),
       onChange: () => loop.kick(),
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
@@ -115,7 +110,7 @@ async function run(settings: Settings): Promise<number> {
     await using socket = await serveAgentSocket({
       path: settings.socketPath,
       nodeName: settings.nodeName,
-      node: () => node,
+      node: () => graph.index.node(settings.nodeName),
       mtu: () => settings.mtu || detectMtu(route, logger),
       attachments,
       onAttachment: (key, attachment) => graph.update("attachment", key, attachment),

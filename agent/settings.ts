@@ -6,6 +6,7 @@
 
 import { type Flags, parseFlags } from "../lib/base/flags.ts";
 import { type LogLevel, parseLogLevel } from "../lib/base/log.ts";
+import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
 
 /** What the agent runs with. */
@@ -21,6 +22,11 @@ export interface Settings {
   /** 0 = the MTU of the interface of the default route. */
   readonly mtu: number;
   readonly resyncIntervalMs: number;
+  readonly denyAction: DenyAction;
+  readonly endpointToHostAction: "accept" | "drop";
+  /** Whether a pod may send only from its own addresses. */
+  readonly checksSource: boolean;
+  readonly isolationAnnotation: boolean;
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
 }
@@ -110,6 +116,34 @@ const ROWS = {
     parseSeconds,
     "seconds between full comparisons with the kernel; 0 = never",
   ),
+  denyAction: row<DenyAction>(
+    "deny-action",
+    ["CALYX_DENY_ACTION", "FELIX_NFTABLESFILTERDENYACTION", "FELIX_IPTABLESFILTERDENYACTION"],
+    "drop",
+    parseChoice("drop", "reject"),
+    "drop or reject denied packets; a namespace's annotation calyx.io/deny-action wins",
+  ),
+  endpointToHostAction: row<"accept" | "drop">(
+    "endpoint-to-host-action",
+    ["CALYX_ENDPOINT_TO_HOST_ACTION", "FELIX_DEFAULTENDPOINTTOHOSTACTION"],
+    "accept",
+    parseEndpointToHostAction,
+    "accept or drop connections of pods to their own node",
+  ),
+  checksSource: row(
+    "workload-source-spoofing",
+    ["CALYX_WORKLOAD_SOURCE_SPOOFING", "FELIX_WORKLOADSOURCESPOOFING"],
+    true,
+    (value) => parseChoice("disabled", "any")(value) === "disabled",
+    "disabled: pods send from their own addresses only; any: from any",
+  ),
+  isolationAnnotation: row(
+    "isolation-annotation",
+    ["CALYX_ISOLATION_ANNOTATION"],
+    false,
+    (value) => parseChoice("on", "off")(value) === "on",
+    "on: net.beta.kubernetes.io/network-policy DefaultDeny isolates a namespace",
+  ),
 } as const;
 
 const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
@@ -187,6 +221,10 @@ function readSettings(
     interfacePrefix: read(ROWS.interfacePrefix),
     mtu: read(ROWS.mtu),
     resyncIntervalMs: read(ROWS.resyncIntervalMs),
+    denyAction: read(ROWS.denyAction),
+    endpointToHostAction: read(ROWS.endpointToHostAction),
+    checksSource: read(ROWS.checksSource),
+    isolationAnnotation: read(ROWS.isolationAnnotation),
     kubeconfig: flags.get("kubeconfig"),
     context: flags.get("context"),
   };
@@ -242,6 +280,19 @@ function parseInteger(least: number, most: number): (value: string) => number {
     }
     return number;
   };
+}
+
+function parseChoice<T extends string>(...choices: readonly T[]): (value: string) => T {
+  return (value) => {
+    const choice = choices.find((it) => it === value.trim().toLowerCase());
+    if (choice !== undefined) return choice;
+    throw new RangeError(`Value must be ${choices.join(" or ")}: got "${value}"`);
+  };
+}
+
+/** Felix also says RETURN: what the host's own rules say, which our accept never overrules. */
+function parseEndpointToHostAction(value: string): "accept" | "drop" {
+  return parseChoice("accept", "drop", "return")(value) === "drop" ? "drop" : "accept";
 }
 
 function parseMtu(value: string): number {

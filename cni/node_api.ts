@@ -1,3 +1,76 @@
-export function readPodCidrs(_s: unknown): Promise<never[]> {
-  return Promise.resolve([]);
+/**
+ * The node's pod CIDRs from the API server, where no agent is configured that would say them. Loaded
+ * only then: `node.ts` imports it when it needs it.
+ */
+
+import { systemClock } from "../lib/base/clock.ts";
+import { version } from "../lib/base/version.ts";
+import { openApiServer } from "../lib/credentials/api_server.ts";
+import { CredentialsError } from "../lib/credentials/error.ts";
+import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
+import { decodeNode } from "../lib/datastore/decode/node.ts";
+import { DatastoreError } from "../lib/datastore/error.ts";
+import { getJson } from "../lib/datastore/request.ts";
+import type { Prefix } from "../lib/ip/prefix.ts";
+import type { NodeSettings, PluginSettings } from "./protocol/configuration.ts";
+import { CniError } from "./protocol/error.ts";
+
+/** How long the API server may take; the runtime waits, and asks again later. */
+const REQUEST_MS_MAX = 10_000;
+
+/**
+ * Reads `spec.podCIDRs` of the node.
+ *
+ * @throws {CniError} code 7 if the credentials cannot be used, 11 if the API server does not say
+ */
+export async function readPodCidrs(
+  settings: Pick<PluginSettings, "node" | "api">,
+): Promise<readonly Prefix[]> {
+  const name = await nodeNameOf(settings.node);
+  try {
+    using api = await openApiServer({
+      file: settings.api,
+      environment: settingsFromEnvironment(Deno.env.toObject()),
+      userAgent: `calyx/${version}`,
+    }, { clock: systemClock });
+    const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
+    const signal = AbortSignal.timeout(REQUEST_MS_MAX);
+    const node = decodeNode(await getJson(api, path, `read node "${name}"`, signal));
+    return node.value?.podCidrs ?? [];
+  } catch (error) {
+    throw toNodeError(error, name);
+  }
+}
+
+function toNodeError(error: unknown, name: string): unknown {
+  if (error instanceof CredentialsError) {
+    return new CniError("invalidConfiguration", error.message, { cause: error });
+  }
+  if (error instanceof DatastoreError) {
+    const details = error.status === 404
+      ? { details: `"nodename" says how Kubernetes calls this node: "${name}" it is not` }
+      : {};
+    return new CniError("tryAgainLater", error.message, { ...details, cause: error });
+  }
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    const message = `The API server did not answer within ${REQUEST_MS_MAX} ms`;
+    return new CniError("tryAgainLater", message, { cause: error });
+  }
+  return error;
+}
+
+/** The configured name, that in a file, or the machine's, as the kubelet takes it. */
+async function nodeNameOf({ name, nameFile }: NodeSettings): Promise<string> {
+  if (name !== undefined) return name;
+  if (nameFile === undefined) return Deno.hostname().toLowerCase();
+  try {
+    const text = (await Deno.readTextFile(nameFile)).trim();
+    if (text !== "") return text;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CniError("invalidConfiguration", `Cannot read "nodename_file": ${reason}`, {
+      cause: error,
+    });
+  }
+  throw new CniError("invalidConfiguration", `"nodename_file" ${nameFile} is empty`);
 }

@@ -16,7 +16,14 @@ import {
 import { writeSysctl } from "../lib/kernel/sysctl.ts";
 import { addAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
-import { addVeth, dumpLinks, getLink, type Link, parseLink, setLink } from "../lib/netlink/link/link.ts";
+import {
+  addVeth,
+  dumpLinks,
+  getLink,
+  type Link,
+  parseLink,
+  setLink,
+} from "../lib/netlink/link/link.ts";
 import type { Request } from "../lib/netlink/message.ts";
 import { addNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { addRoute, dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";

@@ -9,8 +9,17 @@
 
 import { formatHex } from "../lib/base/bytes.ts";
 import { parseFlags } from "../lib/base/flags.ts";
+import {
+  type Bundle,
+  bundle,
+  CLIENT_NODE,
+  CLIENT_NODE_FILE,
+  CLIENT_NODE_PACK,
+  packClientNode,
+} from "./bundle.ts";
 import { hashInputs, isCurrent, readCommit, readRecords, writeRecords } from "./build_record.ts";
 import { CompileBaseError, resolveCompileBase, type Target } from "./compile_base.ts";
+import { BuildError, openStage, runDeno } from "./stage.ts";
 
 /** What is built, and what each program may do. */
 interface Executable {
@@ -18,7 +27,6 @@ interface Executable {
   readonly entry: string;
   /** Permissions of Deno, of the ones that `deno compile` takes as --allow-…. */
   readonly permissions: readonly string[];
-  readonly v8Flags: readonly string[];
 }
 
 /*
@@ -39,48 +47,29 @@ interface Executable {
  * | sys        | host name, user           | host name, user           | host name, user          |
  *
  * None has a code cache: Deno would keep it under a predictable name in /tmp and read it back without
- * asking whose it is.
+ * asking whose it is. None has V8 flags: of --single-threaded, --no-opt, --max-lazy and all of them, the
+ * best took 2 ms off the plugin's 60, which is less than its starts differ among themselves.
  */
 const COMMON = ["ffi", "read", "write", "net", "env", "run", "sys"];
 
 const EXECUTABLES: readonly Executable[] = [
-  {
-    name: "calyx",
-    entry: "cni/main.ts",
-    permissions: COMMON,
-    v8Flags: [],
-  },
-  { name: "calyx-agent", entry: "agent/main.ts", permissions: COMMON, v8Flags: [] },
-  { name: "calyxctl", entry: "ctl/main.ts", permissions: COMMON, v8Flags: [] },
+  { name: "calyx", entry: "cni/main.ts", permissions: COMMON },
+  { name: "calyx-agent", entry: "agent/main.ts", permissions: COMMON },
+  { name: "calyxctl", entry: "ctl/main.ts", permissions: COMMON },
 ];
 
 const HOST_TARGET: Target = Deno.build.arch === "aarch64"
   ? "aarch64-unknown-linux-gnu"
   : "x86_64-unknown-linux-gnu";
 
-const CLIENT_NODE = "@kubernetes/client-node";
 const VERSION_MARK = "__CALYX_VERSION__";
 const COMMIT_MARK = "__CALYX_COMMIT__";
-
-/** The build cannot go on; the message says why. */
-class BuildError extends Error {
-  override readonly name = "BuildError";
-}
-
-/** What stays the same for all executables of one build. */
-interface Build {
-  readonly root: string;
-  readonly dist: string;
-  readonly stage: string;
-  readonly target: Target;
-  readonly config: Configuration;
-  readonly commit: string;
-}
 
 /** What we read of deno.json. */
 interface Configuration {
   readonly version: string;
-  readonly imports: Readonly<Record<string, string>>;
+  readonly imports?: Readonly<Record<string, string>>;
+  readonly scopes?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 if (import.meta.main) {
@@ -120,24 +109,44 @@ async function main(args: readonly string[]): Promise<void> {
     say(`build: up to date (${wanted.map((it) => it.name).join(", ")}; commit ${commit})`);
     return;
   }
-  const stage = await openStage(dist);
+  const imports = { [CLIENT_NODE]: `./${CLIENT_NODE_FILE}` };
+  const stage = await openStage(dist, { imports, nodeModulesDir: "none" });
   try {
-    const build: Build = { root, dist, stage, target, config, commit };
     const base = await resolveCompileBase(target, stage);
     say(`build: base: ${base.reason}`);
-    const sources = new Map<Executable, string>();
-    for (const it of stale) sources.set(it, await bundle(build, it));
-    if ([...sources.values()].some((source) => source.includes(CLIENT_NODE))) {
-      await bundleClientNode(build);
+    const marks = { [VERSION_MARK]: config.version, [COMMIT_MARK]: commit };
+    const bundles = new Map<Executable, Bundle>();
+    for (const it of stale) {
+      bundles.set(it, await bundle(root, it.entry, `${stage}/${it.name}.d`, marks));
     }
-    for (const [it, source] of sources) {
-      const size = await compile(build, it, source, base.path);
+    if ([...bundles.values()].some((it) => it.needsClientNode)) {
+      await packClientNode(root, stage, specifierOf(config, CLIENT_NODE));
+    }
+    for (const [it, bundle] of bundles) {
+      const output = await compile(it, bundle, stage, target, base.path);
+      const { size } = await Deno.stat(output);
+      const sha256 = await crypto.subtle.digest("SHA-256", await Deno.readFile(output));
+      const place = `${dist}/${it.name}`;
+      await Deno.rename(output, place);
       records[it.name] = { inputs, size };
       await writeRecords(dist, records);
+      say(
+        `build: ${place.slice(root.length + 1)} (${(size / 1e6).toFixed(1)} MB, of them ` +
+          `${(bundle.bytes / 1e3).toFixed(0)} kB ours; ` +
+          `SHA-256 ${formatHex(new Uint8Array(sha256)).slice(0, 16)}…)`,
+      );
     }
   } finally {
     await Deno.remove(stage, { recursive: true });
   }
+}
+
+/** What `name` is bound to in deno.json. */
+function specifierOf({ imports, scopes = {} }: Configuration, name: string): string {
+  const bound = [imports, ...Object.values(scopes)].map((it) => it?.[name]);
+  const specifier = bound.find((it) => it !== undefined);
+  if (specifier === undefined) throw new BuildError(`deno.json does not bind ${name}`);
+  return specifier;
 }
 
 function parseTarget(text: string): Target {
@@ -156,110 +165,25 @@ function selectExecutables(names: readonly string[]): readonly Executable[] {
   return names.length === 0 ? EXECUTABLES : EXECUTABLES.filter((it) => names.includes(it.name));
 }
 
-/** A folder beside the results, so that renaming is atomic; what a killed build left there goes. */
-async function openStage(dist: string): Promise<string> {
-  for await (const { name } of Deno.readDir(dist)) {
-    if (name.startsWith(".stage-")) await Deno.remove(`${dist}/${name}`, { recursive: true });
-  }
-  const stage = await Deno.makeTempDir({ dir: dist, prefix: ".stage-" });
-  // A configuration of its own: no node_modules above it is looked at, let alone embedded.
-  const config = { imports: { [CLIENT_NODE]: "./client_node.js" }, nodeModulesDir: "none" };
-  await Deno.writeTextFile(`${stage}/deno.json`, JSON.stringify(config));
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    Deno.addSignalListener(signal, () => {
-      Deno.removeSync(stage, { recursive: true });
-      Deno.exit(code);
-    });
-  }
-  return stage;
-}
-
-/** Bundles one part, client-node left out of it. @returns the text, its marks replaced */
-async function bundle(build: Build, { name, entry }: Executable): Promise<string> {
-  const path = `${build.root}/${entry}`;
-  if (await Deno.stat(path).catch(() => undefined) === undefined) {
-    throw new BuildError(`${name} cannot be built: ${entry} does not exist`);
-  }
-  const output = `${build.stage}/${name}.js`;
-  await deno(`bundle ${entry}`, build.root, [
-    ...["bundle", "-q", "--external", CLIENT_NODE, "-o", output, path],
-  ]);
-  let source = await Deno.readTextFile(output);
-  const marks = { [VERSION_MARK]: build.config.version, [COMMIT_MARK]: build.commit };
-  for (const [mark, value] of Object.entries(marks)) {
-    if (!source.includes(mark)) {
-      throw new BuildError(`${name} does not know its version: no ${mark} in ${entry}'s bundle`);
-    }
-    source = source.replaceAll(mark, value);
-  }
-  await writeWithFixedTime(output, source);
-  return source;
-}
-
-/**
- * Bundles client-node apart, once for all: it is 14 MB of text, 3.5 MB minified, and a program that
- * does not import it at run time should pay for reading it only, not for parsing it. Measured on the
- * plugin's start: +20 ms with it inside as it is, +2 ms this way.
- */
-async function bundleClientNode(build: Build): Promise<void> {
-  const specifier = build.config.imports[CLIENT_NODE];
-  if (specifier === undefined) throw new BuildError(`deno.json does not bind ${CLIENT_NODE}`);
-  const output = `${build.stage}/client_node.js`;
-  await deno(`bundle ${specifier}`, build.root, [
-    ...["bundle", "-q", "--minify", "-o", output, specifier],
-  ]);
-  // Minified, the bundler's own require() for Node's modules is lost: without this line the first
-  // `require("punycode")` inside fails.
-  const require = 'import { createRequire as _createRequire } from "node:module";\n' +
-    "const require = _createRequire(import.meta.url);\n";
-  await writeWithFixedTime(output, require + await Deno.readTextFile(output));
-}
-
-/** Compiles one bundle and moves it to its place. @returns its size */
+/** Compiles one bundle in the stage. @returns the executable's path */
 async function compile(
-  build: Build,
-  { name, permissions, v8Flags }: Executable,
-  source: string,
+  { name, permissions }: Executable,
+  { main, needsClientNode }: Bundle,
+  stage: string,
+  target: Target,
   base: string | undefined,
-): Promise<number> {
-  const output = `${build.stage}/${name}`;
+): Promise<string> {
+  const output = `${stage}/${name}`;
   const args = [
     ...["compile", "-q", "--no-check", "--no-lock", "--no-npm", "--no-remote"],
-    ...["--no-code-cache", "--no-prompt", "--target", build.target, "-o", output],
+    ...["--no-code-cache", "--no-prompt", "--target", target, "-o", output],
     ...permissions.map((it) => `--allow-${it}`),
-    ...(v8Flags.length === 0 ? [] : [`--v8-flags=${v8Flags.join(",")}`]),
-    `${output}.js`,
+    ...(needsClientNode ? ["--include", CLIENT_NODE_PACK] : []),
+    main,
   ];
-  await deno(`compile ${name}`, build.stage, args, base);
+  await runDeno(args, stage, base === undefined ? {} : { DENORT_BIN: base });
   await Deno.chmod(output, 0o755);
-  const { size } = await Deno.stat(output);
-  const sha256 = await crypto.subtle.digest("SHA-256", await Deno.readFile(output));
-  await Deno.rename(output, `${build.dist}/${name}`);
-  const place = `${build.dist}/${name}`.slice(build.root.length + 1);
-  const sizes = `${(size / 1e6).toFixed(1)} MB, of them ${
-    (source.length / 1e3).toFixed(0)
-  } kB ours`;
-  say(`build: ${place} (${sizes}; SHA-256 ${formatHex(new Uint8Array(sha256)).slice(0, 16)}…)`);
-  return size;
-}
-
-async function deno(
-  what: string,
-  cwd: string,
-  args: readonly string[],
-  base?: string,
-): Promise<void> {
-  const env: Record<string, string> = { NO_COLOR: "1", DENO_TLS_CA_STORE: "system,mozilla" };
-  if (base !== undefined) env["DENORT_BIN"] = base;
-  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd, env, stdin: "null" });
-  const { success, stderr } = await command.output();
-  if (!success) throw new BuildError(`${what}: ${new TextDecoder().decode(stderr).trim()}`);
-}
-
-/** `deno compile` embeds the time of each file: one time for all builds makes them comparable. */
-async function writeWithFixedTime(path: string, text: string): Promise<void> {
-  await Deno.writeTextFile(path, text);
-  await Deno.utime(path, 0, 0);
+  return output;
 }
 
 function say(line: string): void {

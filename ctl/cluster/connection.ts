@@ -9,10 +9,12 @@ import {
   type CredentialSettings,
   settingsFromEnvironment,
 } from "../../lib/credentials/settings.ts";
+import { clusterNetworkPolicyKind } from "../../lib/datastore/decode/cluster_network_policy.ts";
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
+import { DatastoreError } from "../../lib/datastore/error.ts";
 import type { ResourceKind } from "../../lib/datastore/kind.ts";
 import { listAll } from "../../lib/datastore/list.ts";
 import { getJson } from "../../lib/datastore/request.ts";
@@ -86,6 +88,7 @@ function connectionOf(
   return {
     pods: (namespace) => list(podKind, namespace),
     policies: (namespace) => list(networkPolicyKind, namespace),
+    clusterPolicies: () => list(clusterNetworkPolicyKind).catch(noneIfUnknown),
     namespaces: () => list(namespaceKind),
     nodes: () => list(nodeKind),
     version: async () => {
@@ -98,6 +101,12 @@ function connectionOf(
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A server without the kind has none of it. */
+function noneIfUnknown(error: unknown): readonly never[] {
+  if (error instanceof DatastoreError && error.status === 404) return [];
+  throw error;
 }
 
 /** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */

@@ -4,6 +4,7 @@
  * the templates of Deployments and the like.
  */
 
+import { clusterNetworkPolicyKind } from "../../lib/datastore/decode/cluster_network_policy.ts";
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
@@ -60,6 +61,7 @@ export function clusterOf(
   return {
     pods,
     policies: decoded,
+    clusterPolicies: decode(clusterNetworkPolicyKind, ofKind("ClusterNetworkPolicy")),
     namespaces: decode(namespaceKind, [...unsaid, ...ofKind("Namespace")].map(withNameLabel)),
     nodes: decode(nodeKind, ofKind("Node")),
   };

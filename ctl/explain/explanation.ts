@@ -1,17 +1,19 @@
 /** What `explain` says: the verdict on each flow, and why. Pure. */
 
-import { type Direction, DIRECTIONS, type NetworkPolicy } from "../../lib/model/policy.ts";
+import { type Direction, DIRECTIONS } from "../../lib/model/policy.ts";
 import { keyOf } from "../../lib/model/workload.ts";
 import {
   type Cluster,
+  type DecidingRule,
   type DirectionVerdict,
   evaluate,
   type Flow,
   type Verdict,
 } from "../../lib/policy/evaluate.ts";
+import type { AnyPolicy } from "../../lib/policy/compile.ts";
 import { rulesOf } from "../../lib/policy/select.ts";
 import type { ResolvedEnd } from "./resolve.ts";
-import { formatPath, formatRule } from "./rule.ts";
+import { formatAction, formatPath, formatRule } from "./rule.ts";
 
 /** Flows between the same two, with what becomes of each: none between a pod and itself. */
 export interface Explanation {
@@ -112,30 +114,38 @@ function formatDirection(
       return [`${head}a pod and its own node ${reason.node} always reach each other`];
     case "notSelected":
       return [`${head}no policy selects it for ${direction}`];
-    case "allowedBy": {
-      const policy = findPolicy(cluster, reason.policy);
-      const rule = policy && rulesOf(policy, direction)[reason.rule];
-      const peer = reason.peer === undefined ? undefined : rule?.peers?.[reason.peer];
-      const path = formatPath(direction, reason.rule, reason.peer);
-      const what = policy === undefined || rule === undefined
-        ? ""
-        : `: ${
-          formatRule(policy, direction, peer === undefined ? rule : { ...rule, peers: [peer] })
-        }`;
-      return [`${head}policy ${reason.policy} ${path}${what}`];
-    }
+    case "allowedBy":
+    case "deniedBy":
+      return [head + formatDecision(cluster, direction, reason)];
     case "notAllowed":
       return [
         `${head}selected by ${count(reason.policies.length, "policy", "policies")}, ` +
         "and no rule allows it",
-        ...reason.policies.flatMap((key) => formatPolicy(findPolicy(cluster, key), key, direction)),
+        ...reason.policies.flatMap((key) =>
+          formatPolicy(findPolicy(cluster, { tier: "namespaced", policy: key }), key, direction)
+        ),
       ];
   }
 }
 
+/** The rule that decided: `policy shop/web spec.ingress[0].from[1]: from pods app=cart …`. */
+function formatDecision(cluster: Cluster, direction: Direction, reason: DecidingRule): string {
+  const policy = findPolicy(cluster, reason);
+  const rule = policy && rulesOf(policy, direction)[reason.rule];
+  const peer = reason.peer === undefined ? undefined : rule?.peers?.[reason.peer];
+  const path = formatPath(direction, reason.rule, reason.peer);
+  const tier = reason.tier === "namespaced" ? "" : `${reason.tier} tier `;
+  const what = policy === undefined || rule === undefined
+    ? ""
+    : `: ${formatAction(rule)}${
+      formatRule(policy, direction, peer === undefined ? rule : { ...rule, peers: [peer] })
+    }`;
+  return `${tier}policy ${reason.policy} ${path}${what}`;
+}
+
 /** A policy's rules, each on a line: those that did not allow the flow. */
 function formatPolicy(
-  policy: NetworkPolicy | undefined,
+  policy: AnyPolicy | undefined,
   key: string,
   direction: Direction,
 ): string[] {
@@ -147,8 +157,13 @@ function formatPolicy(
   return [`    ${key}${rules.length === 0 ? `: has no ${direction} rules` : ""}`, ...rules];
 }
 
-function findPolicy(cluster: Cluster, key: string): NetworkPolicy | undefined {
-  return cluster.policies.find((it) => keyOf(it) === key);
+function findPolicy(
+  cluster: Cluster,
+  { tier, policy }: Pick<DecidingRule, "tier" | "policy">,
+): AnyPolicy | undefined {
+  return tier === "namespaced"
+    ? cluster.policies.find((it) => keyOf(it) === policy)
+    : cluster.clusterPolicies?.find((it) => it.name === policy);
 }
 
 function count(number: number, one: string, many: string): string {

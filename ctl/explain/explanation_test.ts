@@ -79,8 +79,8 @@ const cluster: Cluster = {
     pod("ops", "prober", { addresses: [Address.parse("10.244.1.9")] }),
   ],
   namespaces: [
-    { name: "shop", labels: {}, annotations: {} },
-    { name: "ops", labels: { team: "ops" }, annotations: {} },
+    { name: "shop", labels: {}, isIsolated: false, denyAction: undefined },
+    { name: "ops", labels: { team: "ops" }, isIsolated: false, denyAction: undefined },
   ],
   policies: [webAllow, denyAll],
   nodes: [
@@ -223,7 +223,14 @@ Deno.test("describeExplanation() carries the evaluator's reasons", () => {
       egress: { allowed: true, reason: { kind: "notSelected" } },
       ingress: {
         allowed: true,
-        reason: { kind: "allowedBy", policy: "shop/web-allow", rule: 1, peer: 0 },
+        reason: {
+          kind: "allowedBy",
+          tier: "namespaced",
+          ruleName: "",
+          policy: "shop/web-allow",
+          rule: 1,
+          peer: 0,
+        },
       },
     }],
     notes: ["Policy allows it; another firewall on the way (or a dead server) still may not."],

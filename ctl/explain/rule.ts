@@ -2,27 +2,36 @@
 
 import { formatSelector } from "../../lib/model/labels.ts";
 import type {
+  ClusterPolicyRule,
   Direction,
-  NetworkPolicy,
   PodPeer,
   PolicyPeer,
   PolicyPort,
-  PolicyRule,
 } from "../../lib/model/policy.ts";
+import type { AnyPolicy } from "../../lib/policy/compile.ts";
 
 /** One rule: `from pods app=web of namespace shop, on TCP 80`. */
 export function formatRule(
-  policy: NetworkPolicy,
+  policy: AnyPolicy,
   direction: Direction,
-  rule: PolicyRule,
+  rule: ClusterPolicyRule,
 ): string {
   const preposition = direction === "ingress" ? "from" : "to";
   return `${preposition} ${formatPeers(policy, rule.peers)}, on ${formatPorts(rule.ports)}`;
 }
 
+/** What a rule does, for rules that do not simply allow: `denies `. */
+export function formatAction({ action, name }: ClusterPolicyRule): string {
+  const title = name === "" ? "" : `"${name}" `;
+  return action === "accept" ? title : `${title}${action === "deny" ? "denies " : "passes "}`;
+}
+
 /** One peer: `pods app=web of namespaces team=a`, or `10.0.0.0/8 except 10.1.0.0/16`. */
-export function formatPeer(policy: NetworkPolicy, peer: PolicyPeer): string {
+export function formatPeer(policy: AnyPolicy, peer: PolicyPeer): string {
   if (peer.kind === "pods") return formatPods(policy, peer);
+  if (peer.kind === "nodes") {
+    return peer.selector.length === 0 ? "all nodes" : `nodes ${formatSelector(peer.selector)}`;
+  }
   const { cidr, except } = peer;
   return except.length === 0 ? `${cidr}` : `${cidr} except ${except.join(" and ")}`;
 }
@@ -34,15 +43,17 @@ export function formatPath(direction: Direction, rule: number, peer?: number): s
   return `${path}.${direction === "ingress" ? "from" : "to"}[${peer}]`;
 }
 
-function formatPeers(policy: NetworkPolicy, peers: PolicyRule["peers"]): string {
+function formatPeers(policy: AnyPolicy, peers: ClusterPolicyRule["peers"]): string {
   if (peers === undefined) return "everywhere";
   if (peers.length === 0) return "nowhere";
   return peers.map((it) => formatPeer(policy, it)).join(" or ");
 }
 
-function formatPods(policy: NetworkPolicy, { podSelector, namespaceSelector }: PodPeer): string {
+function formatPods(policy: AnyPolicy, { podSelector, namespaceSelector }: PodPeer): string {
   const pods = podSelector.length === 0 ? "all pods" : `pods ${formatSelector(podSelector)}`;
-  if (namespaceSelector === undefined) return `${pods} of namespace ${policy.namespace}`;
+  if (namespaceSelector === undefined) {
+    return "namespace" in policy ? `${pods} of namespace ${policy.namespace}` : pods;
+  }
   if (namespaceSelector.length === 0) return `${pods} of every namespace`;
   return `${pods} of namespaces ${formatSelector(namespaceSelector)}`;
 }

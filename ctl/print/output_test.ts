@@ -57,6 +57,7 @@ const policy: NetworkPolicy = {
 };
 
 const cluster: ClusterReader = {
+  clusterPolicies: () => Promise.resolve([]),
   pods: () =>
     Promise.resolve([
       pod("shop", "web-1", {
@@ -75,8 +76,8 @@ const cluster: ClusterReader = {
   policies: () => Promise.resolve([policy]),
   namespaces: () =>
     Promise.resolve([
-      { name: "shop", labels: { team: "a" }, annotations: {} },
-      { name: "default", labels: {}, annotations: {} },
+      { name: "shop", labels: { team: "a" }, isIsolated: false, denyAction: undefined },
+      { name: "default", labels: {}, isIsolated: false, denyAction: undefined },
     ]),
   nodes: () =>
     Promise.resolve([

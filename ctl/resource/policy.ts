@@ -7,7 +7,7 @@ import {
   type Direction,
   DIRECTIONS,
   type NetworkPolicy,
-  type PolicyPeer,
+  type NetworkPolicyPeer,
   type PolicyPort,
   type PolicyRule,
 } from "../../lib/model/policy.ts";
@@ -74,7 +74,7 @@ function expandRule(
   );
 }
 
-function entityOf(policy: NetworkPolicy, peer: PolicyPeer): Record<string, unknown> {
+function entityOf(policy: NetworkPolicy, peer: NetworkPolicyPeer): Record<string, unknown> {
   if (peer.kind === "addresses") {
     return withoutEmpty({ net: peer.cidr.toString(), notNets: peer.except.map(String) });
   }

@@ -18,6 +18,24 @@ import { parseProxy } from "./proxy.ts";
 import { Secret } from "./secret.ts";
 import type { EffectiveSettings, Setting } from "./settings.ts";
 
+/** What must be a text before `client-node` takes it for one. */
+const CLUSTER_TEXTS = [
+  "certificate-authority",
+  "certificate-authority-data",
+  "proxy-url",
+  "tls-server-name",
+] as const;
+const USER_TEXTS = [
+  "token",
+  "tokenFile",
+  "client-certificate",
+  "client-certificate-data",
+  "client-key",
+  "client-key-data",
+  "username",
+  "password",
+] as const;
+
 /**
  * Loads the kubeconfig; `isOnePath`: a ":" in it is part of the path.
  *
@@ -34,6 +52,8 @@ export async function loadKubeconfig(
   const server = settings.apiEndpoint === undefined
     ? parseServer(merged.cluster.text("server") ?? missingServer(merged.cluster), name)
     : parseServer(settings.apiEndpoint.value, settings.apiEndpoint.source);
+  for (const key of CLUSTER_TEXTS) merged.cluster.text(key);
+  for (const key of USER_TEXTS) merged.user.text(key);
   const config = await loadConfig(merged, server);
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser() ?? undefined;

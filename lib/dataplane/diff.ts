@@ -217,7 +217,7 @@ function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefined {
     const elements = diffElements(there, set);
     if (elements === undefined) return undefined;
     const { removed, added } = elements;
-    const isMap = set.type.key === "ifname" && set.type.isMap;
+    const isMap = "isMap" in set.type && set.type.isMap === true;
     const target = isMap ? out.mapElements : out.plainElements;
     if (removed.length > 0) {
       target.push(...deleteElements({ table: TABLE, set: set.name, elements: removed }));

@@ -40,12 +40,19 @@ export function definitionOf(type: SetType): SetDefinition {
         keyByteOrder: "host",
         ...(type.isMap ? { dataType: NFT_DATA_VERDICT, dataLength: 0 } : {}),
       };
+    case "ifnameAddress":
+      return {
+        flags: 0,
+        keyType: concatType(TYPE_IFNAME, addressType(type.family)),
+        keyLength: IFNAMSIZ + bitsOf(type.family) / 8,
+      };
     case "address":
       return {
-        flags: type.isInterval ? NFT_SET_INTERVAL : 0,
+        flags: (type.isInterval ? NFT_SET_INTERVAL : 0) | (type.isMap ? NFT_SET_MAP : 0),
         keyType: addressType(type.family),
         keyLength: bitsOf(type.family) / 8,
         keyByteOrder: "network",
+        ...(type.isMap ? { dataType: NFT_DATA_VERDICT, dataLength: 0 } : {}),
       };
     case "addressPort":
       return {
@@ -69,7 +76,7 @@ export function elementsOf(set: NamedSet): readonly Element[] {
   switch (elements.kind) {
     case "names":
       return [...elements.names].map(([name, { verdict, comment }]) => ({
-        key: nameKey(name),
+        key: nameKey(set.type, name),
         comment,
         ...(verdict === undefined ? {} : { data: { verdict: encodeVerdict(verdict) } }),
       }));
@@ -120,9 +127,14 @@ export function elementContent({ data, comment }: Element): string {
   return `${verdict?.code ?? ""} ${verdict?.chain ?? ""} ${comment ?? ""}`;
 }
 
-function nameKey(name: string): Uint8Array {
-  const key = new Uint8Array(IFNAMSIZ);
-  new TextEncoder().encodeInto(name, key);
+/** An interface name, an address, or `name,address`. */
+function nameKey(type: SetType, name: string): Uint8Array {
+  if (type.key === "address") return addressBytes(name);
+  const [interfaceName = "", address] = name.split(",");
+  const tail = address === undefined ? new Uint8Array(0) : addressBytes(address);
+  const key = new Uint8Array(IFNAMSIZ + tail.length);
+  new TextEncoder().encodeInto(interfaceName, key.subarray(0, IFNAMSIZ));
+  key.set(tail, IFNAMSIZ);
   return key;
 }
 

@@ -9,6 +9,7 @@ import {
   NFT_JUMP,
   NFT_REG32_00,
   NFT_REG_1,
+  NFT_REG_2,
   NFT_REG_VERDICT,
   NFT_RETURN,
   type Verdict as KernelVerdict,
@@ -24,6 +25,7 @@ import {
   meta,
   payload,
   range,
+  reject,
 } from "../netlink/nftables/expression.ts";
 import {
   CT_STATE_ESTABLISHED,
@@ -41,6 +43,9 @@ import {
   NFT_PAYLOAD_NETWORK_HEADER,
   NFT_PAYLOAD_TRANSPORT_HEADER,
   NFT_RANGE_EQ,
+  NFT_REJECT_ICMPX_ADMIN_PROHIBITED,
+  NFT_REJECT_ICMPX_UNREACH,
+  NFT_REJECT_TCP_RST,
 } from "../netlink/nftables/expression_attributes.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../netlink/nftables/message.ts";
 import type { Family } from "../ip/address.ts";
@@ -52,6 +57,7 @@ const ADDRESS_FIELDS = {
   4: { source: 12, destination: 16, length: 4 },
   6: { source: 8, destination: 24, length: 16 },
 } as const;
+const IPPROTO_ICMPV6 = 58;
 /** Offset of the destination port in TCP, UDP and SCTP. */
 const PORT_OFFSET = 2;
 
@@ -102,23 +108,28 @@ function encodeStatement(statement: Statement): readonly Expression[] {
           destinationRegister: NFT_REG_VERDICT,
         }),
       ];
+    case "sourceNotOfInterface":
+      return sourceNotOfInterface(statement.family, statement.set);
+    case "addressMap":
+      return [
+        ...loadAddress(statement.family, statement.end),
+        lookup({
+          set: statement.map,
+          sourceRegister: NFT_REG_1,
+          destinationRegister: NFT_REG_VERDICT,
+        }),
+      ];
+    case "neighbourDiscovery":
+      return neighbourDiscovery();
     case "ctState":
       return ctState(statement.states);
     case "family":
       return matchFamily(statement.family);
-    case "addressInSet": {
-      const { length, ...offsets } = ADDRESS_FIELDS[statement.family];
+    case "addressInSet":
       return [
-        ...matchFamily(statement.family),
-        payload({
-          base: NFT_PAYLOAD_NETWORK_HEADER,
-          offset: offsets[statement.end],
-          length,
-          destinationRegister: NFT_REG_1,
-        }),
+        ...loadAddress(statement.family, statement.end),
         lookup({ set: statement.set, sourceRegister: NFT_REG_1 }),
       ];
-    }
     case "protocol":
       return matchProtocol(statement.protocol);
     case "port":
@@ -137,6 +148,12 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       return addressPortInSet(statement.family, statement.set);
     case "counter":
       return [counter()];
+    case "reject":
+      return [
+        statement.with === "tcpReset"
+          ? reject({ type: NFT_REJECT_TCP_RST })
+          : reject({ type: NFT_REJECT_ICMPX_UNREACH, code: NFT_REJECT_ICMPX_ADMIN_PROHIBITED }),
+      ];
     case "verdict":
       return [immediate({ verdict: encodeVerdict(statement.verdict) })];
   }
@@ -156,6 +173,56 @@ function matchFamily(family: Family): readonly Expression[] {
   return [
     meta({ key: NFT_META_NFPROTO, destinationRegister: NFT_REG_1 }),
     equal(Uint8Array.of(family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6)),
+  ];
+}
+
+/** Guarded by the family, into the first register. */
+function loadAddress(family: Family, end: "source" | "destination"): readonly Expression[] {
+  const { length, ...offsets } = ADDRESS_FIELDS[family];
+  return [
+    ...matchFamily(family),
+    payload({
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: offsets[end],
+      length,
+      destinationRegister: NFT_REG_1,
+    }),
+  ];
+}
+
+/** Interface name and source address side by side: 16 bytes of each, or 16 and 4. */
+function sourceNotOfInterface(family: Family, set: string): readonly Expression[] {
+  const { source, length } = ADDRESS_FIELDS[family];
+  return [
+    ...matchFamily(family),
+    loadInterface("in"),
+    payload({
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: source,
+      length,
+      destinationRegister: NFT_REG_2,
+    }),
+    lookup({ set, sourceRegister: NFT_REG_1, inverted: true }),
+  ];
+}
+
+/** ND_ROUTER_SOLICIT to ND_REDIRECT, <netinet/icmp6.h>. */
+function neighbourDiscovery(): readonly Expression[] {
+  return [
+    meta({ key: NFT_META_L4PROTO, destinationRegister: NFT_REG_1 }),
+    equal(Uint8Array.of(IPPROTO_ICMPV6)),
+    payload({
+      base: NFT_PAYLOAD_TRANSPORT_HEADER,
+      offset: 0,
+      length: 1,
+      destinationRegister: NFT_REG_1,
+    }),
+    range({
+      sourceRegister: NFT_REG_1,
+      operator: NFT_RANGE_EQ,
+      from: Uint8Array.of(133),
+      to: Uint8Array.of(137),
+    }),
   ];
 }
 

@@ -5,7 +5,16 @@ import type { AddressRange } from "../ip/range.ts";
 import type { PortRange } from "../model/policy.ts";
 import { PROTOCOL_NUMBERS } from "../model/workload.ts";
 import { TABLE_NAME } from "./compile/names.ts";
-import type { Chain, NamedSet, NameElement, Rule, Ruleset, Statement, Verdict } from "./ruleset.ts";
+import type {
+  Chain,
+  NamedSet,
+  NameElement,
+  Rule,
+  Ruleset,
+  SetType,
+  Statement,
+  Verdict,
+} from "./ruleset.ts";
 
 /** Renders the table; sets and chains in the order of their names, base chains last. */
 export function render(ruleset: Ruleset): string {
@@ -38,7 +47,7 @@ function renderChain(chain: Chain): string {
 }
 
 function renderSet(set: NamedSet): string {
-  const isMap = set.type.key === "ifname" && set.type.isMap;
+  const isMap = "isMap" in set.type && set.type.isMap === true;
   const lines = [`type ${renderSetType(set)}`];
   if (isInterval(set)) lines.push("flags interval");
   if (set.comment !== undefined) lines.push(`comment "${set.comment}"`);
@@ -59,8 +68,10 @@ function renderSetType({ type }: NamedSet): string {
   switch (type.key) {
     case "ifname":
       return type.isMap ? "ifname : verdict" : "ifname";
+    case "ifnameAddress":
+      return `ifname . ${addressType(type.family)}`;
     case "address":
-      return addressType(type.family);
+      return addressType(type.family) + (type.isMap === true ? " : verdict" : "");
     case "addressPort":
       return `${addressType(type.family)} . inet_proto . inet_service`;
     case "port":
@@ -75,7 +86,7 @@ function addressType(family: Family): string {
 function renderElements({ type, elements }: NamedSet): string[] {
   switch (elements.kind) {
     case "names":
-      return [...elements.names].sort().map(([name, it]) => renderNameElement(name, it));
+      return [...elements.names].sort().map(([name, it]) => renderNameElement(type, name, it));
     case "ports":
       return elements.ranges.map(renderPorts);
     case "ranges":
@@ -89,9 +100,15 @@ function renderElements({ type, elements }: NamedSet): string[] {
   }
 }
 
-function renderNameElement(name: string, { verdict, comment }: NameElement): string {
+function renderNameElement(
+  type: SetType,
+  name: string,
+  { verdict, comment }: NameElement,
+): string {
   const data = verdict === undefined ? "" : ` : ${renderVerdict(verdict)}`;
-  return `"${name}" comment "${comment}"${data}`;
+  const [interfaceName, address] = name.split(",");
+  const key = type.key === "address" ? name : `"${interfaceName}"${address ? ` . ${address}` : ""}`;
+  return `${key} comment "${comment}"${data}`;
 }
 
 function renderRange(family: Family, { first, last }: AddressRange): string {
@@ -111,6 +128,16 @@ function renderStatement(statement: Statement): string {
       return `${interfaceKey(statement.end)} != @${statement.set}`;
     case "interfaceMap":
       return `${interfaceKey(statement.end)} vmap @${statement.map}`;
+    case "sourceNotOfInterface":
+      return `meta nfproto ipv${statement.family} iifname . ${
+        network(statement.family)
+      } saddr != @${statement.set}`;
+    case "addressMap":
+      return `${network(statement.family)} ${
+        statement.end === "source" ? "saddr" : "daddr"
+      } vmap @${statement.map}`;
+    case "neighbourDiscovery":
+      return "icmpv6 type 133-137";
     case "ctState":
       return `ct state ${statement.states.join(",")}`;
     case "family":
@@ -129,6 +156,10 @@ function renderStatement(statement: Statement): string {
       return `${network(statement.family)} daddr . meta l4proto . th dport @${statement.set}`;
     case "counter":
       return "counter";
+    case "reject":
+      return statement.with === "tcpReset"
+        ? "reject with tcp reset"
+        : "reject with icmpx admin-prohibited";
     case "verdict":
       return renderVerdict(statement.verdict);
   }

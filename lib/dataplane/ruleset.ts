@@ -31,7 +31,7 @@ export interface Rule {
   readonly tag: string;
 }
 
-/** Where a packet goes: what a rule or a map's element says. */
+/** Where a packet goes: what a rule or a map's element says. A map cannot reject. */
 export type Verdict =
   | { readonly code: "accept" | "drop" | "return" }
   | { readonly code: "jump" | "goto"; readonly chain: string };
@@ -44,6 +44,17 @@ export type Statement =
   | { readonly kind: "interfaceNotInSet"; readonly end: "in" | "out"; readonly set: string }
   /** `iifname vmap @egress`. */
   | { readonly kind: "interfaceMap"; readonly end: "in" | "out"; readonly map: string }
+  /** `iifname . ip saddr != @sources4`, with the family's guard. */
+  | { readonly kind: "sourceNotOfInterface"; readonly family: Family; readonly set: string }
+  /** `ip saddr vmap @egress4`. */
+  | {
+    readonly kind: "addressMap";
+    readonly end: "source" | "destination";
+    readonly family: Family;
+    readonly map: string;
+  }
+  /** `icmpv6 type 133-137`: neighbour discovery. */
+  | { readonly kind: "neighbourDiscovery" }
   /** `ct state established,related`. */
   | { readonly kind: "ctState"; readonly states: readonly CtState[] }
   /** `meta nfproto ipv4`. */
@@ -64,6 +75,8 @@ export type Statement =
   /** `ip daddr . meta l4proto . th dport @set`. */
   | { readonly kind: "addressPortInSet"; readonly family: Family; readonly set: string }
   | { readonly kind: "counter" }
+  /** `reject with tcp reset`, or of what is no TCP `reject with icmpx admin-prohibited`. */
+  | { readonly kind: "reject"; readonly with: "tcpReset" | "adminProhibited" }
   | { readonly kind: "verdict"; readonly verdict: Verdict };
 
 export type CtState = "invalid" | "established" | "related" | "new" | "untracked";
@@ -80,20 +93,26 @@ export interface NamedSet {
 /** What a set's keys are; `interval`: ranges of them; a `verdicts` one is a map. */
 export type SetType =
   | { readonly key: "ifname"; readonly isMap: boolean }
-  | { readonly key: "address"; readonly family: Family; readonly isInterval: boolean }
+  | { readonly key: "ifnameAddress"; readonly family: Family }
+  | {
+    readonly key: "address";
+    readonly family: Family;
+    readonly isInterval: boolean;
+    readonly isMap?: boolean;
+  }
   | { readonly key: "addressPort"; readonly family: Family }
   | { readonly key: "port" };
 
 /** The elements: fixed ones, or the members of a set that lives on. */
 export type SetElements =
-  /** Interface names. */
+  /** Interface names, addresses, or both as `name,address`. */
   | { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> }
   | { readonly kind: "ranges"; readonly ranges: readonly AddressRange[] }
   | { readonly kind: "ports"; readonly ranges: readonly PortRange[] }
   /** Members of one family of an `addresses` or `addressPorts` set. */
   | { readonly kind: "members"; readonly members: MemberSet };
 
-/** An interface's entry: its verdict in a map, and whose it is. */
+/** A pod's entry: its verdict in a map, and whose it is. */
 export interface NameElement {
   readonly verdict?: Verdict;
   readonly comment: string;

@@ -9,6 +9,8 @@ export class DatastoreError extends Error {
   readonly reason: string | undefined;
   /** How long the server asks us to wait. */
   readonly retryAfterMs: number | undefined;
+  /** What a watch said makes no sense: going on from there could lose something. */
+  readonly mustList: boolean;
 
   constructor(
     message: string,
@@ -16,6 +18,7 @@ export class DatastoreError extends Error {
       readonly status?: number | undefined;
       readonly reason?: string | undefined;
       readonly retryAfterMs?: number | undefined;
+      readonly mustList?: boolean;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -23,6 +26,7 @@ export class DatastoreError extends Error {
     this.status = details.status;
     this.reason = details.reason;
     this.retryAfterMs = details.retryAfterMs;
+    this.mustList = details.mustList ?? false;
   }
 
   /** 410: what we wanted to continue from is no longer kept; list again. */
@@ -82,6 +86,7 @@ export function statusError(operation: string, status: unknown): DatastoreError 
   const { code, message, reason } = isRecord(status) ? status : {};
   const text = typeof message === "string" ? message.slice(0, EXCERPT_LENGTH_MAX) : "";
   return new DatastoreError(`Cannot ${operation}: ${text || "the API server gives no reason"}`, {
+    mustList: true,
     status: typeof code === "number" ? code : undefined,
     reason: typeof reason === "string" ? reason : undefined,
   });

@@ -7,7 +7,7 @@ import { getJson } from "./request.ts";
 
 /** What to list. */
 export interface ListOptions {
-  /** Objects a page. @default {500} */
+  /** Objects a page; 0 for all on one. @default {500} */
   readonly limit?: number;
   readonly fieldSelector?: string;
   readonly labelSelector?: string;
@@ -20,12 +20,13 @@ export interface ListResult<T> {
   readonly resourceVersion: string;
 }
 
-/** How often a list starts again because its continuation expired. */
+/** How often a list is asked for because its continuation expired; the last time in one piece. */
 const ATTEMPTS_MAX = 3;
 const LIMIT_DEFAULT = 500;
 
 /**
- * Lists all objects of `kind`.
+ * Lists all objects of `kind`. A list whose next page has expired starts again; at last it is asked for
+ * in one piece, which cannot expire.
  *
  * @throws {DatastoreError} if the server refuses, does not answer, or answers nonsense
  */
@@ -36,7 +37,11 @@ export async function listAll<T>(
 ): Promise<ListResult<T>> {
   for (let attempt = 1;; attempt++) {
     try {
-      return await listOnce(api, kind, options);
+      return await listOnce(
+        api,
+        kind,
+        attempt === ATTEMPTS_MAX ? { ...options, limit: 0 } : options,
+      );
     } catch (error) {
       const isExpired = error instanceof DatastoreError && error.isGone;
       if (!isExpired || attempt === ATTEMPTS_MAX) throw error;
@@ -75,7 +80,7 @@ function pathOf<T>(
   { limit = LIMIT_DEFAULT, fieldSelector, labelSelector }: ListOptions,
   continuation: string | undefined,
 ): string {
-  const query = new URLSearchParams({ limit: String(limit) });
+  const query = new URLSearchParams(limit === 0 ? {} : { limit: String(limit) });
   if (fieldSelector !== undefined) query.set("fieldSelector", fieldSelector);
   if (labelSelector !== undefined) query.set("labelSelector", labelSelector);
   if (continuation !== undefined) query.set("continue", continuation);

@@ -8,10 +8,14 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { backoffDelayMs } from "../base/retry.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
+import { CredentialsError } from "../credentials/error.ts";
 import { DatastoreError } from "./error.ts";
 import type { Decoded, ResourceKind } from "./kind.ts";
 import { listAll } from "./list.ts";
 import { watch } from "./watch.ts";
+
+/** What a reflection is doing; `absent`: the server does not know the kind. */
+export type ReflectState = "listing" | "watching" | "failed" | "absent";
 
 /** Who is told. */
 export interface ReflectHandler<T> {
@@ -19,7 +23,7 @@ export interface ReflectHandler<T> {
   onReplace(items: ReadonlyMap<string, Decoded<T>>): void;
   /** One object came or changed; `undefined`: it went. */
   onUpdate(key: string, item: Decoded<T> | undefined): void;
-  onState?(state: "listing" | "watching" | "failed", detail: string | undefined): void;
+  onState?(state: ReflectState, detail: string | undefined): void;
 }
 
 export interface ReflectOptions {
@@ -32,13 +36,23 @@ export interface ReflectOptions {
   readonly fieldSelector?: string;
   /** @default {300} */
   readonly watchTimeoutSeconds?: number;
+  /** Whether the server may not know the kind (404): then there is none, until it does. */
+  readonly isOptional?: boolean;
+  /** When nothing has come for so long, a watch is begun again. @default {150000} */
+  readonly stallMs?: number;
 }
 
 /** A server that ends its watches at once must not be asked at once again. */
 const WATCH_MS_MIN = 1_000;
+/** How often a kind that the server does not know is asked for again, at least. */
+const ABSENT_MS = 5_000;
 const BACKOFF = { delayMsMin: 250, delayMsMax: 30_000 };
 
-/** Reflects `kind` until the signal aborts; it never throws for what a server or network does. */
+/**
+ * Reflects `kind` until the signal aborts; it never throws for what a server or network does.
+ *
+ * @throws what the handler throws: programmer errors
+ */
 export async function reflect<T>(
   api: ApiServer,
   kind: ResourceKind<T>,
@@ -52,8 +66,8 @@ export async function reflect<T>(
     try {
       if (resourceVersion === undefined) {
         handler.onState?.("listing", undefined);
+        // Failures still count: lists that work between watches that fail must not come at once.
         resourceVersion = await list(api, kind, handler, options);
-        failures = 0;
       }
       handler.onState?.("watching", undefined);
       const startMs = clock.nowMs();
@@ -66,16 +80,29 @@ export async function reflect<T>(
       }
       if (clock.nowMs() - startMs < WATCH_MS_MIN) {
         await clock.sleep(delayOf(undefined, failures++, random()), signal).catch(() => {});
-      }
+      } else failures = 0;
     } catch (error) {
       if (signal.aborted) break;
+      if (!(error instanceof DatastoreError || error instanceof CredentialsError)) throw error;
       if (error instanceof DatastoreError && error.isGone) {
         logger.info("watch too old; listing again", { resourceVersion });
         resourceVersion = undefined;
-        if (failures++ === 0) continue;
+        if (failures === 0) {
+          failures++;
+          continue;
+        }
+      }
+      if (error instanceof DatastoreError && error.mustList) resourceVersion = undefined;
+      if (options.isOptional === true && error instanceof DatastoreError && error.status === 404) {
+        resourceVersion = undefined;
+        failures = 0;
+        handler.onReplace(new Map());
+        handler.onState?.("absent", undefined);
+        await clock.sleep(ABSENT_MS * (1 + random()), signal).catch(() => {});
+        continue;
       }
       const delayMs = delayOf(error, failures++, random());
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = error.message;
       handler.onState?.("failed", detail);
       logger.warn("API server not reached; trying again", { error: detail, delayMs, failures });
       await clock.sleep(delayMs, signal).catch(() => {});
@@ -100,7 +127,7 @@ async function list<T>(
 
 /** Watches of many agents must not all end in the same second. */
 function watchOptions(
-  { signal, fieldSelector, watchTimeoutSeconds = 300 }: ReflectOptions,
+  { signal, fieldSelector, watchTimeoutSeconds = 300, stallMs }: ReflectOptions,
   resourceVersion: string,
   random: number,
 ): Parameters<typeof watch>[2] {
@@ -108,6 +135,7 @@ function watchOptions(
     signal,
     resourceVersion,
     timeoutSeconds: Math.max(1, Math.round(watchTimeoutSeconds * (1 + random))),
+    ...(stallMs === undefined ? {} : { stallMs }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
 }

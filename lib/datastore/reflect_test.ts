@@ -1,11 +1,12 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
 import { createLogger } from "../base/log.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ApiServer, openApiServer } from "../credentials/api_server.ts";
 import type { ResourceKind } from "./kind.ts";
+import { DatastoreError } from "./error.ts";
 import { listAll } from "./list.ts";
-import { reflect } from "./reflect.ts";
+import { reflect, type ReflectOptions } from "./reflect.ts";
 
 /** Namespaces as `name=value of the label v`. */
 const kind: ResourceKind<string> = {
@@ -22,10 +23,12 @@ class Reflection implements AsyncDisposable {
   readonly state = new Map<string, string | undefined>();
   readonly waits: number[] = [];
   lists = 0;
+  /** What its handler throws at the next change. */
+  failure: Error | undefined;
+  readonly done: Promise<void>;
   readonly #stop = new AbortController();
-  readonly #done: Promise<void>;
 
-  constructor(api: ApiServer) {
+  constructor(api: ApiServer, options: Pick<ReflectOptions, "stallMs">) {
     const clock: Clock = {
       nowMs: () => Date.now(),
       sleep: (durationMs) => {
@@ -33,13 +36,14 @@ class Reflection implements AsyncDisposable {
         return new Promise((resolve) => setTimeout(resolve, 5));
       },
     };
-    this.#done = reflect(api, kind, {
+    this.done = reflect(api, kind, {
       onReplace: (items) => {
         this.lists++;
         this.state.clear();
         for (const [key, item] of items) this.state.set(key, item.value);
       },
       onUpdate: (key, item) => {
+        if (this.failure !== undefined) throw this.failure;
         if (item === undefined) this.state.delete(key);
         else this.state.set(key, item.value);
       },
@@ -50,6 +54,7 @@ class Reflection implements AsyncDisposable {
       random: () => 1,
       pageSize: 3,
       watchTimeoutSeconds: 30,
+      ...options,
     });
   }
 
@@ -63,7 +68,7 @@ class Reflection implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#done;
+    await this.done.catch(() => {});
   }
 }
 
@@ -73,6 +78,7 @@ async function withReflection(
     reflection: Reflection,
     set: (name: string, v: string) => void,
   ) => Promise<void>,
+  options: Pick<ReflectOptions, "stallMs"> = {},
 ): Promise<void> {
   await using server = startApiServer();
   const set = (name: string, v: string): void => {
@@ -86,8 +92,8 @@ async function withReflection(
     environment: { apiEndpoint: server.url },
     userAgent: "test",
   });
-  await using reflection = new Reflection(api);
-  await reflection.until(() => reflection.state.size >= 7);
+  await using reflection = new Reflection(api, options);
+  await reflection.until(() => reflection.state.size >= 7 && server.watches.size === 1);
   await use(server, reflection, set);
 }
 
@@ -144,13 +150,89 @@ Deno.test("reflect() waits ever longer, and as long as the server asks", async (
   });
 });
 
-Deno.test("reflect() survives junk in a watch", async () => {
-  await withReflection(async (server, reflection, set) => {
-    server.faults.sendText('{"type":"ADDED","object":{}}\n{"type":"WHAT"}\n[]\n\n');
-    server.faults.sendText("no json\n");
-    set("n5", "1");
-    await reflection.until(() => reflection.state.get("n5") === "1");
+const JUNK: readonly string[] = [
+  '{"type":"ADDED","object":{}}',
+  '{"type":"ADDED","object":{"metadata":{"resourceVersion":"999"}}}',
+  '{"type":"WHAT","object":{"metadata":{"name":"n1","resourceVersion":"999"}}}',
+  '{"type":"ERROR","object":{"code":500,"message":"etcd event lost"}}',
+  "[]",
+  "no json",
+];
+
+for (const junk of JUNK) {
+  Deno.test(`reflect() lists again after ${junk}, in which something may be lost`, async () => {
+    await withReflection(async (server, reflection, set) => {
+      server.faults.sendText(junk + "\n");
+      await reflection.until(() => reflection.lists === 2);
+      set("n5", "1");
+      await reflection.until(() => reflection.state.get("n5") === "1");
+      assertEquals(reflection.lists, 2);
+    });
   });
+}
+
+Deno.test("reflect() begins a watch again that has gone silent, without listing", async () => {
+  await withReflection(async (server, reflection, set) => {
+    await reflection.until(() => server.watches.size === 1);
+    server.faults.silenceWatches();
+    set("n5", "unheard");
+    await reflection.until(() => reflection.state.get("n5") === "unheard");
+    assertEquals(reflection.lists, 1);
+  }, { stallMs: 300 });
+});
+
+Deno.test("reflect() waits between lists when every watch is refused as too old", async () => {
+  await withReflection(async (server, reflection) => {
+    server.faults.refuse({ status: 410, watch: true, times: 6 });
+    server.faults.closeWatches();
+    await reflection.until(() => reflection.lists >= 6);
+    const waits = reflection.waits.slice(1);
+    assert(waits.length >= 5, `${waits}`);
+    assert(
+      waits.every((it, index) =>
+        index === 0 || it >= Math.min(30_000, 2 * (waits[index - 1] ?? 0))
+      ),
+      `${waits}`,
+    );
+  });
+});
+
+Deno.test("reflect() stops with a programmer error of its handler", async () => {
+  await withReflection(async (_server, reflection, set) => {
+    reflection.failure = new TypeError("x is undefined");
+    set("n1", "1");
+    await assertRejects(() => reflection.done, TypeError, "x is undefined");
+  });
+});
+
+Deno.test("listAll() says what is wrong when the server refuses or breaks off", async () => {
+  await using server = startApiServer();
+  await using api = await openApiServer({
+    environment: { apiEndpoint: server.url },
+    userAgent: "t",
+  });
+  const cases: readonly (readonly [() => void, number | undefined, string])[] = [
+    [
+      () => server.faults.refuse({ status: 401, times: 1 }),
+      401,
+      "Cannot list namespaces: the API server answers 401, the credentials are missing",
+    ],
+    [
+      () => server.faults.refuse({ status: 403, times: 1 }),
+      403,
+      "Cannot list namespaces: the API server answers 403, the account lacks the permission",
+    ],
+    [
+      () => server.faults.cut({ times: 1 }),
+      undefined,
+      `Cannot list namespaces: ${server.url} does not answer`,
+    ],
+  ];
+  for (const [strike, status, message] of cases) {
+    strike();
+    const error = await assertRejects(() => listAll(api, kind), DatastoreError, message);
+    assertEquals(error.status, status);
+  }
 });
 
 Deno.test("listAll() starts again when its continuation expires", async () => {

@@ -1,33 +1,49 @@
 /** One request of the API server, with every way to fail as one sentence. */
 
 import type { ApiServer } from "../credentials/api_server.ts";
+import { Deadline } from "./deadline.ts";
 import { connectionError, DatastoreError, responseError } from "./error.ts";
 
+/** An answer that takes longer is given up: a firewall swallows packets without a word. */
+const ANSWER_MS_MAX = 60_000;
+
 /**
- * GETs `path`; the answer is 2xx.
+ * GETs `path`; the answer is 2xx, its body still to be read.
  *
  * @param operation what is done, for the error: `list pods`
- * @throws {DatastoreError} if the server does not answer or refuses
+ * @throws {DatastoreError} if the server does not answer in time, or refuses
  */
 export async function sendGet(
   api: ApiServer,
   path: string,
   operation: string,
+  deadline: Deadline,
   signal?: AbortSignal,
 ): Promise<Response> {
   let response: Response;
   try {
     response = await api.fetch(path, {
       headers: { accept: "application/json" },
-      ...(signal === undefined ? {} : { signal }),
+      signal: deadline.signal,
     });
   } catch (error) {
     signal?.throwIfAborted();
-    if (!(error instanceof TypeError)) throw error;
-    throw connectionError(operation, api.server, api.authority, error);
+    throw readError(api, operation, deadline, error);
   }
   if (!response.ok) throw await responseError(operation, response);
   return response;
+}
+
+/** What a broken or late answer means; what is neither stays as it is. */
+export function readError(
+  api: ApiServer,
+  operation: string,
+  deadline: Deadline,
+  error: unknown,
+): unknown {
+  if (deadline.isOver) return connectionError(operation, api.server, api.authority, error);
+  if (!(error instanceof TypeError || error instanceof Deno.errors.Http)) return error;
+  return connectionError(operation, api.server, api.authority, error);
 }
 
 /**
@@ -41,11 +57,13 @@ export async function getJson(
   operation: string,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  const response = await sendGet(api, path, operation, signal);
+  using deadline = new Deadline(ANSWER_MS_MAX, signal);
+  const response = await sendGet(api, path, operation, deadline, signal);
   try {
     return await response.json();
   } catch (cause) {
     signal?.throwIfAborted();
+    if (!(cause instanceof SyntaxError)) throw readError(api, operation, deadline, cause);
     throw new DatastoreError(
       `Cannot ${operation}: what answers at ${api.server} is no Kubernetes API server`,
       { cause },

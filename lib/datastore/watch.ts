@@ -1,9 +1,10 @@
 /** One watch: events of a kind after a resource version, until the server or the caller ends it. */
 
 import type { ApiServer } from "../credentials/api_server.ts";
+import { Deadline } from "./deadline.ts";
 import { DatastoreError, isRecord, statusError } from "./error.ts";
 import { type Decoded, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
-import { sendGet } from "./request.ts";
+import { readError, sendGet } from "./request.ts";
 
 /** Where to watch from. */
 export interface WatchOptions {
@@ -12,6 +13,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** The server ends the watch after so long. */
   readonly timeoutSeconds: number;
+  /** When nothing has come for so long, nobody is there any more. @default {150000} */
+  readonly stallMs?: number;
 }
 
 /** What happened; each carries the version to go on from. */
@@ -27,11 +30,11 @@ export type WatchEvent<T> =
 
 /** The longest event that we read; the API server takes objects up to 1.5 MB. */
 const LINE_BYTES_MAX = 8 << 20;
-/** Silence for so much longer than the server's own end means that nobody is there any more. */
-const GRACE_MS = 15_000;
+/** Bookmarks come about once a minute: so long a silence means a connection that died unnoticed. */
+const STALL_MS = 150_000;
 
 /**
- * Watches `kind`; ends when the server ends the watch in peace.
+ * Watches `kind`; ends when the server ends the watch in peace, or nothing has come for `stallMs`.
  *
  * @throws {DatastoreError} with `isGone` when the version is too old; or if the connection breaks
  */
@@ -48,12 +51,37 @@ export async function* watch<T>(
     timeoutSeconds: String(options.timeoutSeconds),
   });
   if (options.fieldSelector !== undefined) query.set("fieldSelector", options.fieldSelector);
-  const stalled = AbortSignal.timeout(options.timeoutSeconds * 1000 + GRACE_MS);
-  const signal = AbortSignal.any([options.signal, stalled]);
-  const response = await sendGet(api, `${kind.path}?${query}`, operation, signal);
-  for await (const line of lines(response, operation)) {
-    const event = parseEvent(kind, line, operation);
-    if (event !== undefined) yield event;
+  const { signal, stallMs = STALL_MS } = options;
+  using deadline = new Deadline(stallMs, signal);
+  const response = await sendGet(api, `${kind.path}?${query}`, operation, deadline, signal);
+  for await (const line of lines(chunks(api, response, operation, deadline, options), operation)) {
+    yield parseEvent(kind, line, operation);
+  }
+}
+
+/** The body's chunks; whatever ends it, the connection is given up. */
+async function* chunks(
+  api: ApiServer,
+  response: Response,
+  operation: string,
+  deadline: Deadline,
+  { signal, stallMs = STALL_MS }: WatchOptions,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      deadline.extend(stallMs);
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (deadline.isOver) return;
+    throw readError(api, operation, deadline, error);
+  } finally {
+    await reader.cancel().catch(() => {});
   }
 }
 
@@ -61,29 +89,39 @@ function parseEvent<T>(
   kind: ResourceKind<T>,
   line: string,
   operation: string,
-): WatchEvent<T> | undefined {
+): WatchEvent<T> {
   let event: unknown;
   try {
     event = JSON.parse(line);
   } catch (cause) {
-    throw new DatastoreError(`Cannot ${operation}: an event is no JSON`, { cause });
+    throw nonsense(operation, "is no JSON", cause);
   }
-  if (!isRecord(event)) return undefined;
+  if (!isRecord(event)) throw nonsense(operation, "is no object");
   if (event.type === "ERROR") throw statusError(operation, event.object);
   const resourceVersion = resourceVersionOf(event.object);
-  if (resourceVersion === undefined) return undefined;
+  if (resourceVersion === undefined) throw nonsense(operation, "has no resourceVersion");
   if (event.type === "BOOKMARK") return { type: "bookmark", resourceVersion };
   const key = objectKey(event.object);
-  if (key === undefined) return undefined;
+  if (key === undefined) throw nonsense(operation, "has no name");
   if (event.type === "DELETED") return { type: "deleted", key, resourceVersion };
-  if (event.type !== "ADDED" && event.type !== "MODIFIED") return undefined;
+  if (event.type !== "ADDED" && event.type !== "MODIFIED") {
+    throw nonsense(operation, "is of a type that nobody knows");
+  }
   return { type: "changed", key, item: kind.decode(event.object), resourceVersion };
 }
 
-async function* lines(response: Response, operation: string): AsyncGenerator<string> {
+/** An event that says nothing: what it meant is only in a new list. */
+function nonsense(operation: string, what: string, cause?: unknown): DatastoreError {
+  return new DatastoreError(`Cannot ${operation}: an event ${what}`, { mustList: true, cause });
+}
+
+async function* lines(
+  chunks: AsyncIterable<Uint8Array>,
+  operation: string,
+): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunks) {
     rest += decoder.decode(chunk, { stream: true });
     let start = 0;
     for (;;) {
@@ -94,9 +132,7 @@ async function* lines(response: Response, operation: string): AsyncGenerator<str
     }
     rest = rest.slice(start);
     if (rest.length > LINE_BYTES_MAX) {
-      throw new DatastoreError(
-        `Cannot ${operation}: an event is longer than ${LINE_BYTES_MAX} bytes`,
-      );
+      throw nonsense(operation, `is longer than ${LINE_BYTES_MAX} bytes`);
     }
   }
 }

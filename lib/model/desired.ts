@@ -7,7 +7,7 @@
 import type { AddressRange } from "../ip/range.ts";
 import type { Family } from "../ip/address.ts";
 import type { MemberSet } from "./member_set.ts";
-import type { Direction, PortRange } from "./policy.ts";
+import type { Direction, PortRange, RuleAction, Tier } from "./policy.ts";
 import type { Protocol } from "./workload.ts";
 
 /** Everything, as a function of the current facts. Ids are stable: the same content has the same id. */
@@ -16,43 +16,56 @@ export interface Desired {
   readonly endpoints: ReadonlyMap<string, DesiredEndpoint>;
   /** Which policies govern a direction of a pod, by id; pods with the same list share one. */
   readonly programs: ReadonlyMap<string, DesiredProgram>;
-  /** One direction of one policy, by id. */
+  /** One direction of one policy, by id; of whatever tier. */
   readonly policies: ReadonlyMap<string, DesiredPolicy>;
   /** Address sets that the policies' rules name, by id. */
   readonly sets: ReadonlyMap<string, DesiredSet>;
 }
 
-/** A pod of this node behind its host interface. */
+/** A pod of this node: behind its host interface, and at its addresses. */
 export interface DesiredEndpoint {
   readonly interfaceName: string;
   /** `namespace/pod`. */
   readonly workload: string;
+  /** Canonical texts, sorted. */
+  readonly addresses: readonly string[];
   /** Program per direction; `undefined`: no policy governs it, everything passes. */
   readonly ingress: string | undefined;
   readonly egress: string | undefined;
 }
 
-/** The ordered policies of a direction; what none of them allows is dropped. */
+/** What becomes of a packet that is denied: it vanishes, or its sender is told. */
+export type DenyAction = "drop" | "reject";
+
+/**
+ * Which policies decide in one direction, tier by tier. What the `namespaced` ones do not allow is
+ * denied, if there are any; otherwise what no tier decides is allowed.
+ */
 export interface DesiredProgram {
   readonly id: string;
   readonly direction: Direction;
-  /** Ids of `Desired.policies`. */
-  readonly policies: readonly string[];
+  readonly denyAction: DenyAction;
+  /** Ids of `Desired.policies`, in order. */
+  readonly admin: readonly string[];
+  readonly namespaced: readonly string[];
+  readonly baseline: readonly string[];
 }
 
-/** The allow rules of one direction of one policy. */
+/** The rules of one direction of one policy. */
 export interface DesiredPolicy {
   readonly id: string;
   readonly direction: Direction;
-  readonly namespace: string;
+  readonly tier: Tier;
+  /** `namespace/name`, or `name` for a policy of the whole cluster. */
   readonly name: string;
   readonly rules: readonly DesiredRule[];
 }
 
-/** One allow rule: from or to any of the peers, on any of the ports. `undefined` = every one. */
+/** One rule: from or to any of the peers, on any of the ports. `undefined` = every one. */
 export interface DesiredRule {
   /** Position in the policy's `ingress` or `egress` list, from 0. */
   readonly index: number;
+  readonly action: RuleAction;
   /** Ids of `Desired.sets` that hold the addresses of the other end. */
   readonly peers: readonly string[] | undefined;
   readonly ports: readonly DesiredPort[] | undefined;
@@ -71,7 +84,7 @@ export type DesiredPort =
 /** A set that rules refer to. */
 export type DesiredSet = AddressSet | AddressPortSet | RangeSet;
 
-/** Addresses of pods; members are canonical address texts of either family. */
+/** Addresses of pods or nodes; members are canonical address texts of either family. */
 export interface AddressSet {
   readonly kind: "addresses";
   readonly id: string;

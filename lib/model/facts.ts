@@ -6,7 +6,7 @@
 import type { Address } from "../ip/address.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Node } from "./node.ts";
-import type { NetworkPolicy } from "./policy.ts";
+import type { ClusterNetworkPolicy, NetworkPolicy } from "./policy.ts";
 import type { Workload } from "./workload.ts";
 
 /** An attachment that the plugin reported: the pod's interface and addresses, before its status says so. */
@@ -28,6 +28,8 @@ export interface FactTypes {
   readonly namespace: Namespace;
   /** By `namespace/name`. */
   readonly policy: NetworkPolicy;
+  /** By name. */
+  readonly clusterPolicy: ClusterNetworkPolicy;
   /** By name. */
   readonly node: Node;
   /** By `containerId/ifname`. */

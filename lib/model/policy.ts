@@ -1,6 +1,7 @@
 /**
- * A NetworkPolicy, `networking.k8s.io/v1`, with its defaults applied: what the API leaves unsaid is
- * said here, so that nobody behind the decoder applies a default again.
+ * Policies with their defaults applied: what the API leaves unsaid is said here, so that nobody behind
+ * the decoder applies a default again. NetworkPolicy is `networking.k8s.io/v1`, ClusterNetworkPolicy
+ * is `policy.networking.k8s.io/v1alpha2`.
  */
 
 import type { Prefix } from "../ip/prefix.ts";
@@ -13,6 +14,10 @@ export type Direction = "ingress" | "egress";
 /** Both directions, in the order in which everything is done for each. */
 export const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
+/** The tiers, in the order in which they are asked. */
+export const TIERS = ["admin", "namespaced", "baseline"] as const;
+export type Tier = (typeof TIERS)[number];
+
 /** A namespaced policy. A direction that is `undefined` is not governed; `[]` allows nothing. */
 export interface NetworkPolicy {
   readonly namespace: string;
@@ -23,14 +28,40 @@ export interface NetworkPolicy {
   readonly resourceVersion: string;
 }
 
-/** One allow rule: any of the peers and any of the ports; `undefined` = every one. */
-export interface PolicyRule {
-  readonly peers: readonly PolicyPeer[] | undefined;
+/** A cluster-wide policy: its rules are asked in order, and what none of them matches goes on. */
+export interface ClusterNetworkPolicy {
+  readonly name: string;
+  readonly tier: "admin" | "baseline";
+  /** 0 to 1000; the lower is asked first. */
+  readonly priority: number;
+  readonly namespaceSelector: LabelSelector;
+  readonly podSelector: LabelSelector;
+  readonly ingress: readonly ClusterPolicyRule[];
+  readonly egress: readonly ClusterPolicyRule[];
+  readonly resourceVersion: string;
+}
+
+/** What a rule does with what it matches; `pass`: the next tier decides. */
+export type RuleAction = "accept" | "deny" | "pass";
+
+/** One rule of a ClusterNetworkPolicy. */
+export interface ClusterPolicyRule extends PolicyRule<PolicyPeer> {
+  /** For people; may be empty. */
+  readonly name: string;
+  readonly action: RuleAction;
+}
+
+/** Any of the peers and any of the ports; `undefined` = every one, `[]` = none. */
+export interface PolicyRule<P = NetworkPolicyPeer> {
+  readonly peers: readonly P[] | undefined;
   readonly ports: readonly PolicyPort[] | undefined;
 }
 
 /** Pods by labels (of their own, of their namespace, or both), or addresses. */
-export type PolicyPeer = PodPeer | AddressPeer;
+export type NetworkPolicyPeer = PodPeer | AddressPeer;
+
+/** A ClusterNetworkPolicy also knows nodes. */
+export type PolicyPeer = NetworkPolicyPeer | NodePeer;
 
 /** `namespaceSelector` undefined = the policy's own namespace. */
 export interface PodPeer {
@@ -44,6 +75,12 @@ export interface AddressPeer {
   readonly kind: "addresses";
   readonly cidr: Prefix;
   readonly except: readonly Prefix[];
+}
+
+/** The addresses of the nodes that the selector selects. */
+export interface NodePeer {
+  readonly kind: "nodes";
+  readonly selector: LabelSelector;
 }
 
 /** A protocol with a port range, a named port, or (`port` undefined) every port. */

@@ -1,16 +1,19 @@
-/** One direction of one NetworkPolicy → its rules and the sets that they name. */
+/** One direction of one policy, of whatever tier → its rules and the sets that they name. */
 
 import type { DesiredPolicy, DesiredPort, DesiredRule, RangeSet } from "../model/desired.ts";
 import type {
+  ClusterNetworkPolicy,
   Direction,
   NetworkPolicy,
+  PolicyPeer,
   PolicyPort,
   PolicyRule,
   PortRange,
+  Tier,
 } from "../model/policy.ts";
-import type { Protocol } from "../model/workload.ts";
+import { keyOf, type Protocol } from "../model/workload.ts";
 import { type PodSelection, rulesOf, selectionOf } from "./select.ts";
-import { namedPortSetSpec, podSetSpec, rangeSetOf, type SetSpec } from "./set_spec.ts";
+import { namedPortSetSpec, nodeSetSpec, podSetSpec, rangeSetOf, type SetSpec } from "./set_spec.ts";
 
 /** A compiled policy and what it needs. */
 export interface CompiledPolicy {
@@ -19,27 +22,41 @@ export interface CompiledPolicy {
   readonly rangeSets: readonly RangeSet[];
 }
 
+/** Either kind of policy. */
+export type AnyPolicy = NetworkPolicy | ClusterNetworkPolicy;
+
 /** The id of one direction of a policy. */
-export function policyIdOf(policy: NetworkPolicy, direction: Direction): string {
-  return `${direction}/${policy.namespace}/${policy.name}`;
+export function policyIdOf(policy: AnyPolicy, direction: Direction): string {
+  return `${tierOf(policy)}-${direction}/${nameOf(policy)}`;
+}
+
+/** The tier that a policy is asked in. */
+export function tierOf(policy: AnyPolicy): Tier {
+  return "tier" in policy ? policy.tier : "namespaced";
+}
+
+function nameOf(policy: AnyPolicy): string {
+  return "tier" in policy ? policy.name : keyOf(policy);
 }
 
 /** Compiles the rules of `direction`. */
-export function compilePolicy(policy: NetworkPolicy, direction: Direction): CompiledPolicy {
+export function compilePolicy(policy: AnyPolicy, direction: Direction): CompiledPolicy {
   const specs = new Map<string, SetSpec>();
   const rangeSets = new Map<string, RangeSet>();
-  const destinations = destinationsOf(policy, direction);
+  const namespace = "tier" in policy ? undefined : policy.namespace;
+  const destinations = destinationsOf(namespace, direction);
   const rules = rulesOf(policy, direction).map((rule, index): DesiredRule => ({
     index,
-    peers: compilePeers(rule, policy.namespace, specs, rangeSets),
+    action: rule.action,
+    peers: compilePeers(rule, namespace, specs, rangeSets),
     ports: rule.ports === undefined ? undefined : compilePorts(rule.ports, destinations, specs),
   }));
   return {
     policy: {
       id: policyIdOf(policy, direction),
       direction,
-      namespace: policy.namespace,
-      name: policy.name,
+      tier: tierOf(policy),
+      name: nameOf(policy),
       rules,
     },
     specs: [...specs.values()],
@@ -48,8 +65,8 @@ export function compilePolicy(policy: NetworkPolicy, direction: Direction): Comp
 }
 
 function compilePeers(
-  rule: PolicyRule,
-  namespace: string,
+  rule: PolicyRule<PolicyPeer>,
+  namespace: string | undefined,
   specs: Map<string, SetSpec>,
   rangeSets: Map<string, RangeSet>,
 ): readonly string[] | undefined {
@@ -60,7 +77,9 @@ function compilePeers(
       rangeSets.set(set.id, set);
       return set.id;
     }
-    const spec = podSetSpec(selectionOf(peer, namespace));
+    const spec = peer.kind === "nodes"
+      ? nodeSetSpec(peer.selector)
+      : podSetSpec(selectionOf(peer, namespace));
     specs.set(spec.id, spec);
     return spec.id;
   });
@@ -71,9 +90,9 @@ function compilePeers(
  * Which pods a named port can be on: for ingress the policy's own namespace, for egress any pod; the
  * peer's set narrows it further in the same rule.
  */
-function destinationsOf(policy: NetworkPolicy, direction: Direction): PodSelection {
+function destinationsOf(namespace: string | undefined, direction: Direction): PodSelection {
   return {
-    namespace: direction === "ingress" ? policy.namespace : undefined,
+    namespace: direction === "ingress" ? namespace : undefined,
     namespaceSelector: [],
     podSelector: [],
   };

@@ -5,26 +5,23 @@
 
 import type { Address } from "../ip/address.ts";
 import { rangesContain } from "../ip/range.ts";
-import type { Namespace } from "../model/namespace.ts";
-import type { Node } from "../model/node.ts";
-import type {
-  Direction,
-  NetworkPolicy,
-  PolicyPeer,
-  PolicyPort,
-  PolicyRule,
+import { matchesLabels } from "../model/labels.ts";
+import {
+  type ClusterNetworkPolicy,
+  type ClusterPolicyRule,
+  type Direction,
+  type NetworkPolicy,
+  type PolicyPeer,
+  type PolicyPort,
+  type RuleAction,
+  type Tier,
 } from "../model/policy.ts";
 import { keyOf, type Protocol, type Workload } from "../model/workload.ts";
-import { governs, isGovernable, rulesOf, selectionOf, selects } from "./select.ts";
+import { type Cluster, type ClusterIndex, indexOf } from "./cluster_index.ts";
+import { concerns, governs, isGovernable, rulesOf, selectionOf, selects } from "./select.ts";
 import { rangeSetOf } from "./set_spec.ts";
 
-/** The facts of a cluster, all of them. */
-export interface Cluster {
-  readonly pods: readonly Workload[];
-  readonly namespaces: readonly Namespace[];
-  readonly policies: readonly NetworkPolicy[];
-  readonly nodes: readonly Node[];
-}
+export type { Cluster, ClusterIndex };
 
 /** One end of a flow: its address, and the pod behind it where there is one. */
 export interface FlowEnd {
@@ -37,9 +34,20 @@ export interface FlowEnd {
 export interface Flow {
   readonly source: FlowEnd;
   readonly destination: FlowEnd;
-  /** `undefined`: none of the three, ICMP for one; only rules without ports allow it. */
+  /** `undefined`: none of the three, ICMP for one; only rules without ports match it. */
   readonly protocol: Protocol | undefined;
   readonly port: number | undefined;
+}
+
+/** The rule that decided; `rule` and `peer` count from 0, `peer` is undefined for "every one". */
+export interface DecidingRule {
+  readonly tier: Tier;
+  /** `namespace/name`, or `name` for a policy of the whole cluster. */
+  readonly policy: string;
+  readonly rule: number;
+  /** The rule's own name, where it has one. */
+  readonly ruleName: string;
+  readonly peer: number | undefined;
 }
 
 /** Why a direction's verdict is what it is. */
@@ -48,15 +56,10 @@ export type Reason =
   | { readonly kind: "notAPod" }
   /** A pod always reaches and is reached by its own node. */
   | { readonly kind: "ownNode"; readonly node: string }
-  /** No policy selects the pod in this direction. */
+  /** No policy selects the pod in this direction, or those that do leave the flow alone. */
   | { readonly kind: "notSelected" }
-  /** This rule allows it; `rule` and `peer` count from 0, `peer` is undefined for "every one". */
-  | {
-    readonly kind: "allowedBy";
-    readonly policy: string;
-    readonly rule: number;
-    readonly peer: number | undefined;
-  }
+  | { readonly kind: "allowedBy" } & DecidingRule
+  | { readonly kind: "deniedBy" } & DecidingRule
   /** These policies select the pod, and none of their rules allows it. */
   | { readonly kind: "notAllowed"; readonly policies: readonly string[] };
 
@@ -75,8 +78,13 @@ export interface Verdict {
 
 /** Evaluates `flow` against the policies of `cluster`. */
 export function evaluate(cluster: Cluster, flow: Flow): Verdict {
-  const egress = evaluateDirection(cluster, flow, "egress");
-  const ingress = evaluateDirection(cluster, flow, "ingress");
+  return evaluateFlow(indexOf(cluster), flow);
+}
+
+/** Evaluates `flow` against the policies that `index` finds. */
+export function evaluateFlow(index: ClusterIndex, flow: Flow): Verdict {
+  const egress = evaluateDirection(index, flow, "egress");
+  const ingress = evaluateDirection(index, flow, "ingress");
   return { allowed: egress.allowed && ingress.allowed, egress, ingress };
 }
 
@@ -85,83 +93,144 @@ export function evaluate(cluster: Cluster, flow: Flow): Verdict {
  * another's; a pod on the host's network is its node.
  */
 export function resolveEnd(cluster: Cluster, address: Address): FlowEnd {
-  const text = address.toString();
-  const workload = cluster.pods.find((pod) =>
-    isGovernable(pod) && pod.addresses.some((it) => it.toString() === text)
-  );
-  return { address, workload };
+  return { address, workload: indexOf(cluster).podAt(address.toString()) };
 }
 
-function evaluateDirection(cluster: Cluster, flow: Flow, direction: Direction): DirectionVerdict {
+/** What the pod's side says of `flow` in one direction: egress asks the source, ingress the destination. */
+export function evaluateDirection(
+  index: ClusterIndex,
+  flow: Flow,
+  direction: Direction,
+): DirectionVerdict {
   const [own, other] = direction === "ingress"
     ? [flow.destination, flow.source]
     : [flow.source, flow.destination];
   const { workload } = own;
-  if (workload === undefined || !isGovernable(workload)) {
-    return { allowed: true, reason: { kind: "notAPod" } };
+  if (workload === undefined || !isGovernable(workload)) return allow({ kind: "notAPod" });
+  if (isOwnNode(index, workload, other)) {
+    return allow({ kind: "ownNode", node: workload.nodeName });
   }
-  if (isOwnNode(cluster, workload, other)) {
-    return { allowed: true, reason: { kind: "ownNode", node: workload.nodeName } };
+  return askTier(index, flow, direction, workload, "admin") ??
+    askPolicies(index, flow, direction, workload) ??
+    askTier(index, flow, direction, workload, "baseline") ??
+    allow({ kind: "notSelected" });
+}
+
+function allow(reason: Reason): DirectionVerdict {
+  return { allowed: true, reason };
+}
+
+/** @returns `undefined` when the tier leaves the flow to the next one */
+function askTier(
+  index: ClusterIndex,
+  flow: Flow,
+  direction: Direction,
+  workload: Workload,
+  tier: "admin" | "baseline",
+): DirectionVerdict | undefined {
+  const labels = index.namespace(workload.namespace)?.labels;
+  for (const policy of index.clusterPoliciesOf(tier)) {
+    if (!concerns(policy, workload, labels, direction)) continue;
+    const match = findRule(index, flow, direction, policy);
+    if (match === undefined) continue;
+    if (match.action === "pass") return undefined;
+    const reason = { ...match.by, tier, policy: policy.name };
+    return match.action === "accept"
+      ? allow({ kind: "allowedBy", ...reason })
+      : { allowed: false, reason: { kind: "deniedBy", ...reason } };
   }
-  const governing = cluster.policies
+  return undefined;
+}
+
+/** @returns `undefined` when no NetworkPolicy governs the pod */
+function askPolicies(
+  index: ClusterIndex,
+  flow: Flow,
+  direction: Direction,
+  workload: Workload,
+): DirectionVerdict | undefined {
+  const governing = [...index.policiesOf(workload.namespace)]
     .filter((policy) => governs(policy, workload, direction))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  if (governing.length === 0) return { allowed: true, reason: { kind: "notSelected" } };
+  if (governing.length === 0) return undefined;
   for (const policy of governing) {
-    for (const [index, rule] of rulesOf(policy, direction).entries()) {
-      if (!matchesPorts(rule, flow)) continue;
-      const peer = findPeer(cluster, policy, rule, other);
-      if (peer === undefined) continue;
-      return {
-        allowed: true,
-        reason: {
-          kind: "allowedBy",
-          policy: keyOf(policy),
-          rule: index,
-          peer: peer === "every" ? undefined : peer,
-        },
-      };
-    }
+    const match = findRule(index, flow, direction, policy);
+    if (match === undefined) continue;
+    return allow({ kind: "allowedBy", ...match.by, tier: "namespaced", policy: keyOf(policy) });
   }
   return { allowed: false, reason: { kind: "notAllowed", policies: governing.map(keyOf) } };
 }
 
-function isOwnNode(cluster: Cluster, workload: Workload, other: FlowEnd): boolean {
+interface RuleMatch {
+  readonly action: RuleAction;
+  readonly by: Pick<DecidingRule, "rule" | "ruleName" | "peer">;
+}
+
+/** The first rule of the policy that matches. */
+function findRule(
+  index: ClusterIndex,
+  flow: Flow,
+  direction: Direction,
+  policy: NetworkPolicy | ClusterNetworkPolicy,
+): RuleMatch | undefined {
+  const other = direction === "ingress" ? flow.source : flow.destination;
+  const namespace = "namespace" in policy ? policy.namespace : undefined;
+  for (const [rule, it] of rulesOf(policy, direction).entries()) {
+    if (!matchesPorts(it, flow)) continue;
+    const peer = findPeer(index, namespace, it, other);
+    if (peer === undefined) continue;
+    const by = { rule, ruleName: it.name, peer: peer === "every" ? undefined : peer };
+    return { action: it.action, by };
+  }
+  return undefined;
+}
+
+function isOwnNode(index: ClusterIndex, workload: Workload, other: FlowEnd): boolean {
   if (other.workload !== undefined) return false;
-  const node = cluster.nodes.find((it) => it.name === workload.nodeName);
   const text = other.address.toString();
-  return node?.addresses.some((it) => it.toString() === text) ?? false;
+  return index.node(workload.nodeName)?.addresses.some((it) => it.toString() === text) ?? false;
 }
 
 /** The index of the first peer that matches, "every" for a rule without peers, `undefined` for none. */
 function findPeer(
-  cluster: Cluster,
-  policy: NetworkPolicy,
-  rule: PolicyRule,
+  index: ClusterIndex,
+  namespace: string | undefined,
+  rule: ClusterPolicyRule,
   other: FlowEnd,
 ): number | "every" | undefined {
   if (rule.peers === undefined) return "every";
-  const index = rule.peers.findIndex((peer) => matchesPeer(cluster, policy, peer, other));
-  return index < 0 ? undefined : index;
+  const found = rule.peers.findIndex((peer) => matchesPeer(index, namespace, peer, other));
+  return found < 0 ? undefined : found;
 }
 
 function matchesPeer(
-  cluster: Cluster,
-  policy: NetworkPolicy,
+  index: ClusterIndex,
+  policyNamespace: string | undefined,
   peer: PolicyPeer,
   other: FlowEnd,
 ): boolean {
-  if (peer.kind === "addresses") {
-    const { family, ranges } = rangeSetOf(peer);
-    return other.address.family === family && rangesContain(ranges, other.address.value);
+  switch (peer.kind) {
+    case "addresses": {
+      const { family, ranges } = rangeSetOf(peer);
+      return other.address.family === family && rangesContain(ranges, other.address.value);
+    }
+    case "nodes": {
+      const text = other.address.toString();
+      return [...index.nodes()].some((node) =>
+        matchesLabels(peer.selector, node.labels) &&
+        node.addresses.some((it) => it.toString() === text)
+      );
+    }
+    case "pods": {
+      const { workload } = other;
+      if (workload === undefined) return false;
+      const namespace = index.namespace(workload.namespace);
+      return selects(selectionOf(peer, policyNamespace), workload, namespace?.labels);
+    }
   }
-  const { workload } = other;
-  if (workload === undefined) return false;
-  const namespace = cluster.namespaces.find((it) => it.name === workload.namespace);
-  return selects(selectionOf(peer, policy.namespace), workload, namespace?.labels);
 }
 
-function matchesPorts(rule: PolicyRule, flow: Flow): boolean {
+function matchesPorts(rule: ClusterPolicyRule, flow: Flow): boolean {
   return rule.ports === undefined || rule.ports.some((port) => matchesPort(port, flow));
 }
 

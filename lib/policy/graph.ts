@@ -5,22 +5,37 @@
  *   workloads ─┬─▶ local endpoints ─┬─▶ programs ─▶ policies in use ─▶ sets in use ─┐
  *   policies ──┼────────────────────┘                                              ├─▶ Desired
  *   attachments┤                                                                   │
- *   namespaces ┴─▶ members of the sets (SetIndex, by single changes) ──────────────┘
+ *   namespaces ┼─▶ members of the sets (SetIndex, by single changes) ──────────────┘
+ *   nodes ─────┘
  *
  * A pod of another node moves set members only. What concerns this node's pods is computed anew from
  * all its facts: they are few, and recomputing cannot be wrong.
  */
 
-import type { Desired, DesiredEndpoint, DesiredPolicy, DesiredProgram } from "../model/desired.ts";
-import type { DesiredSet } from "../model/desired.ts";
+import type {
+  DenyAction,
+  Desired,
+  DesiredEndpoint,
+  DesiredPolicy,
+  DesiredProgram,
+  DesiredSet,
+} from "../model/desired.ts";
 import type { Attachment, FactKind, FactTypes } from "../model/facts.ts";
 import { interfaceNameOf } from "../model/interface_name.ts";
 import type { Namespace } from "../model/namespace.ts";
-import { type Direction, DIRECTIONS, type NetworkPolicy } from "../model/policy.ts";
+import type { Node } from "../model/node.ts";
+import {
+  type ClusterNetworkPolicy,
+  type Direction,
+  DIRECTIONS,
+  type NetworkPolicy,
+} from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
-import { type CompiledPolicy, compilePolicy, policyIdOf } from "./compile.ts";
-import { governs, isGovernable } from "./select.ts";
-import { type PodSource, SetIndex } from "./set_index.ts";
+import type { ClusterIndex } from "./cluster_index.ts";
+import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
+import { FactStore } from "./fact_store.ts";
+import { concerns, governs, isGovernable } from "./select.ts";
+import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
 
 /** What the graph must know of its node. */
@@ -28,22 +43,27 @@ export interface PolicyGraphOptions {
   readonly nodeName: string;
   /** Prefix of the pods' host interfaces. */
   readonly interfacePrefix?: string;
+  /** What denied packets get, where a namespace does not say. @default {"drop"} */
+  readonly denyAction?: DenyAction;
+  /** Whether the annotation of NetworkPolicy's first days counts. @default {false} */
+  readonly isolationAnnotation?: boolean;
 }
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
 
+/** What the policies in use need, as they are found. */
+interface Needs {
+  readonly policies: Map<string, DesiredPolicy>;
+  readonly specs: Map<string, SetSpec>;
+  readonly rangeSets: Map<string, DesiredSet>;
+}
+
 /** Facts in by `update()`, the desired state out by `flush()`. */
 export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
-  readonly #workloads = new Map<string, Workload>();
-  readonly #workloadKeys = new Map<string, Set<string>>();
-  readonly #namespaces = new Map<string, Namespace>();
-  readonly #policies = new Map<string, NetworkPolicy>();
-  readonly #policiesByNamespace = new Map<string, Map<string, NetworkPolicy>>();
-  readonly #attachments = new Map<string, Attachment>();
-  readonly #attachmentsByWorkload = new Map<string, Map<string, Attachment>>();
+  readonly #facts: FactStore;
   readonly #local = new Set<string>();
-  readonly #compiled = new WeakMap<NetworkPolicy, Compiled>();
+  readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
   readonly #index: SetIndex;
   #isLocalDirty = true;
   #desired: Desired = {
@@ -55,14 +75,17 @@ export class PolicyGraph {
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
-    const source: PodSource = {
-      keys: (namespace) =>
-        namespace === undefined
-          ? this.#workloads.keys()
-          : this.#workloadKeys.get(namespace) ?? new Set<string>(),
-      view: (key) => this.#view(key),
-    };
-    this.#index = new SetIndex(source);
+    this.#facts = new FactStore(options.nodeName, options.isolationAnnotation ?? false);
+    this.#index = new SetIndex({
+      podKeys: (namespace) => this.#facts.workloadKeys(namespace),
+      pod: (key) => this.#view(key),
+      nodes: () => this.#facts.nodes(),
+    });
+  }
+
+  /** The facts taken so far, for the evaluator. */
+  get index(): ClusterIndex {
+    return this.#facts;
   }
 
   /** Takes one fact; `undefined` means gone, or so malformed that it counts as absent. */
@@ -73,11 +96,19 @@ export class PolicyGraph {
       case "namespace":
         return this.#updateNamespace(key, value as Namespace | undefined);
       case "policy":
-        return this.#updatePolicy(key, value as NetworkPolicy | undefined);
+        if (this.#facts.setPolicy(key, value as NetworkPolicy | undefined) !== undefined) {
+          this.#isLocalDirty = true;
+        }
+        return;
+      case "clusterPolicy":
+        this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
+        this.#isLocalDirty = true;
+        return;
       case "attachment":
         return this.#updateAttachment(key, value as Attachment | undefined);
       case "node":
-        return; // no rule depends on a node yet
+        this.#facts.setNode(key, value as Node | undefined);
+        return this.#index.refreshNode(key, value as Node | undefined);
     }
   }
 
@@ -94,112 +125,115 @@ export class PolicyGraph {
   }
 
   #updateWorkload(key: string, value: Workload | undefined): void {
-    const previous = this.#workloads.get(key);
-    set(this.#workloads, key, value);
+    const previous = this.#facts.workload(key);
+    this.#facts.setWorkload(key, value);
     if (previous !== undefined && value !== undefined && isSame(previous, value)) return;
     const namespace = (value ?? previous)?.namespace;
     if (namespace === undefined) return;
-    setIn(this.#workloadKeys, namespace, key, value !== undefined);
     const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
       isGovernable(value);
     if (isLocal || this.#local.has(key)) this.#isLocalDirty = true;
     if (isLocal) this.#local.add(key);
     else this.#local.delete(key);
-    this.#index.refresh(key, namespace);
+    this.#index.refreshPod(key, namespace);
   }
 
   #updateNamespace(key: string, value: Namespace | undefined): void {
-    set(this.#namespaces, key, value);
-    for (const workload of this.#workloadKeys.get(key) ?? []) this.#index.refresh(workload, key);
-  }
-
-  #updatePolicy(key: string, value: NetworkPolicy | undefined): void {
-    const namespace = (value ?? this.#policies.get(key))?.namespace;
-    if (namespace === undefined) return;
-    set(this.#policies, key, value);
-    const siblings = this.#policiesByNamespace.get(namespace) ?? new Map<string, NetworkPolicy>();
-    set(siblings, key, value);
-    this.#policiesByNamespace.set(namespace, siblings);
-    this.#isLocalDirty = true;
+    this.#facts.setNamespace(key, value);
+    let hasLocal = false;
+    for (const workload of this.#facts.workloadKeys(key)) {
+      this.#index.refreshPod(workload, key);
+      hasLocal ||= this.#local.has(workload);
+    }
+    if (hasLocal) this.#isLocalDirty = true;
   }
 
   #updateAttachment(key: string, value: Attachment | undefined): void {
-    const previous = this.#attachments.get(key);
-    set(this.#attachments, key, value);
-    for (const attachment of [previous, value]) {
-      if (attachment === undefined) continue;
-      const workload = `${attachment.namespace}/${attachment.pod}`;
-      const siblings = this.#attachmentsByWorkload.get(workload) ?? new Map<string, Attachment>();
-      set(siblings, key, attachment === value ? value : undefined);
-      set(this.#attachmentsByWorkload, workload, siblings.size > 0 ? siblings : undefined);
-      this.#index.refresh(workload, attachment.namespace);
+    for (const workload of this.#facts.setAttachment(key, value)) {
+      this.#index.refreshPod(workload, workload.slice(0, workload.indexOf("/")));
     }
     this.#isLocalDirty = true;
   }
 
-  /** A pod with the addresses of its status and those that the plugin reported. */
-  #view(
-    key: string,
-  ): { workload: Workload; namespaceLabels: Namespace["labels"] | undefined } | undefined {
-    const workload = this.#workloads.get(key);
+  /** A pod with every address that it is known by. */
+  #view(key: string): PodView | undefined {
+    const workload = this.#facts.workload(key);
     if (workload === undefined) return undefined;
-    const namespaceLabels = this.#namespaces.get(workload.namespace)?.labels;
-    const attachments = this.#local.has(key) ? this.#attachmentsByWorkload.get(key) : undefined;
-    if (attachments === undefined) return { workload, namespaceLabels };
-    const addresses = new Map(workload.addresses.map((it) => [it.toString(), it]));
-    for (const attachment of attachments.values()) {
-      for (const address of attachment.addresses) addresses.set(address.toString(), address);
-    }
-    return { workload: { ...workload, addresses: [...addresses.values()] }, namespaceLabels };
+    const addresses = this.#facts.addressesOf(workload);
+    return {
+      workload: addresses === workload.addresses ? workload : { ...workload, addresses },
+      namespaceLabels: this.#facts.namespace(workload.namespace)?.labels,
+    };
   }
 
   #compute(): Desired {
     const endpoints = new Map<string, DesiredEndpoint>();
     const programs = new Map<string, DesiredProgram>();
-    const policies = new Map<string, DesiredPolicy>();
-    const specs = new Map<string, SetSpec>();
-    const rangeSets = new Map<string, DesiredSet>();
+    const needs: Needs = { policies: new Map(), specs: new Map(), rangeSets: new Map() };
     for (const key of [...this.#local].sort()) {
-      const workload = this.#workloads.get(key);
+      const workload = this.#facts.workload(key);
       if (workload === undefined) continue;
       const [ingress, egress] = DIRECTIONS.map((direction) => {
-        const governing = this.#governing(workload, direction);
-        if (governing.length === 0) return undefined;
-        for (const policy of governing) {
-          const compiled = this.#compile(policy)[direction];
-          policies.set(compiled.policy.id, compiled.policy);
-          for (const spec of compiled.specs) specs.set(spec.id, spec);
-          for (const rangeSet of compiled.rangeSets) rangeSets.set(rangeSet.id, rangeSet);
-        }
-        const program = programOf(direction, governing);
-        programs.set(program.id, program);
-        return program.id;
+        const program = this.#programOf(workload, direction, needs);
+        if (program !== undefined) programs.set(program.id, program);
+        return program?.id;
       });
+      const addresses = this.#facts.addressesOf(workload).map(String).sort();
       for (const interfaceName of this.#interfacesOf(workload)) {
-        endpoints.set(interfaceName, { interfaceName, workload: key, ingress, egress });
+        const endpoint = { interfaceName, workload: key, addresses, ingress, egress };
+        endpoints.set(interfaceName, endpoint);
       }
     }
-    this.#index.require(specs);
-    return { endpoints, programs, policies, sets: new Map([...this.#index.sets(), ...rangeSets]) };
+    this.#index.require(needs.specs);
+    return {
+      endpoints,
+      programs,
+      policies: needs.policies,
+      sets: new Map([...this.#index.sets(), ...needs.rangeSets]),
+    };
   }
 
-  #governing(workload: Workload, direction: Direction): readonly NetworkPolicy[] {
-    const policies = this.#policiesByNamespace.get(workload.namespace)?.values() ?? [];
-    return [...policies]
+  #programOf(workload: Workload, direction: Direction, needs: Needs): DesiredProgram | undefined {
+    const namespace = this.#facts.namespace(workload.namespace);
+    const tier = (name: "admin" | "baseline"): readonly AnyPolicy[] =>
+      this.#facts.clusterPoliciesOf(name)
+        .filter((policy) => concerns(policy, workload, namespace?.labels, direction));
+    const namespaced = [...this.#facts.policiesOf(workload.namespace)]
       .filter((policy) => governs(policy, workload, direction))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const use = (policies: readonly AnyPolicy[]): readonly string[] =>
+      policies.map((policy) => this.#use(policy, direction, needs));
+    const tiers = {
+      admin: use(tier("admin")),
+      namespaced: use(namespaced),
+      // A governed pod never gets as far as the baseline.
+      baseline: namespaced.length > 0 ? [] : use(tier("baseline")),
+    };
+    const ids = [...tiers.admin, ...tiers.namespaced, ...tiers.baseline];
+    if (ids.length === 0) return undefined;
+    const denyAction = namespace?.denyAction ?? this.#options.denyAction ?? "drop";
+    return { id: [denyAction, ...ids].join(" "), direction, denyAction, ...tiers };
+  }
+
+  /** Notes what the policy needs; its id. */
+  #use(policy: AnyPolicy, direction: Direction, needs: Needs): string {
+    const compiled = this.#compile(policy)[direction];
+    needs.policies.set(compiled.policy.id, compiled.policy);
+    for (const spec of compiled.specs) needs.specs.set(spec.id, spec);
+    for (const rangeSet of compiled.rangeSets) needs.rangeSets.set(rangeSet.id, rangeSet);
+    return compiled.policy.id;
   }
 
   #interfacesOf(workload: Workload): ReadonlySet<string> {
     const { namespace, name } = workload;
-    const reported = this.#attachmentsByWorkload.get(keyOf(workload))?.values() ?? [];
+    const reported = this.#facts.attachmentsOf(keyOf(workload));
     return new Set([
       interfaceNameOf(namespace, name, this.#options.interfacePrefix),
       ...[...reported].map((it) => it.interfaceName),
     ]);
   }
 
-  #compile(policy: NetworkPolicy): Compiled {
+  #compile(policy: AnyPolicy): Compiled {
     let compiled = this.#compiled.get(policy);
     if (compiled === undefined) {
       compiled = {
@@ -210,11 +244,6 @@ export class PolicyGraph {
     }
     return compiled;
   }
-}
-
-function programOf(direction: Direction, policies: readonly NetworkPolicy[]): DesiredProgram {
-  const ids = policies.map((policy) => policyIdOf(policy, direction));
-  return { id: ids.join(" "), direction, policies: ids };
 }
 
 /** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
@@ -230,17 +259,4 @@ function formatLabels({ labels }: Workload): string {
 
 function formatPorts({ ports }: Workload): string {
   return ports.map((it) => `${it.name}/${it.protocol}/${it.port}`).join();
-}
-
-function set<V>(map: Map<string, V>, key: string, value: V | undefined): void {
-  if (value === undefined) map.delete(key);
-  else map.set(key, value);
-}
-
-function setIn(map: Map<string, Set<string>>, key: string, member: string, isIn: boolean): void {
-  const members = map.get(key) ?? new Set();
-  if (isIn) members.add(member);
-  else members.delete(member);
-  if (members.size === 0) map.delete(key);
-  else map.set(key, members);
 }

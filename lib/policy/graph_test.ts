@@ -17,6 +17,9 @@ function factsOf(world: Cluster): Fact[] {
     ...world.namespaces.map((it): Fact => (graph) => graph.update("namespace", it.name, it)),
     ...world.pods.map((it): Fact => (graph) => graph.update("workload", keyOf(it), it)),
     ...world.policies.map((it): Fact => (graph) => graph.update("policy", keyOf(it), it)),
+    ...(world.clusterPolicies ?? []).map((it): Fact => (graph) =>
+      graph.update("clusterPolicy", it.name, it)
+    ),
   ];
 }
 
@@ -94,6 +97,9 @@ Deno.test("PolicyGraph.flush() depends on the facts, not on the way they came", 
         if (!kept.has(keyOf(it))) graph.update("policy", keyOf(it), undefined);
         if (flushes) graph.flush();
       }
+      for (const it of before.clusterPolicies ?? []) {
+        graph.update("clusterPolicy", it.name, undefined);
+      }
       for (const it of before.pods) {
         if (!kept.has(keyOf(it))) graph.update("workload", keyOf(it), undefined);
         if (flushes) graph.flush();
@@ -125,7 +131,12 @@ Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change
       ports: [],
       resourceVersion: "1",
     });
-  graph.update("namespace", "x", { name: "x", labels: {}, annotations: {} });
+  graph.update("namespace", "x", {
+    name: "x",
+    labels: {},
+    isIsolated: false,
+    denyAction: undefined,
+  });
   graph.update("policy", "x/p", {
     namespace: "x",
     name: "p",
@@ -164,7 +175,12 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
     ports: [],
     resourceVersion: "1",
   };
-  graph.update("namespace", "x", { name: "x", labels: {}, annotations: {} });
+  graph.update("namespace", "x", {
+    name: "x",
+    labels: {},
+    isIsolated: false,
+    denyAction: undefined,
+  });
   graph.update("policy", "x/p", {
     namespace: "x",
     name: "p",

@@ -1,10 +1,18 @@
 /**
  * Who is selected: the one place that says which pods a policy governs and which pods a peer means.
- * The kernel program and `evaluate()` both ask here. Follows `networking.k8s.io/v1` NetworkPolicy.
+ * The kernel program and `evaluateFlow()` both ask here. Follows NetworkPolicy of `networking.k8s.io/v1`
+ * and ClusterNetworkPolicy of `policy.networking.k8s.io/v1alpha2`.
  */
 
 import { type Labels, type LabelSelector, matchesLabels } from "../model/labels.ts";
-import type { Direction, NetworkPolicy, PodPeer, PolicyRule } from "../model/policy.ts";
+import type { Namespace } from "../model/namespace.ts";
+import type {
+  ClusterNetworkPolicy,
+  ClusterPolicyRule,
+  Direction,
+  NetworkPolicy,
+  PodPeer,
+} from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
 
 /** Pods by namespace and labels; `namespace` and `namespaceSelector` exclude each other. */
@@ -33,13 +41,35 @@ export function governs(
     isGovernable(workload) && matchesLabels(policy.podSelector, workload.labels);
 }
 
-/** The allow rules of a direction that the policy governs; `[]` where it does not. */
-export function rulesOf(policy: NetworkPolicy, direction: Direction): readonly PolicyRule[] {
-  return policy[direction] ?? [];
+/** Whether `policy` has a say on `workload` in `direction`. */
+export function concerns(
+  policy: ClusterNetworkPolicy,
+  workload: Workload,
+  namespaceLabels: Labels | undefined,
+  direction: Direction,
+): boolean {
+  return policy[direction].length > 0 &&
+    selects({ namespace: undefined, ...policy }, workload, namespaceLabels);
+}
+
+/** The order in which cluster policies of one tier are asked. */
+export function compareClusterPolicies(a: ClusterNetworkPolicy, b: ClusterNetworkPolicy): number {
+  return a.priority - b.priority || (a.name < b.name ? -1 : 1);
+}
+
+/** The rules of a direction; those of a NetworkPolicy accept. */
+export function rulesOf(
+  policy: NetworkPolicy | ClusterNetworkPolicy,
+  direction: Direction,
+): readonly ClusterPolicyRule[] {
+  const rules:
+    readonly (Partial<ClusterPolicyRule> & Pick<ClusterPolicyRule, "peers" | "ports">)[] =
+      policy[direction] ?? [];
+  return rules.map((rule) => ({ name: "", action: "accept", ...rule }));
 }
 
 /** What a pod peer of a policy in `policyNamespace` selects. */
-export function selectionOf(peer: PodPeer, policyNamespace: string): PodSelection {
+export function selectionOf(peer: PodPeer, policyNamespace: string | undefined): PodSelection {
   return {
     namespace: peer.namespaceSelector === undefined ? policyNamespace : undefined,
     namespaceSelector: peer.namespaceSelector ?? [],
@@ -61,4 +91,17 @@ export function selects(
     ? namespaceLabels !== undefined && matchesLabels(selection.namespaceSelector, namespaceLabels)
     : selection.namespace === workload.namespace;
   return inNamespace && matchesLabels(selection.podSelector, workload.labels);
+}
+
+/** What the annotation of NetworkPolicy's first days means: a policy that allows no ingress. */
+export function isolationPolicyOf(namespace: Namespace): NetworkPolicy | undefined {
+  if (!namespace.isIsolated) return undefined;
+  return {
+    namespace: namespace.name,
+    name: "annotation:DefaultDeny",
+    podSelector: [],
+    ingress: [],
+    egress: undefined,
+    resourceVersion: "",
+  };
 }

@@ -6,8 +6,9 @@
 import type { DesiredSet } from "../model/desired.ts";
 import type { Labels } from "../model/labels.ts";
 import { type Member, MemberSet } from "../model/member_set.ts";
+import type { Node } from "../model/node.ts";
 import type { Workload } from "../model/workload.ts";
-import { membersOf, type SetSpec } from "./set_spec.ts";
+import { membersOf, nodeMembersOf, type SetSpec } from "./set_spec.ts";
 
 /** A pod as the sets see it: with every address that it is known by. */
 export interface PodView {
@@ -15,17 +16,18 @@ export interface PodView {
   readonly namespaceLabels: Labels | undefined;
 }
 
-/** Where the index finds pods. */
-export interface PodSource {
+/** Where the index finds pods and nodes. */
+export interface MemberSource {
   /** Keys of the pods of a namespace, or of all. */
-  keys(namespace: string | undefined): Iterable<string>;
-  view(key: string): PodView | undefined;
+  podKeys(namespace: string | undefined): Iterable<string>;
+  pod(key: string): PodView | undefined;
+  nodes(): Iterable<Node>;
 }
 
 interface ActiveSet {
   readonly spec: SetSpec;
   readonly members: MemberSet;
-  /** What each pod has brought in, by the pod's key. */
+  /** What each pod or node has brought in, by its key. */
   readonly contributions: Map<string, readonly Member[]>;
 }
 
@@ -33,12 +35,12 @@ const NOTHING: readonly Member[] = [];
 
 /** The sets in use, and their members. */
 export class SetIndex {
-  readonly #source: PodSource;
+  readonly #source: MemberSource;
   readonly #active = new Map<string, ActiveSet>();
-  /** Sets that one namespace's pods can be in; the key `undefined` has those of any namespace. */
-  readonly #byNamespace = new Map<string | undefined, Set<ActiveSet>>();
+  /** Sets that change with something: pods of a namespace, pods of any, nodes. */
+  readonly #byScope = new Map<string, Set<ActiveSet>>();
 
-  constructor(source: PodSource) {
+  constructor(source: MemberSource) {
     this.#source = source;
   }
 
@@ -47,7 +49,7 @@ export class SetIndex {
     for (const [id, set] of this.#active) {
       if (specs.has(id)) continue;
       this.#active.delete(id);
-      this.#byNamespace.get(set.spec.selection.namespace)?.delete(set);
+      this.#byScope.get(scopeOf(set.spec))?.delete(set);
     }
     for (const [id, spec] of specs) {
       if (!this.#active.has(id)) this.#activate(id, spec);
@@ -55,11 +57,16 @@ export class SetIndex {
   }
 
   /** A pod came, changed or went, or its namespace's labels did. */
-  refresh(key: string, namespace: string): void {
-    const view = this.#source.view(key);
-    for (const scope of [namespace, undefined]) {
-      for (const set of this.#byNamespace.get(scope) ?? []) contribute(set, key, view);
+  refreshPod(key: string, namespace: string): void {
+    const view = this.#source.pod(key);
+    for (const scope of [namespace, ANY_NAMESPACE]) {
+      for (const set of this.#byScope.get(scope) ?? []) contribute(set, key, podMembers(set, view));
     }
+  }
+
+  /** A node came, changed or went. */
+  refreshNode(name: string, node: Node | undefined): void {
+    for (const set of this.#byScope.get(NODES) ?? []) contribute(set, name, nodeMembers(set, node));
   }
 
   /** The sets in use, by id. */
@@ -73,20 +80,39 @@ export class SetIndex {
 
   #activate(id: string, spec: SetSpec): void {
     const set: ActiveSet = { spec, members: new MemberSet(), contributions: new Map() };
-    const scope = spec.selection.namespace;
+    const scope = scopeOf(spec);
     this.#active.set(id, set);
-    const siblings = this.#byNamespace.get(scope) ?? new Set();
-    this.#byNamespace.set(scope, siblings.add(set));
-    for (const key of this.#source.keys(scope)) contribute(set, key, this.#source.view(key));
+    this.#byScope.set(scope, (this.#byScope.get(scope) ?? new Set()).add(set));
+    if (scope === NODES) {
+      for (const node of this.#source.nodes()) contribute(set, node.name, nodeMembers(set, node));
+      return;
+    }
+    for (const key of this.#source.podKeys(scope === ANY_NAMESPACE ? undefined : scope)) {
+      contribute(set, key, podMembers(set, this.#source.pod(key)));
+    }
   }
 }
 
-function contribute(set: ActiveSet, key: string, view: PodView | undefined): void {
+/** Scopes beside the names of namespaces, which no namespace can have. */
+const ANY_NAMESPACE = "*";
+const NODES = "/nodes";
+
+function scopeOf(spec: SetSpec): string {
+  return "nodes" in spec ? NODES : spec.selection.namespace ?? ANY_NAMESPACE;
+}
+
+function podMembers({ spec }: ActiveSet, view: PodView | undefined): readonly Member[] {
+  if (view === undefined || "nodes" in spec) return NOTHING;
+  return membersOf(spec, view.workload, view.namespaceLabels);
+}
+
+function nodeMembers({ spec }: ActiveSet, node: Node | undefined): readonly Member[] {
+  return node === undefined || !("nodes" in spec) ? NOTHING : nodeMembersOf(spec, node);
+}
+
+function contribute(set: ActiveSet, key: string, after: readonly Member[]): void {
   const before = set.contributions.get(key) ?? NOTHING;
-  const after = view === undefined
-    ? NOTHING
-    : membersOf(set.spec, view.workload, view.namespaceLabels);
-  if (before === after || (before.length === 0 && after.length === 0)) return;
+  if (before.length === 0 && after.length === 0) return;
   // The new ones first: a member that stays never leaves in between.
   for (const member of after) set.members.add(member);
   for (const member of before) set.members.remove(member);

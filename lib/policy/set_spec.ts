@@ -4,17 +4,24 @@
  */
 
 import type { Family } from "../ip/address.ts";
-import { bitsOf } from "../ip/address.ts";
 import { type AddressRange, subtractRanges } from "../ip/range.ts";
 import type { RangeSet } from "../model/desired.ts";
-import { formatSelector, type Labels } from "../model/labels.ts";
+import { formatSelector, type Labels, type LabelSelector, matchesLabels } from "../model/labels.ts";
 import type { Member } from "../model/member_set.ts";
+import type { Node } from "../model/node.ts";
 import type { AddressPeer } from "../model/policy.ts";
 import { type Protocol, PROTOCOL_NUMBERS, type Workload } from "../model/workload.ts";
 import { type PodSelection, selects } from "./select.ts";
 
-/** A set whose members follow the pods. */
-export type SetSpec = PodSetSpec | NamedPortSetSpec;
+/** A set whose members follow the pods or the nodes. */
+export type SetSpec = PodSetSpec | NamedPortSetSpec | NodeSetSpec;
+
+/** The addresses of the selected nodes. */
+export interface NodeSetSpec {
+  readonly kind: "addresses";
+  readonly id: string;
+  readonly nodes: LabelSelector;
+}
 
 /** The addresses of the selected pods. */
 export interface PodSetSpec {
@@ -35,6 +42,11 @@ export interface NamedPortSetSpec {
 /** The set of the pods that `selection` selects. */
 export function podSetSpec(selection: PodSelection): PodSetSpec {
   return { kind: "addresses", id: `pods ${formatSelection(selection)}`, selection };
+}
+
+/** The set of the nodes that `selector` selects. */
+export function nodeSetSpec(selector: LabelSelector): NodeSetSpec {
+  return { kind: "addresses", id: `nodes [${formatSelector(selector)}]`, nodes: selector };
 }
 
 /** The set of a named port on the pods that `selection` selects. */
@@ -62,7 +74,7 @@ export function rangeSetOf(peer: AddressPeer): RangeSet {
 
 /** The members that one pod brings into a set; none when the set does not select it. */
 export function membersOf(
-  spec: SetSpec,
+  spec: PodSetSpec | NamedPortSetSpec,
   workload: Workload,
   namespaceLabels: Labels | undefined,
 ): readonly Member[] {
@@ -71,6 +83,11 @@ export function membersOf(
   return workload.ports
     .filter((it) => it.name === spec.port && it.protocol === spec.protocol)
     .flatMap((it) => workload.addresses.map((address) => formatAddressPort(`${address}`, it)));
+}
+
+/** The members that one node brings into a set of nodes. */
+export function nodeMembersOf(spec: NodeSetSpec, node: Node): readonly Member[] {
+  return matchesLabels(spec.nodes, node.labels) ? node.addresses.map(String) : [];
 }
 
 /** Formats a member of an `addressPorts` set: `address,protocol number,port`. */
@@ -84,11 +101,4 @@ export function formatAddressPort(
 function formatSelection(selection: PodSelection): string {
   const where = selection.namespace ?? `[${formatSelector(selection.namespaceSelector)}]`;
   return `${where}/[${formatSelector(selection.podSelector)}]`;
-}
-
-/** Whether a range set covers a whole family, so that a rule needs no lookup. */
-export function isWholeFamily(set: RangeSet): boolean {
-  const [range] = set.ranges;
-  return set.ranges.length === 1 && range !== undefined && range.first === 0n &&
-    range.last === (1n << BigInt(bitsOf(set.family))) - 1n;
 }

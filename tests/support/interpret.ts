@@ -6,7 +6,7 @@
 import { rangesContain } from "../../lib/ip/range.ts";
 import type { Desired, DesiredPort } from "../../lib/model/desired.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import type { Direction } from "../../lib/model/policy.ts";
+import type { Direction, RuleAction } from "../../lib/model/policy.ts";
 import { PROTOCOL_NUMBERS, type Workload } from "../../lib/model/workload.ts";
 import type { Flow } from "../../lib/policy/evaluate.ts";
 
@@ -22,14 +22,20 @@ export function interpret(
   const id = endpoint[direction];
   if (id === undefined) return true;
   const other = direction === "ingress" ? flow.source.address : flow.destination.address;
-  for (const policyId of desired.programs.get(id)?.policies ?? []) {
-    for (const rule of desired.policies.get(policyId)?.rules ?? []) {
+  const program = desired.programs.get(id);
+  if (program === undefined) throw new Error(`Endpoint names a program that is not there: ${id}`);
+  const ask = (ids: readonly string[]): RuleAction | undefined => {
+    for (const rule of ids.flatMap((it) => desired.policies.get(it)?.rules ?? [])) {
       const peer = rule.peers === undefined || rule.peers.some((it) => isIn(desired, it, other));
       const port = rule.ports === undefined || rule.ports.some((it) => isPort(desired, it, flow));
-      if (peer && port) return true;
+      if (peer && port) return rule.action;
     }
-  }
-  return false;
+    return undefined;
+  };
+  const admin = ask(program.admin);
+  if (admin === "accept" || admin === "deny") return admin === "accept";
+  if (program.namespaced.length > 0) return ask(program.namespaced) === "accept";
+  return ask(program.baseline) !== "deny";
 }
 
 function isIn(desired: Desired, id: string, address: Flow["source"]["address"]): boolean {

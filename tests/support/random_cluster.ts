@@ -5,7 +5,13 @@ import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Labels, LabelSelector } from "../../lib/model/labels.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
-import type { NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule } from "../../lib/model/policy.ts";
+import type {
+  ClusterNetworkPolicy,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  PolicyPort,
+  PolicyRule,
+} from "../../lib/model/policy.ts";
 import type { Protocol, Workload } from "../../lib/model/workload.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 
@@ -63,7 +69,7 @@ function workload(index: number): fc.Arbitrary<Workload> {
   });
 }
 
-const peer: fc.Arbitrary<PolicyPeer> = fc.oneof(
+const peer: fc.Arbitrary<NetworkPolicyPeer> = fc.oneof(
   fc.record({
     kind: fc.constant("pods" as const),
     podSelector: selector,
@@ -106,9 +112,37 @@ function policy(index: number): fc.Arbitrary<NetworkPolicy> {
   });
 }
 
+const clusterRules = fc.array(
+  fc.record({
+    name: fc.constant(""),
+    action: fc.constantFrom("accept" as const, "deny" as const, "pass" as const),
+    peers: fc.array(peer.map(withNamespaces), { maxLength: 2 }),
+    ports: fc.option(fc.array(port, { maxLength: 2 }), { nil: undefined }),
+  }),
+  { maxLength: 3 },
+);
+
+/** A policy of the whole cluster has no namespace of its own. */
+function withNamespaces(it: NetworkPolicyPeer): NetworkPolicyPeer {
+  return it.kind === "pods" ? { ...it, namespaceSelector: it.namespaceSelector ?? [] } : it;
+}
+
+function clusterPolicy(index: number): fc.Arbitrary<ClusterNetworkPolicy> {
+  return fc.record({
+    name: fc.constant(`cluster-policy${index}`),
+    tier: fc.constantFrom("admin" as const, "baseline" as const),
+    priority: fc.integer({ min: 1, max: 3 }),
+    namespaceSelector: selector,
+    podSelector: selector,
+    ingress: clusterRules,
+    egress: clusterRules,
+    resourceVersion: fc.constant("1"),
+  });
+}
+
 const namespaces: fc.Arbitrary<readonly Namespace[]> = fc.tuple(
   ...NAMESPACES.map((name) =>
-    labels.map((it): Namespace => ({ name, labels: it, annotations: {} }))
+    labels.map((it): Namespace => ({ name, labels: it, isIsolated: false, denyAction: undefined }))
   ),
 );
 
@@ -121,6 +155,7 @@ export const cluster: fc.Arbitrary<Cluster> = fc.record({
   pods: some(6, workload),
   namespaces,
   policies: some(5, policy).chain((it) => fc.subarray(it)),
+  clusterPolicies: some(4, clusterPolicy).chain((it) => fc.subarray(it)),
   nodes: fc.constant([]),
 });
 

@@ -39,8 +39,18 @@ export function addPod(
 /** A graph with the sample's facts. */
 export function sampleGraph(): PolicyGraph {
   const graph = new PolicyGraph({ nodeName: SAMPLE_NODE });
-  graph.update("namespace", "shop", { name: "shop", labels: { team: "shop" }, annotations: {} });
-  graph.update("namespace", "ops", { name: "ops", labels: { team: "ops" }, annotations: {} });
+  graph.update("namespace", "shop", {
+    name: "shop",
+    labels: { team: "shop" },
+    isIsolated: false,
+    denyAction: undefined,
+  });
+  graph.update("namespace", "ops", {
+    name: "ops",
+    labels: { team: "ops" },
+    isIsolated: false,
+    denyAction: undefined,
+  });
   addPod(graph, "shop", "web", 1, { app: "web" });
   addPod(graph, "shop", "web-2", 2, { app: "web" });
   addPod(graph, "shop", "db", 3, { app: "db" });

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Family } from "../../ip/address.ts";
 import type { DesiredPolicy } from "../../model/desired.ts";
-import type { Direction } from "../../model/policy.ts";
+import type { Direction, Tier } from "../../model/policy.ts";
 
 /** Our table: nothing outside it is read or touched. */
 export const TABLE_NAME = "calyx";
@@ -24,14 +24,23 @@ export const CHAIN_FROM_POD = "from-pod";
 /** Packets for a pod, and what a pod may send anywhere else. */
 export const CHAIN_TO_POD = "to-pod";
 /** Interface of a pod → what governs its egress, its ingress. */
-export const MAP_EGRESS = "egress";
-export const MAP_INGRESS = "ingress";
+export const MAPS: Readonly<Record<Direction, string>> = { ingress: "ingress", egress: "egress" };
 /** Interfaces of the pods that we know. */
 export const SET_PODS = "pods";
 
+/** Address of a pod → what governs it, for pods whose interface another plugin made. */
+export function addressMapName(direction: Direction, family: Family): string {
+  return `${MAPS[direction]}${family}`;
+}
+
+/** Interface and address of each pod: what it may send from. */
+export function sourceSetName(family: Family): string {
+  return `sources${family}`;
+}
+
 /** `policy-ingress/namespace/name`; a name too long ends in a hash of the whole. */
 export function policyChainName(policy: DesiredPolicy): string {
-  const name = `policy-${policy.direction}/${policy.namespace}/${policy.name}`;
+  const name = `policy-${policy.direction}/${policy.name}`;
   if (name.length <= CHAIN_NAME_LENGTH_MAX) return name;
   return `${name.slice(0, CHAIN_NAME_LENGTH_MAX - 13)}-${shortHash(name)}`;
 }
@@ -39,6 +48,11 @@ export function policyChainName(policy: DesiredPolicy): string {
 /** `pods-ingress-0123456789ab`: the chain of the pods that the same policies govern. */
 export function programChainName(direction: Direction, id: string): string {
   return `pods-${direction}-${shortHash(id)}`;
+}
+
+/** `admin-ingress-0123456789ab`: the rules of a tier's policies, in the order in which they are asked. */
+export function tierChainName(tier: Tier, direction: Direction, id: string): string {
+  return `${tier}-${direction}-${shortHash(id)}`;
 }
 
 /** `a4-0123456789ab`: kind of set, family, hash of its id. */
@@ -53,7 +67,7 @@ export function portSetName(text: string): string {
 
 /** `namespace/policy/direction/rule`, cut to what the kernel keeps. */
 export function ruleComment(policy: DesiredPolicy, index: number): string {
-  return cutComment(`${policy.namespace}/${policy.name}/${policy.direction}/${index}`);
+  return cutComment(`${policy.name}/${policy.direction}/${index}`);
 }
 
 /** The comment, cut to what nft takes, never inside a character, and without its quotes. */

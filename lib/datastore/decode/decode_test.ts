@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import fc from "fast-check";
 import { formatSelector } from "../../model/labels.ts";
 import type { NetworkPolicy, PolicyRule } from "../../model/policy.ts";
 import { decodeNamespace } from "./namespace.ts";
@@ -109,13 +110,17 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
     ["a spec of another type", "junk", {
       selector: "<all>",
       ingress: [],
-      egress: undefined,
+      egress: [],
       problems: ['spec cannot be "junk": an object is expected'],
     }],
-    ["a bad selector selects all", { podSelector: { matchLabels: { a: 1 } } }, {
+    ["a bad selector selects all and allows nothing, or it would open others' pods", {
+      podSelector: { matchLabels: { a: 1 } },
+      ingress: [{}],
+      egress: [{}],
+    }, {
       selector: "<all>",
       ingress: [],
-      egress: undefined,
+      egress: [],
       problems: ["spec.podSelector.matchLabels.a cannot be 1: a string is expected"],
     }],
     ["bad peers fall away, none left allows none", {
@@ -157,11 +162,64 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
       egress: undefined,
       problems: ['spec.ingress[0].schedule cannot be "night": this field is not known'],
     }],
-    ["an unknown type governs as by default", { policyTypes: ["Sideways"] }, {
+    ["an unknown type governs both", { policyTypes: ["Ingress", "Egres"], ingress: [{}] }, {
+      selector: "<all>",
+      ingress: [{ peers: undefined, ports: undefined }],
+      egress: [],
+      problems: ['spec.policyTypes cannot be "Egres": Ingress or Egress is expected'],
+    }],
+    ["types that are no list govern both", { policyTypes: "Egress" }, {
+      selector: "<all>",
+      ingress: [],
+      egress: [],
+      problems: ['spec.policyTypes cannot be "Egress": a list is expected'],
+    }],
+    ["null is no rule, peer or port", {
+      ingress: [null, { from: [null] }, { ports: [null, { port: 1 }] }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: [], ports: undefined }, { peers: undefined, ports: ["TCP 1-1"] }],
+      egress: undefined,
+      problems: [
+        "spec.ingress[0] cannot be null: an object is expected",
+        "spec.ingress[1].from[0] cannot be null: an object is expected",
+        "spec.ingress[2].ports[0] cannot be null: an object is expected",
+      ],
+    }],
+    ["exceptions are within their block", {
+      ingress: [{
+        from: [
+          { ipBlock: { cidr: "10.1.2.3/8", except: ["10.2.3.4/16"] } },
+          { ipBlock: { cidr: "10.0.0.0/8", except: ["11.0.0.0/16"] } },
+          { ipBlock: { cidr: "10.0.0.0/8", except: ["0.0.0.0/0"] } },
+          { ipBlock: { cidr: "10.0.0.0/8", until: "noon" } },
+        ],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: ["10.0.0.0/8 except 10.2.0.0/16"], ports: undefined }],
+      egress: undefined,
+      problems: [
+        'spec.ingress[0].from[1].ipBlock.except[0] cannot be "11.0.0.0/16": ' +
+        "a part of 10.0.0.0/8 is expected",
+        'spec.ingress[0].from[2].ipBlock.except[0] cannot be "0.0.0.0/0": ' +
+        "a part of 10.0.0.0/8 is expected",
+        'spec.ingress[0].from[3].ipBlock.until cannot be "noon": this field is not known',
+      ],
+    }],
+    ["names of ports have a letter", { ingress: [{ ports: [{ port: "80" }, { port: "a-1" }] }] }, {
+      selector: "<all>",
+      ingress: [{ peers: undefined, ports: ["TCP a-1"] }],
+      egress: undefined,
+      problems: [
+        'spec.ingress[0].ports[0].port cannot be "80": a port\'s name is expected',
+      ],
+    }],
+    ["a field of the spec that is not known", { Ingress: [{}] }, {
       selector: "<all>",
       ingress: [],
       egress: undefined,
-      problems: ['spec.policyTypes cannot be "Sideways": Ingress or Egress is expected'],
+      problems: ["spec.Ingress cannot be [{}]: this field is not known"],
     }],
     ["rules that are no list allow nothing", { ingress: "all" }, {
       selector: "<all>",
@@ -223,19 +281,51 @@ Deno.test("decodePod() survives every kind of junk", () => {
   }];
   for (const object of junk) assertEquals(decodePod(object).value, undefined);
   const { value, problems } = decodePod({
-    metadata: { name: "web", namespace: "x", labels: [1] },
-    spec: { containers: [1, { ports: [{ name: "a", containerPort: "80" }] }], nodeName: 4 },
-    status: { podIPs: [{ ip: "10.0.0.300" }, 7], phase: 5 },
+    metadata: { name: "web", namespace: "x" },
+    spec: { containers: [1, { ports: [{ name: "a", containerPort: "80" }] }] },
+    status: { podIPs: [{ ip: "10.0.0.300" }, 7, { ip: "10.0.0.1" }], phase: 5 },
   });
-  assertEquals([value?.labels, value?.nodeName, value?.addresses, value?.ports], [{}, "", [], []]);
-  assertEquals(problems.length, 7);
+  assertEquals([value?.addresses.map(String), value?.ports], [["10.0.0.1"], []]);
+  assertEquals(problems.length, 6);
+});
+
+Deno.test("decodePod() takes a pod for absent when nobody knows what isolates it", () => {
+  const pods: readonly (readonly [string, object])[] = [
+    ["labels", { metadata: { name: "web", namespace: "x", labels: { a: 1 } } }],
+    ["nodeName", { metadata: { name: "web", namespace: "x" }, spec: { nodeName: 4 } }],
+    ["hostNetwork", { metadata: { name: "web", namespace: "x" }, spec: { hostNetwork: "yes" } }],
+  ];
+  for (const [name, object] of pods) {
+    const { value, problems } = decodePod(object);
+    assertEquals([value, problems.length], [undefined, 1], name);
+  }
+});
+
+Deno.test("every decoder takes any JSON, and reads nothing from a prototype", () => {
+  const decoders = [decodePod, decodeNamespace, decodeNode, decodeNetworkPolicy];
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (metadata, spec, status) => {
+      for (const decode of decoders) {
+        decode(metadata);
+        decode({ metadata: { name: "a", namespace: "b", labels: metadata }, spec, status });
+        decode({
+          metadata: { name: "a", namespace: "b" },
+          spec: { ingress: spec, egress: status },
+        });
+      }
+    }),
+  );
+  const labels = JSON.parse('{"__proto__": "x", "constructor": "y"}');
+  const { value } = decodePod({ metadata: { name: "a", namespace: "b", labels } });
+  assertEquals(Object.entries(value?.labels ?? {}), [["__proto__", "x"], ["constructor", "y"]]);
 });
 
 Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
   assertEquals(decodeNamespace({ metadata: { name: "x", labels: { a: "1" } } }).value, {
     name: "x",
     labels: { a: "1", "kubernetes.io/metadata.name": "x" },
-    annotations: {},
+    isIsolated: false,
+    denyAction: undefined,
   });
   const node = decodeNode({
     metadata: { name: "n1" },

@@ -1,17 +1,19 @@
 /**
  * NetworkPolicy, `networking.k8s.io/v1`, with its defaults applied. What is not understood allows
  * nothing: a rule, peer or port falls away alone, a direction keeps governing, and a pod selector
- * that is not understood selects every pod of the namespace. A policy is never simply ignored.
+ * that is not understood selects every pod of the namespace and allows nothing, since the rules may be
+ * meant for others. A policy is never simply ignored.
  */
 
 import { Prefix } from "../../ip/prefix.ts";
-import type {
-  Direction,
-  NetworkPolicy,
-  PolicyPeer,
-  PolicyPort,
-  PolicyRule,
-  PortRange,
+import {
+  type Direction,
+  DIRECTIONS,
+  type NetworkPolicy,
+  type NetworkPolicyPeer,
+  type PolicyPort,
+  type PolicyRule,
+  type PortRange,
 } from "../../model/policy.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
 import {
@@ -40,21 +42,42 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
     problems.add("metadata", fields.metadata, "name and namespace are expected");
     return { value: undefined, problems: problems.all };
   }
+  const before = problems.all.length;
   const spec = readObject(fields.spec, "spec", problems);
-  const directions = readTypes(spec, problems);
+  const isSpec = problems.all.length === before;
+  for (const field of Object.keys(spec)) {
+    if (!SPEC_FIELDS.includes(field)) {
+      problems.add(`spec.${field}`, spec[field], "this field is not known");
+    }
+  }
+  const isSelectorSaid = spec.podSelector !== undefined && spec.podSelector !== null;
+  const podSelector = readSelector(spec.podSelector, "spec.podSelector", problems);
+  const isSelectorKnown = podSelector !== undefined || !isSelectorSaid;
+  const directions = isSpec ? readTypes(spec, problems) : new Set(DIRECTIONS);
+  const read = (direction: Direction): readonly PolicyRule[] | undefined => {
+    if (!directions.has(direction)) return undefined;
+    const rules = readRules(spec, direction, problems);
+    return isSelectorKnown ? rules : [];
+  };
   const value: NetworkPolicy = {
     namespace,
     name,
-    podSelector: readSelector(spec.podSelector, "spec.podSelector", problems) ?? [],
-    ingress: directions.has("ingress") ? readRules(spec, "ingress", problems) : undefined,
-    egress: directions.has("egress") ? readRules(spec, "egress", problems) : undefined,
+    podSelector: podSelector ?? [],
+    ingress: read("ingress"),
+    egress: read("egress"),
     resourceVersion,
   };
   return { value, problems: problems.all };
 }
 
-/** `policyTypes`; without it every policy governs ingress, and egress if it has egress rules. */
+const SPEC_FIELDS = ["podSelector", "policyTypes", "ingress", "egress"];
+
+/**
+ * `policyTypes`; without it every policy governs ingress, and egress if it has egress rules. Types that
+ * are not understood govern both.
+ */
 function readTypes(spec: Fields, problems: Problems): ReadonlySet<Direction> {
+  const before = problems.all.length;
   const types = readList(spec.policyTypes, "spec.policyTypes", problems);
   const directions = new Set<Direction>();
   for (const type of types ?? []) {
@@ -62,7 +85,8 @@ function readTypes(spec: Fields, problems: Problems): ReadonlySet<Direction> {
     else if (type === "Egress") directions.add("egress");
     else problems.add("spec.policyTypes", type, "Ingress or Egress is expected");
   }
-  if (types !== undefined && types.length > 0 && directions.size > 0) return directions;
+  if (problems.all.length > before) return new Set(DIRECTIONS);
+  if (types !== undefined && types.length > 0) return directions;
   directions.add("ingress");
   const egress = spec.egress;
   if (Array.isArray(egress) ? egress.length > 0 : egress !== undefined && egress !== null) {
@@ -77,7 +101,7 @@ function readRules(spec: Fields, direction: Direction, problems: Problems): read
   return (readList(spec[direction], path, problems) ?? []).flatMap((rule, index) => {
     const at = `${path}[${index}]`;
     const before = problems.all.length;
-    const fields = readObject(rule, at, problems);
+    const fields = readItem(rule, at, problems);
     for (const field of Object.keys(fields)) {
       if (field !== "ports" && field !== peersField) {
         problems.add(`${at}.${field}`, fields[field], "this field is not known");
@@ -104,15 +128,21 @@ function readEach<T>(
   return list.flatMap((item, index) => {
     const at = `${path}[${index}]`;
     const before = problems.all.length;
-    const fields = readObject(item, at, problems);
+    const fields = readItem(item, at, problems);
     const value = problems.all.length > before ? undefined : read(fields, at, problems);
     return value === undefined || problems.all.length > before ? [] : [value];
   });
 }
 
+/** An entry of a list: null is no empty object here, which would allow everything. */
+function readItem(value: unknown, path: string, problems: Problems): Fields {
+  if (value === null) problems.add(path, value, "an object is expected");
+  return readObject(value, path, problems);
+}
+
 const PEER_FIELDS = ["podSelector", "namespaceSelector", "ipBlock"];
 
-function readPeer(fields: Fields, path: string, problems: Problems): PolicyPeer | undefined {
+function readPeer(fields: Fields, path: string, problems: Problems): NetworkPolicyPeer | undefined {
   const given = Object.keys(fields).filter((it) => fields[it] !== undefined && fields[it] !== null);
   const unknown = given.filter((it) => !PEER_FIELDS.includes(it));
   const isBlock = given.includes("ipBlock");
@@ -132,21 +162,40 @@ function readPeer(fields: Fields, path: string, problems: Problems): PolicyPeer 
   };
 }
 
-function readBlock(value: unknown, path: string, problems: Problems): PolicyPeer | undefined {
+function readBlock(
+  value: unknown,
+  path: string,
+  problems: Problems,
+): NetworkPolicyPeer | undefined {
   const fields = readObject(value, path, problems);
+  for (const field of Object.keys(fields)) {
+    if (field !== "cidr" && field !== "except") {
+      problems.add(`${path}.${field}`, fields[field], "this field is not known");
+    }
+  }
   const cidr = readPrefix(fields.cidr, `${path}.cidr`, problems);
-  const except = (readList(fields.except, `${path}.except`, problems) ?? []).map((it, index) =>
-    readPrefix(it, `${path}.except[${index}]`, problems)
-  );
+  const except = (readList(fields.except, `${path}.except`, problems) ?? []).map((it, index) => {
+    const at = `${path}.except[${index}]`;
+    const prefix = readPrefix(it, at, problems);
+    if (prefix === undefined || cidr === undefined) return prefix;
+    if (!cidr.contains(prefix.address) || prefix.length < cidr.length) {
+      problems.add(at, it, `a part of ${cidr} is expected`);
+    }
+    return prefix;
+  });
   if (cidr === undefined || except.includes(undefined)) return undefined;
   return { kind: "addresses", cidr, except: except.filter((it) => it !== undefined) };
 }
 
+/** A prefix without its host bits, which mean nothing. */
 function readPrefix(value: unknown, path: string, problems: Problems): Prefix | undefined {
   const prefix = typeof value === "string" ? Prefix.tryParse(value) : undefined;
   if (prefix === undefined) problems.add(path, value, "a CIDR is expected");
-  return prefix;
+  return prefix?.network;
 }
+
+/** RFC 6335: at most 15 lower-case letters, digits and single hyphens, one letter at least. */
+const PORT_NAME_REGEXP = /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 const PORT_FIELDS = ["protocol", "port", "endPort"];
 
@@ -169,7 +218,9 @@ function readPort(fields: Fields, path: string, problems: Problems): PolicyPort 
     if (endPort !== undefined && endPort !== null) {
       problems.add(`${path}.endPort`, endPort, "it needs a numeric port");
     }
-    if (port === "") problems.add(`${path}.port`, port);
+    if (!PORT_NAME_REGEXP.test(port)) {
+      problems.add(`${path}.port`, port, "a port's name is expected");
+    }
     return { protocol, port };
   }
   const range = readRange(port, endPort, path, problems);

@@ -15,31 +15,45 @@ export const podKind: ResourceKind<Workload> = {
 /** Addresses of one pod that we keep; the API has one per family. */
 const ADDRESSES_MAX = 16;
 
-/** Decodes a Pod. */
+/**
+ * Decodes a Pod. One whose labels or place are not understood counts as absent, so that its interface
+ * passes nothing: nobody knows which policies isolate it. Addresses and ports that are not understood
+ * fall away alone: they could only have been let through.
+ */
 export function decodePod(object: unknown): Decoded<Workload> {
   const problems = new Problems();
   const fields = readObject(object, "object", problems);
   const metadata = readMetadata(fields, problems);
   const spec = readObject(fields.spec, "spec", problems);
-  const status = readObject(fields.status, "status", problems);
+  const nodeName = readText(spec.nodeName, "spec.nodeName", problems) ?? "";
+  const hostNetwork = spec.hostNetwork ?? false;
+  if (typeof hostNetwork !== "boolean") {
+    problems.add("spec.hostNetwork", hostNetwork, "true or false is expected");
+  }
   if (metadata.name === "" || metadata.namespace === "") {
     problems.add("metadata", fields.metadata, "name and namespace are expected");
-    return { value: undefined, problems: problems.all };
   }
+  const isUsable = problems.all.length === 0;
+  const status = readObject(fields.status, "status", problems);
   const value: Workload = {
     namespace: metadata.namespace,
     name: metadata.name,
     uid: metadata.uid,
-    nodeName: readText(spec.nodeName, "spec.nodeName", problems) ?? "",
+    nodeName,
     labels: metadata.labels,
     serviceAccount: readText(spec.serviceAccountName, "spec.serviceAccountName", problems) ?? "",
     addresses: readAddresses(status, problems),
-    hostNetwork: spec.hostNetwork === true,
-    finished: status.phase === "Succeeded" || status.phase === "Failed",
+    hostNetwork: hostNetwork === true,
+    finished: isFinished(readText(status.phase, "status.phase", problems)),
     ports: readPorts(spec, problems),
     resourceVersion: metadata.resourceVersion,
   };
-  return { value, problems: problems.all };
+  return { value: isUsable ? value : undefined, problems: problems.all };
+}
+
+/** A pod that is being deleted still runs: only its phase says that it has ended. */
+function isFinished(phase: string | undefined): boolean {
+  return phase === "Succeeded" || phase === "Failed";
 }
 
 /** `status.podIPs`, or `status.podIP` where only that is set. */

@@ -1,0 +1,61 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { readPodCidrs } from "./node_api.ts";
+import { CniError } from "./protocol/error.ts";
+
+const NODE = {
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name: "n1", resourceVersion: "1" },
+  spec: { podCIDRs: ["10.244.3.0/24", "fd00:10:244:3::/64"] },
+};
+
+/** Serves one node to whoever has the token. */
+async function withApiServer(f: (apiEndpoint: string) => Promise<void>): Promise<void> {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    if (request.headers.get("authorization") !== "Bearer secret") {
+      return Response.json({ message: "Unauthorized" }, { status: 401 });
+    }
+    const { pathname } = new URL(request.url);
+    return pathname === "/api/v1/nodes/n1"
+      ? Response.json(NODE)
+      : Response.json({ message: "not found" }, { status: 404 });
+  });
+  try {
+    await f(`http://127.0.0.1:${server.addr.port}`);
+  } finally {
+    await server.shutdown();
+  }
+}
+
+const NAMED = { name: "n1", nameFile: undefined };
+
+Deno.test("readPodCidrs() reads the node by its configured name, or by the name in a file", async () => {
+  const nameFile = await Deno.makeTempFile();
+  await Deno.writeTextFile(nameFile, "n1\n");
+  await withApiServer(async (apiEndpoint) => {
+    for (const node of [NAMED, { name: undefined, nameFile }]) {
+      const cidrs = await readPodCidrs({ node, api: { apiEndpoint, token: "secret" } });
+      assertEquals(cidrs.map(String), NODE.spec.podCIDRs);
+    }
+  });
+  await Deno.remove(nameFile);
+});
+
+Deno.test("readPodCidrs() says what to do when it cannot be known", async () => {
+  await withApiServer(async (apiEndpoint) => {
+    const api = { apiEndpoint, token: "secret" };
+    const cases = [
+      [{ node: { ...NAMED, name: "n2" }, api }, 11, "404"],
+      [{ node: NAMED, api: { ...api, token: "wrong" } }, 11, "401"],
+      [{ node: NAMED, api: { ...api, caFile: "/nonexistent/ca.crt" } }, 7, "/nonexistent/ca.crt"],
+      [{ node: { name: undefined, nameFile: "/nonexistent" }, api }, 7, "nodename_file"],
+    ] as const;
+    for (const [settings, code, message] of cases) {
+      const error = await assertRejects(() => readPodCidrs(settings), CniError, message);
+      assertEquals(error.code, code, error.message);
+    }
+  });
+  const api = { apiEndpoint: "http://127.0.0.1:1", token: "secret" };
+  const error = await assertRejects(() => readPodCidrs({ node: NAMED, api }), CniError);
+  assertEquals(error.code, 11, error.message);
+});

@@ -1,0 +1,94 @@
+/** The chains that are there whatever the policies say: where packets enter, and what is closed. */
+
+import { FAMILIES } from "../../ip/address.ts";
+import type { Chain, Rule, Statement } from "../ruleset.ts";
+import {
+  addressMapName,
+  CHAIN_FORWARD,
+  CHAIN_FROM_POD,
+  CHAIN_INPUT,
+  CHAIN_OUTPUT,
+  CHAIN_TO_POD,
+  MAPS,
+  SET_PODS,
+  sourceSetName,
+} from "./names.ts";
+import { makeRule, verdict } from "./rule.ts";
+
+/** What they depend on. */
+export interface BaseOptions {
+  readonly interfacePrefix: string;
+  readonly checksSource: boolean;
+  readonly endpointToHostAction: "accept" | "drop";
+}
+
+/** The base chains and the two that everything goes through. */
+export function baseChains(options: BaseOptions): readonly Chain[] {
+  const { interfacePrefix: prefix } = options;
+  const from: Statement = { kind: "interfacePrefix", end: "in", prefix };
+  const to: Statement = { kind: "interfacePrefix", end: "out", prefix };
+  const spoofed = options.checksSource ? spoofRules() : [];
+  const toPod = verdict({ code: "goto", chain: CHAIN_TO_POD });
+  const rulesOf: Readonly<Record<string, readonly Rule[]>> = {
+    [CHAIN_FORWARD]: [
+      makeRule([from, verdict({ code: "goto", chain: CHAIN_FROM_POD })]),
+      ...addressRules("source"),
+      makeRule([toPod]),
+    ],
+    [CHAIN_INPUT]: [
+      drop([from, { kind: "interfaceNotInSet", end: "in", set: SET_PODS }], UNKNOWN),
+      ...(options.endpointToHostAction === "accept" ? [] : [
+        makeRule([from, { kind: "ctState", states: ["established", "related"] }, accept()]),
+        makeRule([from, { kind: "neighbourDiscovery" }, accept()]),
+        drop([from], "pods may not open connections to their node"),
+      ]),
+    ],
+    [CHAIN_OUTPUT]: [
+      drop([to, { kind: "interfaceNotInSet", end: "out", set: SET_PODS }], UNKNOWN),
+    ],
+    [CHAIN_FROM_POD]: [
+      ...spoofed,
+      makeRule([{ kind: "interfaceMap", end: "in", map: MAPS.egress }]),
+      drop([], UNKNOWN),
+    ],
+    [CHAIN_TO_POD]: [
+      makeRule([{ kind: "interfaceMap", end: "out", map: MAPS.ingress }]),
+      drop([to], UNKNOWN),
+      ...addressRules("destination"),
+      makeRule([accept()]),
+    ],
+  };
+  return Object.entries(rulesOf).map(([name, rules]): Chain =>
+    name === CHAIN_FORWARD || name === CHAIN_INPUT || name === CHAIN_OUTPUT
+      ? { name, hook: name, rules }
+      : { name, rules }
+  );
+}
+
+const UNKNOWN = "interface of no known pod";
+
+/** Pods of this node that another plugin attached. */
+function addressRules(end: "source" | "destination"): readonly Rule[] {
+  const direction = end === "source" ? "egress" : "ingress";
+  return FAMILIES.map((family) => {
+    const map = addressMapName(direction, family);
+    return makeRule([{ kind: "addressMap", end, family, map }]);
+  });
+}
+
+function spoofRules(): readonly Rule[] {
+  return FAMILIES.map((family) =>
+    drop(
+      [{ kind: "sourceNotOfInterface", family, set: sourceSetName(family) }],
+      "source address is not the pod's",
+    )
+  );
+}
+
+function drop(statements: readonly Statement[], comment: string): Rule {
+  return makeRule([...statements, { kind: "counter" }, verdict({ code: "drop" })], comment);
+}
+
+function accept(): Statement {
+  return verdict({ code: "accept" });
+}

@@ -1,0 +1,95 @@
+/**
+ * What governs the pods of a program → its chain, and the chains that it jumps to.
+ *
+ *   pods-ingress-…   known flows pass, invalid packets vanish
+ *     ├─ jump admin-ingress-…      accept, deny, or return: pass to the next tier
+ *     ├─ jump policy-ingress/ns/a  accept, or return: the next policy
+ *     ├─ jump policy-ingress/ns/b
+ *     ├─ (with policies) deny      what none of them allows
+ *     ├─ (without) jump baseline-ingress-…
+ *     └─ (without) accept
+ */
+
+import type { Desired, DesiredPolicy, DesiredProgram, DesiredSet } from "../../model/desired.ts";
+import type { Chain, NamedSet, Rule } from "../ruleset.ts";
+import { cutComment, policyChainName, programChainName, tierChainName } from "./names.ts";
+import { acceptVerdict, compileRule, denyRules, makeRule, verdict } from "./rule.ts";
+
+/** A chain with the constant sets that its rules name. */
+export interface CompiledChain {
+  readonly chain: Chain;
+  readonly portSets: readonly NamedSet[];
+}
+
+/** Compiled chains of NetworkPolicies, so that one that has not changed is compiled once. */
+export type ChainCache = WeakMap<DesiredPolicy, CompiledChain>;
+
+/** The program's own chain and those that it jumps to. */
+export function compileProgram(
+  program: DesiredProgram,
+  desired: Desired,
+  cache: ChainCache,
+): readonly CompiledChain[] {
+  const find = (ids: readonly string[]): readonly DesiredPolicy[] =>
+    ids.map((id) => desired.policies.get(id)).filter((policy) => policy !== undefined);
+  const policies = find(program.namespaced).map((policy) => {
+    const compiled = cache.get(policy) ?? compilePolicyChain(policy, desired.sets);
+    cache.set(policy, compiled);
+    return compiled;
+  });
+  const admin = compileTier("admin", find(program.admin), program, desired.sets);
+  const baseline = compileTier("baseline", find(program.baseline), program, desired.sets);
+  const jump = ({ chain }: CompiledChain): Rule =>
+    makeRule([verdict({ code: "jump", chain: chain.name })]);
+  const names = program.namespaced.map((id) => desired.policies.get(id)?.name).join(" ");
+  const rules = [
+    makeRule([
+      { kind: "ctState", states: ["established", "related"] },
+      { kind: "counter" },
+      verdict({ code: "accept" }),
+    ]),
+    makeRule([
+      { kind: "ctState", states: ["invalid"] },
+      { kind: "counter" },
+      verdict({ code: "drop" }),
+    ], "invalid"),
+    ...admin.map(jump),
+    ...policies.map(jump),
+    ...(policies.length > 0
+      ? denyRules([], program.denyAction, cutComment(`${program.direction}: none allows: ${names}`))
+      : [...baseline.map(jump), makeRule([verdict(acceptVerdict(program.direction))])]),
+  ];
+  const chain = { name: programChainName(program.direction, program.id), rules };
+  return [{ chain, portSets: [] }, ...admin, ...policies, ...baseline];
+}
+
+/** One direction of one NetworkPolicy, shared by every program that it is in. */
+function compilePolicyChain(
+  policy: DesiredPolicy,
+  sets: ReadonlyMap<string, DesiredSet>,
+): CompiledChain {
+  const portSets = new Map<string, NamedSet>();
+  const context = { policy, denyAction: "drop", sets, portSets } as const;
+  const rules = policy.rules.flatMap((rule) => compileRule(rule, context));
+  return { chain: { name: policyChainName(policy), rules }, portSets: [...portSets.values()] };
+}
+
+/**
+ * The rules of a tier's policies in one chain, so that `return` leaves the tier: that is what "pass"
+ * means. Programs with the same tier share it.
+ */
+function compileTier(
+  tier: "admin" | "baseline",
+  policies: readonly DesiredPolicy[],
+  { direction, denyAction }: DesiredProgram,
+  sets: ReadonlyMap<string, DesiredSet>,
+): readonly CompiledChain[] {
+  if (policies.length === 0) return [];
+  const portSets = new Map<string, NamedSet>();
+  const rules = policies.flatMap((policy) =>
+    policy.rules.flatMap((rule) => compileRule(rule, { policy, denyAction, sets, portSets }))
+  );
+  const id = [denyAction, ...policies.map((it) => it.id)].join(" ");
+  const name = tierChainName(tier, direction, id);
+  return [{ chain: { name, rules }, portSets: [...portSets.values()] }];
+}

@@ -1,0 +1,154 @@
+/** One rule of a policy → rules of a chain, and the constant port sets that they need. */
+
+import { FAMILIES, type Family } from "../../ip/address.ts";
+import type {
+  DenyAction,
+  DesiredPolicy,
+  DesiredPort,
+  DesiredRule,
+  DesiredSet,
+} from "../../model/desired.ts";
+import type { Direction, PortRange, RuleAction } from "../../model/policy.ts";
+import type { NamedSet, Rule, Statement, Verdict } from "../ruleset.ts";
+import { CHAIN_TO_POD, portSetName, ruleComment, setName, shortHash } from "./names.ts";
+
+/** A match of a rule that holds for one family, or (undefined) for both. */
+interface FamilyMatch {
+  readonly family: Family | undefined;
+  readonly statements: readonly Statement[];
+}
+
+/** What rules are made with. */
+export interface RuleContext {
+  readonly policy: DesiredPolicy;
+  readonly denyAction: DenyAction;
+  readonly sets: ReadonlyMap<string, DesiredSet>;
+  /** Takes the port sets that the rules name, by name. */
+  readonly portSets: Map<string, NamedSet>;
+}
+
+/** A rule with its tag: the hash of what it does and says. */
+export function makeRule(statements: readonly Statement[], comment?: string): Rule {
+  const tag = shortHash(JSON.stringify([statements, comment]));
+  return comment === undefined ? { statements, tag } : { statements, comment, tag };
+}
+
+/** A statement that ends the rule. */
+export function verdict(value: Verdict): Statement {
+  return { kind: "verdict", verdict: value };
+}
+
+/**
+ * What accepting means: for ingress it is the last word; after egress the other end still has its say,
+ * so the packet goes on to its destination.
+ */
+export function acceptVerdict(direction: Direction): Verdict {
+  return direction === "ingress" ? { code: "accept" } : { code: "goto", chain: CHAIN_TO_POD };
+}
+
+/** The rules that deny what `statements` match: rejecting takes one for TCP and one for the rest. */
+export function denyRules(
+  statements: readonly Statement[],
+  denyAction: DenyAction,
+  comment: string,
+): readonly Rule[] {
+  const counter: Statement = { kind: "counter" };
+  if (denyAction === "drop") {
+    return [makeRule([...statements, counter, verdict({ code: "drop" })], comment)];
+  }
+  return [
+    makeRule([
+      ...statements,
+      { kind: "protocol", protocol: "TCP" },
+      counter,
+      { kind: "reject", with: "tcpReset" },
+    ], comment),
+    makeRule([...statements, counter, { kind: "reject", with: "adminProhibited" }], comment),
+  ];
+}
+
+/** The rules that one rule of a policy becomes: its peers and ports, multiplied, in each family. */
+export function compileRule(rule: DesiredRule, context: RuleContext): readonly Rule[] {
+  const { policy, sets, portSets } = context;
+  const end = policy.direction === "ingress" ? "source" : "destination";
+  const comment = ruleComment(policy, rule.index);
+  const rules: Rule[] = [];
+  for (const peer of peerMatches(rule, end, sets)) {
+    for (const port of portMatches(rule.ports, portSets)) {
+      if (!agree(peer.family, port.family)) continue;
+      const statements = [...peer.statements, ...port.statements];
+      rules.push(...actionRules(rule.action, statements, comment, context));
+    }
+  }
+  return rules;
+}
+
+function actionRules(
+  action: RuleAction,
+  statements: readonly Statement[],
+  comment: string,
+  { policy, denyAction }: RuleContext,
+): readonly Rule[] {
+  if (action === "deny") return denyRules(statements, denyAction, comment);
+  const value: Verdict = action === "pass" ? { code: "return" } : acceptVerdict(policy.direction);
+  return [makeRule([...statements, { kind: "counter" }, verdict(value)], comment)];
+}
+
+function agree(a: Family | undefined, b: Family | undefined): boolean {
+  return a === undefined || b === undefined || a === b;
+}
+
+function peerMatches(
+  rule: DesiredRule,
+  end: "source" | "destination",
+  sets: ReadonlyMap<string, DesiredSet>,
+): readonly FamilyMatch[] {
+  if (rule.peers === undefined) return [{ family: undefined, statements: [] }];
+  return rule.peers.flatMap((id) => {
+    const set = sets.get(id);
+    if (set === undefined || set.kind === "addressPorts") return []; // fails closed
+    if (set.kind === "addresses") {
+      return FAMILIES.map((family) => addressMatch(end, family, setName("a", family, id)));
+    }
+    return set.ranges.length === 0
+      ? []
+      : [addressMatch(end, set.family, setName("r", set.family, id))];
+  });
+}
+
+function addressMatch(end: "source" | "destination", family: Family, set: string): FamilyMatch {
+  return { family, statements: [{ kind: "addressInSet", end, family, set }] };
+}
+
+function portMatches(
+  ports: readonly DesiredPort[] | undefined,
+  portSets: Map<string, NamedSet>,
+): readonly FamilyMatch[] {
+  if (ports === undefined) return [{ family: undefined, statements: [] }];
+  return ports.flatMap((port): FamilyMatch[] => {
+    if (port.kind === "named") {
+      return FAMILIES.map((family) => ({
+        family,
+        statements: [{ kind: "addressPortInSet", family, set: setName("n", family, port.set) }],
+      }));
+    }
+    return [{ family: undefined, statements: [numberMatch(port, portSets)] }];
+  });
+}
+
+function numberMatch(
+  { protocol, ranges }: Extract<DesiredPort, { kind: "numbers" }>,
+  portSets: Map<string, NamedSet>,
+): Statement {
+  if (ranges === undefined) return { kind: "protocol", protocol };
+  const [range] = ranges;
+  if (ranges.length === 1 && range !== undefined) return { kind: "port", protocol, range };
+  const set = portSet(ranges);
+  portSets.set(set.name, set);
+  return { kind: "portInSet", protocol, set: set.name };
+}
+
+function portSet(ranges: readonly PortRange[]): NamedSet {
+  const text = ranges.map(({ first, last }) => first === last ? first : `${first}-${last}`).join();
+  return { name: portSetName(text), type: { key: "port" }, elements: { kind: "ports", ranges } };
+}

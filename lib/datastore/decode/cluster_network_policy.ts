@@ -1,0 +1,280 @@
+/**
+ * ClusterNetworkPolicy, `policy.networking.k8s.io/v1alpha2`. What is not understood fails closed as its
+ * API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A subject
+ * that is not understood is every pod, and then Accept rules match nothing.
+ */
+
+import type {
+  ClusterNetworkPolicy,
+  ClusterPolicyRule,
+  Direction,
+  PolicyPeer,
+  PolicyPort,
+} from "../../model/policy.ts";
+import { Prefix } from "../../ip/prefix.ts";
+import type { LabelSelector } from "../../model/labels.ts";
+import { type Protocol, PROTOCOL_NUMBERS } from "../../model/workload.ts";
+import type { Decoded, ResourceKind } from "../kind.ts";
+import {
+  type Fields,
+  Problems,
+  readList,
+  readMetadata,
+  readObject,
+  readSelector,
+  readText,
+} from "./fields.ts";
+
+/** All ClusterNetworkPolicies; the kind may be unknown to the server. */
+export const clusterNetworkPolicyKind: ResourceKind<ClusterNetworkPolicy> = {
+  name: "clusternetworkpolicies",
+  path: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+  decode: decodeClusterNetworkPolicy,
+};
+
+const PRIORITY_MAX = 1000;
+const ACTIONS = { Accept: "accept", Deny: "deny", Pass: "pass" } as const;
+const PROTOCOLS = Object.keys(PROTOCOL_NUMBERS) as Protocol[];
+
+interface Subject {
+  readonly namespaceSelector: LabelSelector;
+  readonly podSelector: LabelSelector;
+}
+
+/** Decodes a ClusterNetworkPolicy. */
+export function decodeClusterNetworkPolicy(object: unknown): Decoded<ClusterNetworkPolicy> {
+  const problems = new Problems();
+  const fields = readObject(object, "object", problems);
+  const { name, resourceVersion } = readMetadata(fields, problems);
+  if (name === "") {
+    problems.add("metadata.name", name);
+    return { value: undefined, problems: problems.all };
+  }
+  const spec = readObject(fields.spec, "spec", problems);
+  const subject = readSubject(spec.subject, "spec.subject", problems);
+  const rules = (direction: Direction): readonly ClusterPolicyRule[] => {
+    const all = readRules(spec, direction, problems);
+    return subject === undefined ? all.filter((it) => it.action !== "accept") : all;
+  };
+  const value: ClusterNetworkPolicy = {
+    name,
+    tier: readTier(spec, problems),
+    priority: readPriority(spec, problems),
+    namespaceSelector: subject?.namespaceSelector ?? [],
+    podSelector: subject?.podSelector ?? [],
+    ingress: rules("ingress"),
+    egress: rules("egress"),
+    resourceVersion,
+  };
+  return { value, problems: problems.all };
+}
+
+/** The tier that overrules more is the closed one only if it denies; unknown ones are asked first. */
+function readTier(spec: Fields, problems: Problems): "admin" | "baseline" {
+  if (spec.tier === "Baseline") return "baseline";
+  if (spec.tier !== "Admin") problems.add("spec.tier", spec.tier, "Admin or Baseline is expected");
+  return "admin";
+}
+
+function readPriority(spec: Fields, problems: Problems): number {
+  const { priority } = spec;
+  if (
+    typeof priority === "number" && Number.isInteger(priority) && priority >= 0 &&
+    priority <= PRIORITY_MAX
+  ) return priority;
+  problems.add("spec.priority", priority, `0 to ${PRIORITY_MAX} is expected`);
+  return PRIORITY_MAX;
+}
+
+/** Exactly one of `namespaces` and `pods`; `undefined` when that is not so. */
+function readSubject(value: unknown, path: string, problems: Problems): Subject | undefined {
+  const fields = readObject(value, path, problems);
+  const kind = onlyField(fields, path, problems);
+  if (kind === "namespaces") {
+    return readNamespaces(fields.namespaces, `${path}.namespaces`, problems);
+  }
+  if (kind === "pods") return readPods(fields.pods, `${path}.pods`, problems);
+  if (kind !== undefined) problems.add(`${path}.${kind}`, fields[kind], "this field is not known");
+  return undefined;
+}
+
+function readNamespaces(value: unknown, path: string, problems: Problems): Subject | undefined {
+  const namespaceSelector = readSelector(value, path, problems);
+  return namespaceSelector && { namespaceSelector, podSelector: [] };
+}
+
+function readPods(value: unknown, path: string, problems: Problems): Subject | undefined {
+  const before = problems.all.length;
+  const fields = readObject(value, path, problems);
+  for (const field of Object.keys(fields)) {
+    if (field !== "namespaceSelector" && field !== "podSelector") {
+      problems.add(`${path}.${field}`, fields[field], "this field is not known");
+    }
+  }
+  const at = (field: string): LabelSelector | undefined =>
+    readSelector(fields[field] ?? {}, `${path}.${field}`, problems);
+  const [namespaceSelector, podSelector] = [at("namespaceSelector"), at("podSelector")];
+  if (problems.all.length > before) return undefined;
+  return namespaceSelector && podSelector && { namespaceSelector, podSelector };
+}
+
+function readRules(
+  spec: Fields,
+  direction: Direction,
+  problems: Problems,
+): readonly ClusterPolicyRule[] {
+  const path = `spec.${direction}`;
+  const before = problems.all.length;
+  const list = readList(spec[direction], path, problems) ?? [];
+  if (problems.all.length > before) return [denyAll("")];
+  return list.flatMap((rule, index): ClusterPolicyRule[] => {
+    const at = `${path}[${index}]`;
+    const before = problems.all.length;
+    const fields = readObject(rule, at, problems);
+    const name = readText(fields.name, `${at}.name`, problems) ?? "";
+    const action = readAction(fields, at, problems);
+    const peers = readPeers(fields, direction, at, problems);
+    const ports = readProtocols(fields.protocols, `${at}.protocols`, problems);
+    for (const field of Object.keys(fields)) {
+      const known = ["name", "action", "protocols", direction === "ingress" ? "from" : "to"];
+      if (!known.includes(field)) {
+        problems.add(`${at}.${field}`, fields[field], "this field is not known");
+      }
+    }
+    if (problems.all.length === before) return [{ name, action: action ?? "deny", peers, ports }];
+    return action === "accept" ? [] : [denyAll(name)];
+  });
+}
+
+function denyAll(name: string): ClusterPolicyRule {
+  return { name, action: "deny", peers: undefined, ports: undefined };
+}
+
+function readAction(
+  fields: Fields,
+  path: string,
+  problems: Problems,
+): ClusterPolicyRule["action"] | undefined {
+  const { action } = fields;
+  if (action === "Accept" || action === "Deny" || action === "Pass") return ACTIONS[action];
+  problems.add(`${path}.action`, action, "Accept, Deny or Pass is expected");
+  return undefined;
+}
+
+function readPeers(
+  fields: Fields,
+  direction: Direction,
+  path: string,
+  problems: Problems,
+): readonly PolicyPeer[] {
+  const name = direction === "ingress" ? "from" : "to";
+  const list = readList(fields[name], `${path}.${name}`, problems);
+  if (list === undefined || list.length === 0) {
+    problems.add(`${path}.${name}`, fields[name], "at least one peer is expected");
+  }
+  return (list ?? []).flatMap((peer, index) =>
+    readPeer(peer, direction, `${path}.${name}[${index}]`, problems)
+  );
+}
+
+function readPeer(
+  value: unknown,
+  direction: Direction,
+  path: string,
+  problems: Problems,
+): readonly PolicyPeer[] {
+  const fields = readObject(value, path, problems);
+  const kind = onlyField(fields, path, problems);
+  const at = `${path}.${kind}`;
+  if (kind === "namespaces" || kind === "pods") {
+    const subject = kind === "pods"
+      ? readPods(fields.pods, at, problems)
+      : readNamespaces(fields.namespaces, at, problems);
+    return subject === undefined ? [] : [{ kind: "pods", ...subject }];
+  }
+  if (direction === "egress" && kind === "nodes") {
+    const selector = readSelector(fields.nodes, at, problems);
+    return selector === undefined ? [] : [{ kind: "nodes", selector }];
+  }
+  if (direction === "egress" && kind === "networks") {
+    return readNetworks(fields.networks, at, problems);
+  }
+  if (kind === "domainNames") {
+    problems.add(at, fields.domainNames, "names are not resolved: use networks");
+  } else if (kind !== undefined) {
+    problems.add(at, fields[kind], `this field is not known of ${direction} peers`);
+  }
+  return [];
+}
+
+function readNetworks(value: unknown, path: string, problems: Problems): readonly PolicyPeer[] {
+  return (readList(value, path, problems) ?? []).flatMap((text, index): PolicyPeer[] => {
+    const cidr = typeof text === "string" ? Prefix.tryParse(text) : undefined;
+    if (cidr === undefined) {
+      problems.add(`${path}[${index}]`, text, "a CIDR is expected");
+      return [];
+    }
+    return [{ kind: "addresses", cidr: cidr.network, except: [] }];
+  });
+}
+
+function readProtocols(
+  value: unknown,
+  path: string,
+  problems: Problems,
+): readonly PolicyPort[] | undefined {
+  const list = readList(value, path, problems);
+  if (list === undefined) return undefined;
+  if (list.length === 0) problems.add(path, value, "at least one protocol is expected");
+  return list.flatMap((protocol, index) => readProtocol(protocol, `${path}[${index}]`, problems));
+}
+
+function readProtocol(value: unknown, path: string, problems: Problems): readonly PolicyPort[] {
+  const fields = readObject(value, path, problems);
+  const kind = onlyField(fields, path, problems);
+  if (kind === "destinationNamedPort") {
+    const port = readText(fields[kind], `${path}.${kind}`, problems);
+    if (port === undefined || port === "") problems.add(`${path}.${kind}`, port);
+    return PROTOCOLS.map((protocol) => ({ protocol, port: port ?? "" }));
+  }
+  const protocol = PROTOCOLS.find((it) => it.toLowerCase() === kind);
+  if (kind === undefined || protocol === undefined) {
+    if (kind !== undefined) problems.add(`${path}.${kind}`, fields[kind], "this is not known");
+    return [];
+  }
+  const at = `${path}.${kind}`;
+  const inner = readObject(fields[kind], at, problems);
+  for (const field of Object.keys(inner)) {
+    if (field !== "destinationPort") problems.add(`${at}.${field}`, inner[field], "not known");
+  }
+  if (inner.destinationPort === undefined) return [{ protocol, port: undefined }];
+  return readPort(inner.destinationPort, protocol, `${at}.destinationPort`, problems);
+}
+
+function readPort(
+  value: unknown,
+  protocol: Protocol,
+  path: string,
+  problems: Problems,
+): readonly PolicyPort[] {
+  const fields = readObject(value, path, problems);
+  const kind = onlyField(fields, path, problems);
+  const range = kind === "range" ? readObject(fields.range, `${path}.range`, problems) : undefined;
+  const first = range === undefined ? fields.number : range.start;
+  const last = range === undefined ? fields.number : range.end;
+  if (isPort(first) && isPort(last) && first <= last) return [{ protocol, port: { first, last } }];
+  problems.add(path, value, "a number or a range from 1 to 65535 is expected");
+  return [];
+}
+
+/** The one field that is set; several or none is a problem. */
+function onlyField(fields: Fields, path: string, problems: Problems): string | undefined {
+  const given = Object.keys(fields).filter((it) => fields[it] !== undefined && fields[it] !== null);
+  if (given.length === 1) return given[0];
+  problems.add(path, fields, "exactly one field is expected");
+  return undefined;
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65535;
+}

@@ -1,0 +1,62 @@
+/** The facts of a cluster, found by what the evaluator asks for. */
+
+import type { Namespace } from "../model/namespace.ts";
+import type { Node } from "../model/node.ts";
+import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
+import type { Workload } from "../model/workload.ts";
+import { compareClusterPolicies, isGovernable } from "./select.ts";
+
+/** The facts of a cluster, all of them. */
+export interface Cluster {
+  readonly pods: readonly Workload[];
+  readonly namespaces: readonly Namespace[];
+  readonly policies: readonly NetworkPolicy[];
+  readonly clusterPolicies?: readonly ClusterNetworkPolicy[];
+  readonly nodes: readonly Node[];
+}
+
+/** What the evaluator asks; made of a {@link Cluster}, or kept up to date by the graph. */
+export interface ClusterIndex {
+  /** The pod that holds an address (canonical text) now; not one on its host's network or finished. */
+  podAt(address: string): Workload | undefined;
+  namespace(name: string): Namespace | undefined;
+  node(name: string): Node | undefined;
+  nodes(): Iterable<Node>;
+  /** The NetworkPolicies of a namespace. */
+  policiesOf(namespace: string): Iterable<NetworkPolicy>;
+  /** The cluster's policies of a tier, in the order in which they are asked. */
+  clusterPoliciesOf(tier: "admin" | "baseline"): readonly ClusterNetworkPolicy[];
+}
+
+const indexes = new WeakMap<Cluster, ClusterIndex>();
+
+/** The index of `cluster`, made once. */
+export function indexOf(cluster: Cluster): ClusterIndex {
+  let index = indexes.get(cluster);
+  if (index === undefined) indexes.set(cluster, index = makeIndex(cluster));
+  return index;
+}
+
+function makeIndex(cluster: Cluster): ClusterIndex {
+  const pods = new Map<string, Workload>();
+  for (const pod of cluster.pods) {
+    if (!isGovernable(pod)) continue;
+    for (const address of pod.addresses) {
+      const text = address.toString();
+      if (!pods.has(text)) pods.set(text, pod);
+    }
+  }
+  const namespaces = new Map(cluster.namespaces.map((it) => [it.name, it]));
+  const nodes = new Map(cluster.nodes.map((it) => [it.name, it]));
+  const policies = Map.groupBy(cluster.policies, (it) => it.namespace);
+  const clusterPolicies = [...cluster.clusterPolicies ?? []].sort(compareClusterPolicies);
+  const tiers = Map.groupBy(clusterPolicies, (it) => it.tier);
+  return {
+    podAt: (address) => pods.get(address),
+    namespace: (name) => namespaces.get(name),
+    node: (name) => nodes.get(name),
+    nodes: () => nodes.values(),
+    policiesOf: (namespace) => policies.get(namespace) ?? [],
+    clusterPoliciesOf: (tier) => tiers.get(tier) ?? [],
+  };
+}
