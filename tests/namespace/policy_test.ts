@@ -1,0 +1,297 @@
+/** What policy must do beyond its own objects, on real packets: nodes, spoofing, denial, old and foreign ways. */
+
+import { assertEquals } from "@std/assert";
+import { Address } from "../../lib/ip/address.ts";
+import { Prefix } from "../../lib/ip/prefix.ts";
+import { openCurrentNamespace, withNamespace } from "../../lib/kernel/namespace.ts";
+import { addAddress } from "../../lib/netlink/address/address.ts";
+import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
+import {
+  addVeth,
+  deleteLink,
+  getLink,
+  type Link,
+  parseLink,
+  setLink,
+} from "../../lib/netlink/link/link.ts";
+import { addRoute, deleteRoute } from "../../lib/netlink/route/route.ts";
+import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { requireIsolation } from "../support/isolation.ts";
+import { TestNode } from "../support/node.ts";
+import { TestPod } from "../support/pod.ts";
+import { PodServers, probe, type ProbeResult } from "../support/probe.ts";
+
+const DENY_ALL = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
+
+function linkOf(socket: NetlinkSocket, name: string): Link {
+  const [link] = socket.request(getLink({ name })).map(parseLink);
+  if (link === undefined) throw new Error(`There is no link ${name}`);
+  return link;
+}
+
+/** Gives the node addresses to send from, on its loopback. */
+function addNodeAddresses(): void {
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  for (const text of ["192.0.2.1/32", "2001:db8::1/128"]) {
+    const prefix = Prefix.parse(text);
+    host.request(
+      addAddress({ index: 1, prefix, noDad: prefix.address.family === 6, replace: true }),
+    );
+  }
+}
+
+async function ask(from: TestPod, address: string, port = 80): Promise<ProbeResult> {
+  return await probe({ namespace: from.namespace, protocol: "TCP", address, port }, 300);
+}
+
+/** Until `what` is answered as expected; policy takes a few milliseconds to be in force. */
+async function assertBecomes(
+  expected: ProbeResult,
+  what: () => Promise<ProbeResult>,
+): Promise<void> {
+  let last: ProbeResult = "";
+  for (let i = 0; i < 20; i++) {
+    last = await what();
+    if (last === expected) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assertEquals(last, expected);
+}
+
+Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 and IPv6", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  await node.createPolicy("deny", DENY_ALL);
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  using own = openCurrentNamespace();
+  addNodeAddresses();
+  for (const address of server.addresses) {
+    const fromNode = await probe({ namespace: own, protocol: "TCP", address, port: 80 }, 500);
+    assertEquals([fromNode, await ask(client, address)], ["open", "timeout"], address);
+  }
+});
+
+Deno.test("a pod may send only from its own addresses, unless that is switched off", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, spoofer] = [await node.addPod("server"), await node.addPod("spoofer")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const false4 = "10.244.9.77";
+  using inner = withNamespace(spoofer.namespace, () => openNetlinkSocket(NETLINK_ROUTE));
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  const index = linkOf(inner, "eth0").index;
+  const to = server.addresses[0] ?? "";
+  assertEquals(await ask(spoofer, to), "open");
+  // The pod takes another address, and the node would route the answers to it.
+  inner.request(addAddress({ index, prefix: Prefix.parse(`${false4}/32`) }));
+  inner.request(addRoute({
+    destination: Prefix.host(Address.parse(to)),
+    index,
+    gateway: Address.parse("169.254.1.1"),
+    onlink: true,
+    preferredSource: Address.parse(false4),
+  }));
+  const interfaces = Deno.networkInterfaces().map((it) => it.name);
+  const names = [...new Set(interfaces.filter((it) => it.startsWith("cali")))];
+  const links = names.map((name) => linkOf(host, name));
+  const back = { destination: Prefix.parse(`${false4}/32`), scope: RT_SCOPE_LINK };
+  const spooferLink = links.find((it) => it.alias?.includes(spoofer.containerId));
+  host.request(addRoute({ ...back, index: spooferLink?.index ?? 0 }));
+  assertEquals(await ask(spoofer, to), "timeout");
+  node.agent.kill("SIGTERM");
+  await node.agent.status;
+  await node.startAgent({ FELIX_WORKLOADSOURCESPOOFING: "Any" });
+  await assertBecomes("open", () => ask(spoofer, to));
+  host.request(deleteRoute({ ...back, index: spooferLink?.index ?? 0 }));
+});
+
+Deno.test("traffic of a pod to its own node follows defaultEndpointToHostAction", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  await node.startAgent({ FELIX_DEFAULTENDPOINTTOHOSTACTION: "Drop" });
+  const pod = await node.addPod("client");
+  using servers = new PodServers();
+  using own = openCurrentNamespace();
+  servers.tcp(own, 8080);
+  servers.tcp(pod.namespace, 80);
+  addNodeAddresses();
+  const answer = async (): Promise<ProbeResult> => await ask(pod, "192.0.2.1", 8080);
+  assertEquals(await answer(), "timeout");
+  // What the node begins is answered all the same.
+  const address = pod.addresses[0] ?? "";
+  assertEquals(await probe({ namespace: own, protocol: "TCP", address, port: 80 }, 500), "open");
+  node.agent.kill("SIGTERM");
+  await node.agent.status;
+  await node.startAgent();
+  await assertBecomes("open", answer);
+});
+
+Deno.test("denied packets vanish, or are refused where cluster or namespace says so", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  await node.createPolicy("deny", { podSelector: { matchLabels: { app: "server" } } });
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  servers.udp(server.namespace, 53);
+  const address = server.addresses[0] ?? "";
+  const tcp = (): Promise<ProbeResult> => ask(client, address);
+  const udp = (): Promise<ProbeResult> =>
+    probe({ namespace: client.namespace, protocol: "UDP", address, port: 53 }, 300);
+  assertEquals([await tcp(), await udp()], ["timeout", "timeout"]);
+  await node.objects.patch("/api/v1/namespaces/default", {
+    metadata: { annotations: { "calyx.io/deny-action": "reject" } },
+  });
+  await assertBecomes("ECONNREFUSED", tcp);
+  assertEquals(await udp(), "EHOSTUNREACH");
+  await node.objects.patch("/api/v1/namespaces/default", {
+    metadata: { annotations: { "calyx.io/deny-action": null } },
+  });
+  await assertBecomes("timeout", tcp);
+});
+
+Deno.test("the tutorial of NetworkPolicy's first days runs, where the annotation counts", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  await node.startAgent({ CALYX_ISOLATION_ANNOTATION: "on" });
+  const [nginx, access, other] = [
+    await node.addPod("nginx", { run: "nginx" }),
+    await node.addPod("access", { run: "access" }),
+    await node.addPod("cant-access", { run: "cant-access" }),
+  ];
+  using servers = new PodServers();
+  servers.tcp(nginx.namespace, 80);
+  const address = nginx.addresses[0] ?? "";
+  assertEquals(await ask(access, address), "open");
+  const annotate = (text: string | null): Promise<void> =>
+    node.objects.patch("/api/v1/namespaces/default", {
+      metadata: { annotations: { "net.beta.kubernetes.io/network-policy": text } },
+    });
+  await annotate('{"ingress":{"isolation":"DefaultDeny"}}');
+  await assertBecomes("timeout", () => ask(access, address));
+  await node.createPolicy("access-nginx", {
+    podSelector: { matchLabels: { run: "nginx" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { run: "access" } } }] }],
+  });
+  await assertBecomes("open", () => ask(access, address));
+  assertEquals(await ask(other, address), "timeout");
+  await node.deletePolicy("access-nginx");
+  // One that is no JSON isolates nothing, and says so.
+  await annotate("DefaultDeny");
+  await assertBecomes("open", () => ask(other, address));
+  assertEquals(node.agent.log.includes("object not understood"), true);
+});
+
+Deno.test("pods that another plugin attached are governed by their addresses", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const client = await node.addPod("client");
+  await node.createPod("foreign");
+  using pod = new TestPod("default", "foreign");
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  using inner = withNamespace(pod.namespace, () => openNetlinkSocket(NETLINK_ROUTE));
+  host.request(
+    addVeth({ name: "veth0", up: true, peer: { name: "eth0", namespaceFd: pod.namespace.fd } }),
+  );
+  try {
+    const peer = linkOf(inner, "eth0").index;
+    inner.request(setLink({ index: peer, up: true }));
+    inner.request(addAddress({ index: peer, prefix: Prefix.parse("10.99.0.2/24") }));
+    host.request(
+      addAddress({ index: linkOf(host, "veth0").index, prefix: Prefix.parse("10.99.0.1/24") }),
+    );
+    inner.request(addRoute({
+      destination: "default",
+      family: 4,
+      index: peer,
+      gateway: Address.parse("10.99.0.1"),
+    }));
+    await node.setPodAddresses("foreign", ["10.99.0.2"]);
+    using servers = new PodServers();
+    servers.tcp(pod.namespace, 80);
+    servers.tcp(client.namespace, 80);
+    const [to, from] = [
+      (): Promise<ProbeResult> => ask(client, "10.99.0.2"),
+      (): Promise<ProbeResult> => ask(pod, client.addresses[0] ?? ""),
+    ];
+    assertEquals([await to(), await from()], ["open", "open"]);
+    await node.createPolicy("deny", {
+      podSelector: { matchLabels: { app: "foreign" } },
+      policyTypes: ["Ingress", "Egress"],
+    });
+    await assertBecomes("timeout", to);
+    assertEquals(await from(), "timeout");
+    await node.deletePolicy("deny");
+    await assertBecomes("open", to);
+    assertEquals(await from(), "open");
+  } finally {
+    host.request(deleteLink({ name: "veth0" }));
+  }
+});
+
+Deno.test("the address of a finished pod is nobody's, and its next holder is judged as itself", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, next] = [await node.addPod("server"), await node.addPod("next")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const address = next.addresses[0] ?? "";
+  // A job had the address before; it is finished, and its status still says so.
+  await node.createPod("job");
+  await node.objects.patch(`${node.objects.pods}/job/status`, {
+    status: { phase: "Succeeded", podIP: address, podIPs: [{ ip: address }] },
+  });
+  await node.createPolicy("only-job", {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: "job" } } }] }],
+  });
+  const answer = (): Promise<ProbeResult> => ask(next, server.addresses[0] ?? "");
+  await assertBecomes("timeout", answer);
+  await node.createPolicy("also-next", {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: "next" } } }] }],
+  });
+  await assertBecomes("open", answer);
+});
+
+Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and goes", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
+  assertEquals(await answer(), "open");
+  node.api.store.register({
+    group: "policy.networking.k8s.io",
+    version: "v1alpha2",
+    plural: "clusternetworkpolicies",
+    kind: "ClusterNetworkPolicy",
+    namespaced: false,
+    custom: true,
+    hasStatus: true,
+  });
+  const rule = { action: "Deny", from: [{ namespaces: {} }] };
+  node.api.store.create("clusternetworkpolicies", {
+    metadata: { name: "deny" },
+    spec: { tier: "Admin", priority: 10, subject: { namespaces: {} }, ingress: [rule] },
+  });
+  await node.agent.until("the kind is found", async () => await answer() === "timeout");
+  await node.createPolicy("allow", { podSelector: {}, ingress: [{}] });
+  assertEquals(await answer(), "timeout");
+  node.api.store.patch("clusternetworkpolicies", "deny", {
+    spec: { ingress: [{ ...rule, action: "Pass" }] },
+  });
+  await assertBecomes("open", answer);
+  node.api.store.patch("clusternetworkpolicies", "deny", {
+    spec: { tier: "Baseline", ingress: [rule] },
+  });
+  await assertBecomes("open", answer);
+  await node.deletePolicy("allow");
+  await assertBecomes("timeout", answer);
+  node.api.store.delete("clusternetworkpolicies", "deny");
+  await assertBecomes("open", answer);
+});
