@@ -1,0 +1,91 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { createLogger } from "../lib/base/log.ts";
+import { attachmentKey, AttachmentStore, parseAttachment } from "./attachments.ts";
+
+const BODY = {
+  namespace: "shop",
+  pod: "web-0",
+  interface: "cali0123456789a",
+  addresses: ["10.244.0.5", "fd00::5"],
+};
+
+async function withStore(
+  use: (folder: string, open: () => Promise<AttachmentStore>) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await use(folder, async () => {
+      const store = new AttachmentStore(folder, createLogger({ write: () => {} }));
+      await store.load();
+      return store;
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder))).map((it) => it.name);
+}
+
+Deno.test("AttachmentStore keeps attachments over a restart, readable by root alone", async () => {
+  await withStore(async (folder, open) => {
+    const attachment = parseAttachment("c1", "eth0", BODY);
+    await (await open()).put(attachment);
+    const [name] = await namesIn(folder);
+    const { mode } = await Deno.stat(`${folder}/${name}`);
+    assertEquals((mode ?? 0) & 0o777, 0o600);
+    const again = await open();
+    const known = again.all.get(attachmentKey("c1", "eth0"));
+    assertEquals({ ...known, addresses: known?.addresses.map(String) }, {
+      ...{ containerId: "c1", ifname: "eth0", namespace: "shop", pod: "web-0" },
+      interfaceName: "cali0123456789a",
+      addresses: ["10.244.0.5", "fd00::5"],
+    });
+    assertEquals([await again.delete("c1/eth0"), await again.delete("c1/eth0")], [true, false]);
+    assertEquals((await open()).all.size, 0);
+  });
+});
+
+Deno.test("AttachmentStore ignores files that are junk, and clears away what a kill left", async () => {
+  await withStore(async (folder, open) => {
+    await Deno.writeTextFile(`${folder}/a.json`, "{");
+    await Deno.writeTextFile(`${folder}/b.json`, '{"containerId":"../x"}');
+    await Deno.writeTextFile(`${folder}/c.json.1234`, "half");
+    await (await open()).put(parseAttachment("c1", "eth0", BODY));
+    assertEquals((await open()).all.size, 1);
+    assertEquals((await namesIn(folder)).includes("c.json.1234"), false);
+  });
+});
+
+Deno.test("AttachmentStore.retain() forgets those whose interface is gone", async () => {
+  await withStore(async (_, open) => {
+    const store = await open();
+    await store.put(parseAttachment("c1", "eth0", BODY));
+    await store.put(parseAttachment("c2", "eth0", { ...BODY, interface: "cali1" }));
+    assertEquals(await store.retain((name) => name === "cali1"), ["c1/eth0"]);
+    assertEquals([...(await open()).all.keys()], ["c2/eth0"]);
+  });
+});
+
+Deno.test("AttachmentStore is bounded", async () => {
+  await withStore(async (_, open) => {
+    const store = await open();
+    for (let i = 0; i < 4096; i++) {
+      await store.put(parseAttachment(`c${i}`, "eth0", BODY));
+    }
+    await assertRejects(() => store.put(parseAttachment("one-more", "eth0", BODY)), RangeError);
+  });
+});
+
+Deno.test("parseAttachment() names every field that is wrong", () => {
+  const error = assertThrows(
+    () =>
+      parseAttachment("../c", "a/b", { namespace: "X", pod: 1, interface: "", addresses: ["x"] }),
+    SyntaxError,
+  );
+  assertEquals(error instanceof Error && error.message.split("; ").length, 6);
+  for (const body of [undefined, null, 1, "x", [], {}]) {
+    assertThrows(() => parseAttachment("c1", "eth0", body), SyntaxError);
+  }
+});

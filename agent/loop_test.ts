@@ -1,0 +1,115 @@
+import { assertEquals } from "@std/assert";
+import { createLogger } from "../lib/base/log.ts";
+import type { Applied } from "../lib/dataplane/apply.ts";
+import type { Desired } from "../lib/model/desired.ts";
+import { EnforcementLoop } from "./loop.ts";
+
+const DESIRED: Desired = {
+  endpoints: new Map(),
+  programs: new Map(),
+  policies: new Map(),
+  sets: new Map(),
+};
+const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
+
+/** A loop over a dataplane that does what `apply` says. */
+function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
+  readonly loop: EnforcementLoop;
+  readonly seen: string[];
+} {
+  const seen: string[] = [];
+  const loop = new EnforcementLoop({
+    flush: () => {
+      seen.push("flush");
+      return DESIRED;
+    },
+    dataplane: {
+      apply: () => {
+        seen.push("apply");
+        return apply();
+      },
+      invalidate: () => seen.push("invalidate"),
+    },
+    compileOptions: {},
+    resyncIntervalMs,
+    logger: createLogger({ write: () => {} }),
+    clock: {
+      nowMs: () => Date.now(),
+      sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, Math.min(durationMs, 5))),
+    },
+    random: () => 0,
+  });
+  return { loop, seen };
+}
+
+function turns(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 40));
+}
+
+Deno.test("EnforcementLoop writes nothing before it is started", async () => {
+  const { loop, seen } = loopOver(() => Promise.resolve(APPLIED));
+  loop.kick();
+  await turns();
+  assertEquals(seen, []);
+});
+
+Deno.test("EnforcementLoop makes one apply of many kicks, and then rests", async () => {
+  const { loop, seen } = loopOver(() => Promise.resolve(APPLIED));
+  const stop = new AbortController();
+  for (let i = 0; i < 10; i++) loop.kick();
+  const running = loop.start(stop.signal);
+  await turns();
+  assertEquals(seen, ["flush", "apply"]);
+  assertEquals([loop.enforcedEpoch, loop.counts.applied], [10, 1]);
+  loop.kick();
+  await turns();
+  assertEquals(seen, ["flush", "apply", "flush", "apply"]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("EnforcementLoop tries again what failed, after reading the kernel", async () => {
+  let failures = 2;
+  const { loop, seen } = loopOver(() =>
+    failures-- > 0 ? Promise.reject(new Error("no")) : Promise.resolve(APPLIED)
+  );
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  await turns();
+  assertEquals(seen, [
+    ...["flush", "apply", "invalidate", "flush", "apply", "invalidate", "flush", "apply"],
+  ]);
+  assertEquals([loop.counts.failed, loop.counts.applied, loop.failingSinceMs], [2, 1, undefined]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("EnforcementLoop counts a kick during an apply for the next one", async () => {
+  const first = Promise.withResolvers<Applied>();
+  let calls = 0;
+  const { loop } = loopOver(() => ++calls === 1 ? first.promise : Promise.resolve(APPLIED));
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  await turns();
+  const epoch = loop.kick();
+  let isWoken = false;
+  loop.nextApply(stop.signal).then(() => isWoken = true);
+  first.resolve(APPLIED);
+  await Promise.resolve();
+  assertEquals(loop.enforcedEpoch < epoch, true);
+  await turns();
+  assertEquals([loop.enforcedEpoch, isWoken, calls], [epoch, true, 2]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("EnforcementLoop compares with the kernel now and then", async () => {
+  const { loop, seen } = loopOver(() => Promise.resolve(APPLIED), 10);
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  await turns();
+  stop.abort();
+  await running;
+  await turns(); // for the timer of a wait that was given up
+  assertEquals(seen.filter((it) => it === "invalidate").length >= 2, true);
+});
