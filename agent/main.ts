@@ -33,6 +33,7 @@ import { detectMtu } from "./mtu.ts";
 import { createNotifier } from "./notify.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
+import { guardTable } from "./table_guard.ts";
 
 /** How long requests in progress may take to end when the agent stops. */
 const SHUTDOWN_MS_MAX = 2_000;
@@ -86,12 +87,20 @@ async function run(settings: Settings): Promise<number> {
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
     for (const [key, attachment] of attachments.all) graph.update("attachment", key, attachment);
 
-    const dataplane = new Dataplane(netfilter, logger);
+    const dataplane = new Dataplane(netfilter, logger, { mayOwn: settings.ownsTable });
     const loop = new EnforcementLoop({
       flush: () => graph.flush(),
       dataplane,
       compileOptions: settings,
       resyncIntervalMs: settings.resyncIntervalMs,
+      logger,
+    });
+    using _guard = guardTable({
+      isOwn: (generation) => dataplane.isOwnGeneration(generation),
+      onForeignChange: () => {
+        dataplane.invalidate();
+        loop.kick();
+      },
       logger,
     });
     let enforcing: Promise<void> | undefined;

@@ -27,6 +27,8 @@ export interface Settings {
   /** Whether a pod may send only from its own addresses. */
   readonly checksSource: boolean;
   readonly isolationAnnotation: boolean;
+  /** Whether others are kept out of the table, where the kernel can. */
+  readonly ownsTable: boolean;
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
 }
@@ -144,6 +146,13 @@ const ROWS = {
     (value) => parseChoice("on", "off")(value) === "on",
     "on: net.beta.kubernetes.io/network-policy DefaultDeny isolates a namespace",
   ),
+  ownsTable: row(
+    "table-owner",
+    ["CALYX_TABLE_OWNER"],
+    true,
+    (value) => parseChoice("on", "off")(value) === "on",
+    "on: nobody else can change table inet calyx (Linux 6.9); off: changes are undone",
+  ),
 } as const;
 
 const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
@@ -225,6 +234,7 @@ function readSettings(
     endpointToHostAction: read(ROWS.endpointToHostAction),
     checksSource: read(ROWS.checksSource),
     isolationAnnotation: read(ROWS.isolationAnnotation),
+    ownsTable: read(ROWS.ownsTable),
     kubeconfig: flags.get("kubeconfig"),
     context: flags.get("context"),
   };

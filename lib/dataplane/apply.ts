@@ -40,6 +40,8 @@ export interface Applied {
 }
 
 const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
+/** How many of our commits are remembered: their notifications come within milliseconds. */
+const OWN_GENERATIONS_MAX = 64;
 /** How often reading starts again because somebody committed meanwhile. */
 const READ_ATTEMPTS_MAX = 5;
 
@@ -47,12 +49,26 @@ const READ_ATTEMPTS_MAX = 5;
 export class Dataplane {
   readonly #socket: DataplaneSocket;
   readonly #logger: Logger;
+  readonly #mayOwn: boolean;
+  /** Generations that our own commits made: whoever hears of them can leave them alone. */
+  readonly #ownGenerations = new Set<number>();
   #sent: Sent | undefined;
   #tableFlags: number | undefined;
 
-  constructor(socket: DataplaneSocket, logger: Logger) {
+  /** @param options.mayOwn whether to keep others out of the table, where the kernel can. */
+  constructor(
+    socket: DataplaneSocket,
+    logger: Logger,
+    options: { readonly mayOwn?: boolean } = {},
+  ) {
     this.#socket = socket;
     this.#logger = logger;
+    this.#mayOwn = options.mayOwn ?? true;
+  }
+
+  /** Whether the commit that made `generation` was certainly ours. */
+  isOwnGeneration(generation: number): boolean {
+    return this.#ownGenerations.has(generation);
   }
 
   /** Whether the kernel keeps everybody else out of the table; `undefined` before the first apply. */
@@ -81,7 +97,7 @@ export class Dataplane {
     const { requests, sent, changed } = difference;
     if (requests.length > 0) {
       this.#sent = undefined; // until the kernel has taken it
-      await this.#socket.batch(transaction(requests));
+      await this.#commit(requests);
     }
     this.#sent = sent;
     return { requests: requests.length, ...changed };
@@ -103,9 +119,9 @@ export class Dataplane {
    * @returns its flags
    */
   async #makeTable(): Promise<number> {
-    for (const flags of [OWNED, 0]) {
+    for (const flags of this.#mayOwn ? [OWNED, 0] : [0]) {
       try {
-        await this.#socket.batch(transaction([newTable({ table: TABLE, flags })]));
+        await this.#commit([newTable({ table: TABLE, flags })]);
         return flags;
       } catch (error) {
         if (!isUnsupported(error) || flags === 0) throw explainOwner(error);
@@ -115,6 +131,19 @@ export class Dataplane {
       }
     }
     throw new TypeError("Unreachable");
+  }
+
+  /** Sends one transaction, and notes its generation when nobody else committed meanwhile. */
+  async #commit(requests: readonly Request[]): Promise<void> {
+    const before = this.#generation();
+    await this.#socket.batch(transaction(requests));
+    const after = this.#generation();
+    if (before === undefined || after === undefined || after !== ((before + 1) >>> 0)) return;
+    this.#ownGenerations.add(after);
+    const [oldest] = this.#ownGenerations;
+    if (this.#ownGenerations.size > OWN_GENERATIONS_MAX && oldest !== undefined) {
+      this.#ownGenerations.delete(oldest);
+    }
   }
 
   #hasTable(): boolean {
