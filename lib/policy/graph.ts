@@ -172,7 +172,10 @@ export class PolicyGraph {
     const needs: Needs = { policies: new Map(), specs: new Map(), rangeSets: new Map() };
     for (const key of [...this.#local].sort()) {
       const workload = this.#facts.workload(key);
-      if (workload === undefined) continue;
+      // Without its namespace nobody knows which policies concern a pod: it stays closed.
+      if (workload === undefined || this.#facts.namespace(workload.namespace) === undefined) {
+        continue;
+      }
       const [ingress, egress] = DIRECTIONS.map((direction) => {
         const program = this.#programOf(workload, direction, needs);
         if (program !== undefined) programs.set(program.id, program);

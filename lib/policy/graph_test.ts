@@ -160,6 +160,30 @@ Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change
   ]);
 });
 
+Deno.test("PolicyGraph keeps a pod closed until its namespace is known", () => {
+  const graph = new PolicyGraph({ nodeName: NODE });
+  graph.update("workload", "x/web", {
+    namespace: "x",
+    name: "web",
+    uid: "u",
+    nodeName: NODE,
+    labels: {},
+    serviceAccount: "default",
+    addresses: [],
+    hostNetwork: false,
+    finished: false,
+    ports: [],
+    resourceVersion: "1",
+  });
+  const names = (): string[] => [...graph.flush().endpoints.keys()];
+  assertEquals(names(), []);
+  const namespace = { name: "x", labels: {}, isIsolated: false, denyAction: undefined };
+  graph.update("namespace", "x", namespace);
+  assertEquals(names(), [interfaceNameOf("x", "web")]);
+  graph.update("namespace", "x", undefined);
+  assertEquals(names(), []);
+});
+
 Deno.test("PolicyGraph takes a local pod's address from its attachment before its status has it", () => {
   const graph = new PolicyGraph({ nodeName: NODE });
   const facts = {
