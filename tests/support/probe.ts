@@ -187,7 +187,7 @@ function connect(fd: number, { address, port, protocol }: Probe): string | undef
 }
 
 /** `struct sockaddr_in`, `struct sockaddr_in6`. */
-function socketAddress(address: Address, port: number): Bytes {
+export function socketAddress(address: Address, port: number): Bytes {
   const name: Bytes = new Uint8Array(address.family === 4 ? 16 : 28);
   const view = new DataView(name.buffer);
   view.setUint16(0, address.family === 4 ? AF_INET : AF_INET6, HOST_IS_LITTLE_ENDIAN);
@@ -196,8 +196,8 @@ function socketAddress(address: Address, port: number): Bytes {
   return name;
 }
 
-/** The positions of the descriptors that are ready. */
-async function poll(
+/** Waits until one of `fds` is ready for its `events`; the positions of all that are. */
+export async function poll(
   fds: readonly number[],
   events: readonly number[],
   timeoutMs: number,
@@ -213,7 +213,8 @@ async function poll(
     .filter((index) => view.getInt16(8 * index + 6, HOST_IS_LITTLE_ENDIAN) !== 0);
 }
 
-function socketError(fd: number): number {
+/** The error that waits on a socket (SO_ERROR), 0 if none does; asking takes it. */
+export function socketError(fd: number): number {
   const value: Bytes = new Uint8Array(4);
   const length: Bytes = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, 4, HOST_IS_LITTLE_ENDIAN);

@@ -1,0 +1,43 @@
+/**
+ * Case files of the three formats → cases. The format is told by what is in the file; all three are
+ * described in `cases/README.md`.
+ */
+
+import type { ConformanceCase } from "./case.ts";
+import { Json } from "./json.ts";
+import { loadClusterPolicyTests } from "./load_cluster_policy.ts";
+import { loadCyclonus } from "./load_cyclonus.ts";
+import { loadKubernetes } from "./load_kubernetes.ts";
+
+/** The case files that the project carries. */
+export const CASE_FILES: readonly string[] = ["k8s-e2e", "cyclonus", "cnp"].map((name) =>
+  new URL(`cases/${name}.json`, import.meta.url).pathname
+);
+
+/**
+ * Parses a case file.
+ *
+ * @throws {SyntaxError} naming the place, action or sentence that is not understood
+ */
+export function parseCases(text: string): readonly ConformanceCase[] {
+  const file = new Json(JSON.parse(text), "");
+  if (file.get("tests").exists) return loadClusterPolicyTests(file);
+  const first = file.get("cases").list()[0];
+  if (first === undefined) throw new SyntaxError("There are neither cases nor tests in it");
+  return first.get("pods").exists ? loadKubernetes(file) : loadCyclonus(file);
+}
+
+/**
+ * Reads a case file.
+ *
+ * @throws {SyntaxError} as {@link parseCases}, with the file's name; errors of reading it
+ */
+export async function readCases(path: string): Promise<readonly ConformanceCase[]> {
+  const text = await Deno.readTextFile(path);
+  try {
+    return parseCases(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SyntaxError(`${path}: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,123 @@
+/** The format of cyclonus' cases: nine pods for all of them, three tables for each port. */
+
+import type { CasePod, CasePort, CaseStep, Cell, ConformanceCase, Expectation } from "./case.ts";
+import { CaseState } from "./case_state.ts";
+import { Json, locate } from "./json.ts";
+import { type Mark, readTable } from "./truth_table.ts";
+
+/** Reads the cases. @throws {SyntaxError} naming what is not understood */
+export function loadCyclonus(file: Json): readonly ConformanceCase[] {
+  const pods = file.get("pods").list().map(readPod);
+  return file.get("cases").list().map((it) => {
+    const state = new CaseState();
+    for (const [name, labels] of file.get("namespaces").entries()) {
+      state.setNamespace(name, labels.labels());
+    }
+    for (const pod of pods) state.addPod(pod);
+    const steps = it.get("steps").list().map((step): CaseStep => {
+      for (const action of step.get("actions").list()) {
+        locate(action, () => act(state, action, pods[0]?.ports ?? []));
+      }
+      const snapshot = state.snapshot();
+      return { snapshot, cells: readCells(step, snapshot.pods) };
+    });
+    const description = it.get("description").text();
+    return { suite: "cyclonus", name: `${it.get("n").value}: ${description}`, steps };
+  });
+}
+
+function readPod(pod: Json): CasePod {
+  return {
+    namespace: pod.get("Namespace").text(),
+    name: pod.get("Name").text(),
+    labels: pod.get("Labels").labels(),
+    address: pod.get("IP").text(),
+    hostNetwork: false,
+    ports: pod.get("Ports").list().map((it): CasePort => {
+      const [name = "", port, protocol] = it.text().split(" ");
+      return {
+        name,
+        protocol: new Json(protocol, it.path).protocol(),
+        port: new Json(Number(port), it.path).port(),
+      };
+    }),
+  };
+}
+
+function act(state: CaseState, action: Json, ports: readonly CasePort[]): void {
+  for (const [name, it] of action.entries()) {
+    const text = (field: string): string => it.get(field).text();
+    const key = (field: string): string => `${text("Namespace")}/${text(field)}`;
+    switch (name) {
+      case "CreatePolicy":
+      case "UpdatePolicy":
+        state.putPolicy(it.get("Policy"), name === "CreatePolicy");
+        break;
+      case "DeletePolicy":
+        state.deletePolicy(key("Name"));
+        break;
+      case "CreateNamespace":
+      case "SetNamespaceLabels":
+        state.setNamespace(text("Namespace"), it.get("Labels").labels());
+        break;
+      case "DeleteNamespace":
+        state.deleteNamespace(text("Namespace"));
+        break;
+      case "CreatePod":
+        state.addPod({
+          namespace: text("Namespace"),
+          name: text("Pod"),
+          labels: it.get("Labels").labels(),
+          hostNetwork: false,
+          ports,
+        });
+        break;
+      case "SetPodLabels":
+        state.setPodLabels(key("Pod"), it.get("Labels").labels());
+        break;
+      case "DeletePod":
+        state.deletePod(key("Pod"));
+        break;
+      case "ReadNetworkPolicies":
+        break; // it looks, and changes nothing
+      default:
+        throw new SyntaxError(`${action.path}: action "${name}" is not known`);
+    }
+  }
+}
+
+function readCells(step: Json, pods: ReadonlyMap<string, CasePod>): readonly Cell[] {
+  const keys = step.get("pods").list().map((it) => it.text());
+  return step.get("combined").entries().flatMap(([service, table]) => {
+    const [protocol, port = ""] = service.split("/");
+    const combined = readTable(table, keys.length);
+    const ingress = readTable(step.get("ingress").get(service), keys.length);
+    const egress = readTable(step.get("egress").get(service), keys.length);
+    return keys.flatMap((from, row) =>
+      keys.map((to, column): Cell => {
+        const marks = [combined, ingress, egress].map((it) => it[row]?.[column] ?? "");
+        const [end = "", into = "", out = ""] = marks;
+        const skip = marks.find((it) => typeof it === "string");
+        const number = portNumber(port, pods.get(to));
+        return {
+          from,
+          to,
+          protocol: new Json(protocol, table.path).protocol(),
+          port: number ?? 0,
+          family: undefined,
+          expected: expectation(end, into, out),
+          ...(typeof skip === "string" ? { skip } : {}),
+          ...(number === undefined ? { skip: `${to} has no port "${port}"` } : {}),
+        };
+      })
+    );
+  });
+}
+
+function expectation(combined: Mark, ingress: Mark, egress: Mark): Expectation {
+  return { combined: combined === true, ingress: ingress === true, egress: egress === true };
+}
+
+function portNumber(port: string, pod: CasePod | undefined): number | undefined {
+  return /^\d+$/.test(port) ? Number(port) : pod?.ports.find((it) => it.name === port)?.port;
+}
