@@ -4,7 +4,6 @@
  * right is not touched, and keeps its counters.
  */
 
-import type { MemberSet } from "../model/member_set.ts";
 import type { Request } from "../netlink/message.ts";
 import {
   deleteChain,
@@ -29,7 +28,7 @@ import {
   memberElements,
 } from "./element.ts";
 import { encodeRule } from "./encode.ts";
-import type { Chain, NamedSet, Ruleset } from "./ruleset.ts";
+import type { Chain, NamedSet, NameElement, Ruleset } from "./ruleset.ts";
 
 /** Our table, as messages name it. */
 export const TABLE = { family: NFPROTO_INET, name: TABLE_NAME } as const;
@@ -53,14 +52,17 @@ export interface SentChain {
   readonly hook: string | undefined;
   /** The tags of its rules, in order. */
   readonly tags: string;
+  /** The chain that we sent: the same object again needs no look inside. */
+  readonly chain?: Chain;
 }
 
-/** A set by what identifies it, and its elements: listed, or as of a revision of the members. */
+/** A set by what identifies it, and its elements: listed by the kernel, or those of the set that we sent. */
 export interface SentSet {
   readonly tag: string;
   readonly elements:
     | { readonly kind: "listed"; readonly contents: ReadonlyMap<string, string> }
-    | { readonly kind: "revision"; readonly members: MemberSet; readonly revision: number };
+    /** `revision`: of the members, where it has such. */
+    | { readonly kind: "sent"; readonly set: NamedSet; readonly revision: number };
 }
 
 /** The messages, and what the kernel has when it has taken them. */
@@ -102,7 +104,8 @@ export function diff(sent: Sent, ruleset: Ruleset, tableFlags: number): Differen
 function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   for (const set of ruleset.sets.values()) {
     const there = sent.sets.get(set.name);
-    if (there !== undefined && there.tag !== setTag(set)) return true;
+    if (there === undefined || isFrom(there, set)) continue;
+    if (there.tag !== setTag(set)) return true;
   }
   for (const chain of ruleset.chains.values()) {
     const there = sent.chains.get(chain.name);
@@ -149,8 +152,12 @@ function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
   for (const chain of ruleset.chains.values()) {
     const { name, hook } = chain;
     const there = sent.chains.get(name);
+    if (there?.chain === chain) {
+      out.sent.set(name, there);
+      continue;
+    }
     const tags = chainTags(chain);
-    out.sent.set(name, { hook, tags });
+    out.sent.set(name, { hook, tags, chain });
     if (there === undefined) {
       out.created.push(newChain({ table: TABLE, name, hook: hook && baseHook(hook) }));
     }
@@ -206,6 +213,10 @@ function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefined {
   for (const set of ruleset.sets.values()) {
     const there = sent.sets.get(set.name);
     id++;
+    if (there !== undefined && isFrom(there, set) && there.elements.revision === revisionOf(set)) {
+      out.sent.set(set.name, there);
+      continue;
+    }
     if (there === undefined) {
       const { name, comment } = set;
       const definition = definitionOf(set.type);
@@ -226,7 +237,7 @@ function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefined {
       target.push(...newElements({ table: TABLE, set: set.name, elements: added }));
     }
     out.changedElements += removed.length + added.length;
-    out.sent.set(set.name, sentSet(set));
+    out.sent.set(set.name, sentSet(there, set));
   }
   for (const name of sent.sets.keys()) {
     if (ruleset.sets.has(name)) continue;
@@ -241,18 +252,24 @@ interface ElementDifference {
   readonly added: readonly Element[];
 }
 
-const NOTHING: ReadonlyMap<string, string> = new Map();
-
 /** @returns `undefined` when what the kernel holds is not known here */
 function diffElements(there: SentSet | undefined, set: NamedSet): ElementDifference | undefined {
-  if (there === undefined) return compareElements(NOTHING, elementsOf(set));
+  if (there === undefined) return { removed: [], added: elementsOf(set) };
   if (there.elements.kind === "listed") {
     return compareElements(there.elements.contents, elementsOf(set));
   }
-  const { members, revision } = there.elements;
+  const { elements: before } = there.elements.set;
+  const { elements: after } = set;
+  if (before.kind === "names" && after.kind === "names") {
+    return compareNames(set, before.names, after.names);
+  }
+  if (before.kind !== "members" && after.kind !== "members") {
+    return compareElements(listContents(elementsOf(there.elements.set)), elementsOf(set));
+  }
   // Another set may have taken the name between two flushes, or the log may not reach back.
-  if (set.elements.kind !== "members" || set.elements.members !== members) return undefined;
-  const changes = members.changesSince(revision);
+  if (before.kind !== "members" || after.kind !== "members") return undefined;
+  if (before.members !== after.members) return undefined;
+  const changes = after.members.changesSince(there.elements.revision);
   return changes && {
     removed: memberElements(set.type, changes.removed),
     added: memberElements(set.type, changes.added),
@@ -271,6 +288,7 @@ function compareElements(
   before: ReadonlyMap<string, string>,
   after: readonly Element[],
 ): ElementDifference {
+  if (before.size === 0) return { removed: [], added: after };
   const added: Element[] = [];
   const unchanged = new Set<string>();
   for (const element of after) {
@@ -282,12 +300,48 @@ function compareElements(
   return { removed, added };
 }
 
-function sentSet(set: NamedSet): SentSet {
-  const { elements } = set;
-  return {
-    tag: setTag(set),
-    elements: elements.kind === "members"
-      ? { kind: "revision", members: elements.members, revision: elements.members.revision }
-      : { kind: "listed", contents: listContents(elementsOf(set)) },
-  };
+/** The same for what we know by its name: only what differs becomes bytes. */
+function compareNames(
+  set: NamedSet,
+  before: ReadonlyMap<string, NameElement>,
+  after: ReadonlyMap<string, NameElement>,
+): ElementDifference {
+  const removed = new Map<string, NameElement>();
+  const added = new Map<string, NameElement>();
+  for (const [name, element] of before) {
+    if (!isSameName(element, after.get(name))) removed.set(name, element);
+  }
+  for (const [name, element] of after) {
+    if (!isSameName(element, before.get(name))) added.set(name, element);
+  }
+  const encode = (names: ReadonlyMap<string, NameElement>): readonly Element[] =>
+    elementsOf({ ...set, elements: { kind: "names", names } });
+  return { removed: encode(removed).map(({ key }) => ({ key })), added: encode(added) };
+}
+
+function isSameName(a: NameElement, b: NameElement | undefined): boolean {
+  if (a === b) return true;
+  return b !== undefined && a.comment === b.comment && a.verdict?.code === b.verdict?.code &&
+    chainOf(a) === chainOf(b);
+}
+
+function chainOf({ verdict }: NameElement): string | undefined {
+  return verdict !== undefined && "chain" in verdict ? verdict.chain : undefined;
+}
+
+/** Whether what is there was sent from this very value. */
+function isFrom(
+  there: SentSet,
+  set: NamedSet,
+): there is SentSet & { readonly elements: { readonly kind: "sent" } } {
+  return there.elements.kind === "sent" && there.elements.set === set;
+}
+
+function revisionOf({ elements }: NamedSet): number {
+  return elements.kind === "members" ? elements.members.revision : 0;
+}
+
+function sentSet(there: SentSet | undefined, set: NamedSet): SentSet {
+  const tag = there !== undefined && isFrom(there, set) ? there.tag : setTag(set);
+  return { tag, elements: { kind: "sent", set, revision: revisionOf(set) } };
 }

@@ -150,9 +150,25 @@ function memberKey(member: Member): Uint8Array {
   return key;
 }
 
-/** Members are canonical texts, so the four decimal parts need no further look. */
+/** Members are canonical texts, so that their parts need no further look. */
 function addressBytes(text: string): Uint8Array {
-  return text.includes(":") ? Address.parse(text).bytes : Uint8Array.from(text.split("."), Number);
+  if (!text.includes(":")) return Uint8Array.from(text.split("."), Number);
+  if (text.includes(".")) return Address.parse(text).bytes;
+  const bytes = new Uint8Array(16);
+  const [head = "", tail] = text.split("::");
+  writeGroups(bytes, 0, head);
+  if (tail !== undefined && tail !== "") writeGroups(bytes, 16 - 2 * tail.split(":").length, tail);
+  return bytes;
+}
+
+/** Writes the groups of an IPv6 address, `fd00:10:244`. */
+function writeGroups(bytes: Uint8Array, start: number, text: string): void {
+  let offset = start;
+  for (const group of text === "" ? [] : text.split(":")) {
+    const value = parseInt(group, 16);
+    bytes[offset++] = value >> 8;
+    bytes[offset++] = value & 0xff;
+  }
 }
 
 function addressType(family: Family): number {

@@ -8,8 +8,8 @@
  *   namespaces ┼─▶ members of the sets (SetIndex, by single changes) ──────────────┘
  *   nodes ─────┘
  *
- * A pod of another node moves set members only. What concerns this node's pods is computed anew from
- * all its facts: they are few, and recomputing cannot be wrong.
+ * A pod of another node moves set members only. What concerns a pod of this node is computed anew from
+ * all its facts when one of them changes, and put together with what the others bring.
  */
 
 import type {
@@ -51,11 +51,11 @@ export interface PolicyGraphOptions {
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
 
-/** What the policies in use need, as they are found. */
-interface Needs {
-  readonly policies: Map<string, DesiredPolicy>;
-  readonly specs: Map<string, SetSpec>;
-  readonly rangeSets: Map<string, DesiredSet>;
+/** What one pod of this node brings into the desired state. */
+interface LocalPart {
+  readonly endpoints: readonly DesiredEndpoint[];
+  readonly programs: readonly DesiredProgram[];
+  readonly policies: readonly CompiledPolicy[];
 }
 
 /** Facts in by `update()`, the desired state out by `flush()`. */
@@ -63,6 +63,8 @@ export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
   readonly #facts: FactStore;
   readonly #local = new Set<string>();
+  /** By the pods' keys; what is not here is made when it is next asked for. */
+  readonly #parts = new Map<string, LocalPart>();
   readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
   readonly #index: SetIndex;
   #isLocalDirty = true;
@@ -96,14 +98,10 @@ export class PolicyGraph {
       case "namespace":
         return this.#updateNamespace(key, value as Namespace | undefined);
       case "policy":
-        if (this.#facts.setPolicy(key, value as NetworkPolicy | undefined) !== undefined) {
-          this.#isLocalDirty = true;
-        }
-        return;
+        return this.#updatePolicy(key, value as NetworkPolicy | undefined);
       case "clusterPolicy":
         this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
-        this.#isLocalDirty = true;
-        return;
+        return this.#forget(this.#local);
       case "attachment":
         return this.#updateAttachment(key, value as Attachment | undefined);
       case "node":
@@ -132,27 +130,39 @@ export class PolicyGraph {
     if (namespace === undefined) return;
     const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
       isGovernable(value);
-    if (isLocal || this.#local.has(key)) this.#isLocalDirty = true;
     if (isLocal) this.#local.add(key);
-    else this.#local.delete(key);
+    this.#forget([key]);
+    if (!isLocal) this.#local.delete(key);
     this.#index.refreshPod(key, namespace);
   }
 
   #updateNamespace(key: string, value: Namespace | undefined): void {
     this.#facts.setNamespace(key, value);
-    let hasLocal = false;
     for (const workload of this.#facts.workloadKeys(key)) {
       this.#index.refreshPod(workload, key);
-      hasLocal ||= this.#local.has(workload);
+      this.#forget([workload]);
     }
-    if (hasLocal) this.#isLocalDirty = true;
+  }
+
+  #updatePolicy(key: string, value: NetworkPolicy | undefined): void {
+    const namespace = this.#facts.setPolicy(key, value);
+    if (namespace !== undefined) this.#forget(this.#facts.workloadKeys(namespace));
   }
 
   #updateAttachment(key: string, value: Attachment | undefined): void {
     for (const workload of this.#facts.setAttachment(key, value)) {
       this.#index.refreshPod(workload, workload.slice(0, workload.indexOf("/")));
+      this.#forget([workload]);
     }
-    this.#isLocalDirty = true;
+  }
+
+  /** What these pods bring in must be made anew, if they are this node's. */
+  #forget(keys: Iterable<string>): void {
+    for (const key of keys) {
+      if (!this.#local.has(key)) continue;
+      this.#parts.delete(key);
+      this.#isLocalDirty = true;
+    }
   }
 
   /** A pod with every address that it is known by. */
@@ -169,34 +179,55 @@ export class PolicyGraph {
   #compute(): Desired {
     const endpoints = new Map<string, DesiredEndpoint>();
     const programs = new Map<string, DesiredProgram>();
-    const needs: Needs = { policies: new Map(), specs: new Map(), rangeSets: new Map() };
+    const policies = new Map<string, DesiredPolicy>();
+    const specs = new Map<string, SetSpec>();
+    const rangeSets = new Map<string, DesiredSet>();
     for (const key of [...this.#local].sort()) {
-      const workload = this.#facts.workload(key);
-      // Without its namespace nobody knows which policies concern a pod: it stays closed.
-      if (workload === undefined || this.#facts.namespace(workload.namespace) === undefined) {
-        continue;
-      }
-      const [ingress, egress] = DIRECTIONS.map((direction) => {
-        const program = this.#programOf(workload, direction, needs);
-        if (program !== undefined) programs.set(program.id, program);
-        return program?.id;
-      });
-      const addresses = this.#facts.addressesOf(workload).map(String).sort();
-      for (const interfaceName of this.#interfacesOf(workload)) {
-        const endpoint = { interfaceName, workload: key, addresses, ingress, egress };
-        endpoints.set(interfaceName, endpoint);
+      const part = this.#parts.get(key) ?? this.#computePart(key);
+      this.#parts.set(key, part);
+      for (const endpoint of part.endpoints) endpoints.set(endpoint.interfaceName, endpoint);
+      for (const program of part.programs) programs.set(program.id, program);
+      for (const compiled of part.policies) {
+        policies.set(compiled.policy.id, compiled.policy);
+        for (const spec of compiled.specs) specs.set(spec.id, spec);
+        for (const rangeSet of compiled.rangeSets) rangeSets.set(rangeSet.id, rangeSet);
       }
     }
-    this.#index.require(needs.specs);
+    this.#index.require(specs);
     return {
       endpoints,
       programs,
-      policies: needs.policies,
-      sets: new Map([...this.#index.sets(), ...needs.rangeSets]),
+      policies,
+      sets: new Map([...this.#index.sets(), ...rangeSets]),
     };
   }
 
-  #programOf(workload: Workload, direction: Direction, needs: Needs): DesiredProgram | undefined {
+  #computePart(key: string): LocalPart {
+    const workload = this.#facts.workload(key);
+    // Without its namespace nobody knows which policies concern a pod: it stays closed.
+    if (workload === undefined || this.#facts.namespace(workload.namespace) === undefined) {
+      return { endpoints: [], programs: [], policies: [] };
+    }
+    const policies: CompiledPolicy[] = [];
+    const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
+    const addresses = this.#facts.addressesOf(workload).map(String).sort();
+    const endpoints = [...this.#interfacesOf(workload)].map((interfaceName) => ({
+      interfaceName,
+      workload: key,
+      addresses,
+      ingress: ingress?.id,
+      egress: egress?.id,
+    }));
+    const programs = [ingress, egress].filter((it) => it !== undefined);
+    return { endpoints, programs, policies };
+  }
+
+  /** @param used takes the policies of the program */
+  #programOf(
+    workload: Workload,
+    direction: Direction,
+    used: CompiledPolicy[],
+  ): DesiredProgram | undefined {
     const namespace = this.#facts.namespace(workload.namespace);
     const tier = (name: "admin" | "baseline"): readonly AnyPolicy[] =>
       this.#facts.clusterPoliciesOf(name)
@@ -205,7 +236,11 @@ export class PolicyGraph {
       .filter((policy) => governs(policy, workload, direction))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const use = (policies: readonly AnyPolicy[]): readonly string[] =>
-      policies.map((policy) => this.#use(policy, direction, needs));
+      policies.map((policy) => {
+        const compiled = this.#compile(policy)[direction];
+        used.push(compiled);
+        return compiled.policy.id;
+      });
     const tiers = {
       admin: use(tier("admin")),
       namespaced: use(namespaced),
@@ -215,16 +250,9 @@ export class PolicyGraph {
     const ids = [...tiers.admin, ...tiers.namespaced, ...tiers.baseline];
     if (ids.length === 0) return undefined;
     const denyAction = namespace?.denyAction ?? this.#options.denyAction ?? "drop";
-    return { id: [denyAction, ...ids].join(" "), direction, denyAction, ...tiers };
-  }
-
-  /** Notes what the policy needs; its id. */
-  #use(policy: AnyPolicy, direction: Direction, needs: Needs): string {
-    const compiled = this.#compile(policy)[direction];
-    needs.policies.set(compiled.policy.id, compiled.policy);
-    for (const spec of compiled.specs) needs.specs.set(spec.id, spec);
-    for (const rangeSet of compiled.rangeSets) needs.rangeSets.set(rangeSet.id, rangeSet);
-    return compiled.policy.id;
+    const id = [denyAction, ...ids].join(" ");
+    // The same value as long as it says the same: whoever compiled it need not look into it again.
+    return this.#desired.programs.get(id) ?? { id, direction, denyAction, ...tiers };
   }
 
   #interfacesOf(workload: Workload): ReadonlySet<string> {

@@ -27,6 +27,8 @@ export interface MemberSource {
 interface ActiveSet {
   readonly spec: SetSpec;
   readonly members: MemberSet;
+  /** What others see of it: the same value as long as it is in use. */
+  readonly desired: DesiredSet;
   /** What each pod or node has brought in, by its key. */
   readonly contributions: Map<string, readonly Member[]>;
 }
@@ -72,14 +74,14 @@ export class SetIndex {
   /** The sets in use, by id. */
   sets(): Map<string, DesiredSet> {
     const sets = new Map<string, DesiredSet>();
-    for (const [id, { spec, members }] of this.#active) {
-      sets.set(id, { kind: spec.kind, id, members });
-    }
+    for (const [id, { desired }] of this.#active) sets.set(id, desired);
     return sets;
   }
 
   #activate(id: string, spec: SetSpec): void {
-    const set: ActiveSet = { spec, members: new MemberSet(), contributions: new Map() };
+    const members = new MemberSet();
+    const desired = { kind: spec.kind, id, members };
+    const set: ActiveSet = { spec, members, desired, contributions: new Map() };
     const scope = scopeOf(spec);
     this.#active.set(id, set);
     this.#byScope.set(scope, (this.#byScope.get(scope) ?? new Set()).add(set));

@@ -59,7 +59,19 @@ export function compile(desired: Desired, options: CompileOptions = {}): Ruleset
   return { chains, sets };
 }
 
+/** A set that lives on compiles to the same value, so that `diff()` need not look into it. */
+const compiledSets = new WeakMap<DesiredSet, readonly NamedSet[]>();
+
 function compileSet(set: DesiredSet): readonly NamedSet[] {
+  let compiled = compiledSets.get(set);
+  if (compiled === undefined) {
+    compiled = compileNewSet(set);
+    compiledSets.set(set, compiled);
+  }
+  return compiled;
+}
+
+function compileNewSet(set: DesiredSet): readonly NamedSet[] {
   const comment = cutComment(set.id);
   if (set.kind === "ranges") {
     const { id, family, ranges } = set;

@@ -58,17 +58,33 @@ function sources(endpoints: readonly DesiredEndpoint[], family: Family): NamedSe
 function names(
   endpoints: readonly DesiredEndpoint[],
   keysOf: (endpoint: DesiredEndpoint) => readonly string[],
-  direction?: Direction,
+  direction: Direction | "none" = "none",
 ): { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> } {
   const elements = new Map<string, NameElement>();
   for (const endpoint of endpoints) {
-    const comment = cutComment(endpoint.workload);
-    const element = direction === undefined
-      ? { comment }
-      : { comment, verdict: verdictOf(endpoint, direction) };
+    const element = elementsOf(endpoint)[direction];
     for (const key of keysOf(endpoint)) elements.set(key, element);
   }
   return { kind: "names", names: elements };
+}
+
+type EndpointElements = Readonly<Record<Direction | "none", NameElement>>;
+
+/** An endpoint that is the same has the same elements: `diff()` need not look into them. */
+const endpointElements = new WeakMap<DesiredEndpoint, EndpointElements>();
+
+function elementsOf(endpoint: DesiredEndpoint): EndpointElements {
+  let elements = endpointElements.get(endpoint);
+  if (elements === undefined) {
+    const comment = cutComment(endpoint.workload);
+    elements = {
+      none: { comment },
+      ingress: { comment, verdict: verdictOf(endpoint, "ingress") },
+      egress: { comment, verdict: verdictOf(endpoint, "egress") },
+    };
+    endpointElements.set(endpoint, elements);
+  }
+  return elements;
 }
 
 function verdictOf(endpoint: DesiredEndpoint, direction: Direction): Verdict {

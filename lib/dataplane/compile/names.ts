@@ -73,6 +73,7 @@ export function ruleComment(policy: DesiredPolicy, index: number): string {
 /** The comment, cut to what nft takes, never inside a character, and without its quotes. */
 export function cutComment(text: string): string {
   const plain = text.replaceAll('"', "'");
+  if (3 * plain.length <= COMMENT_BYTES_MAX) return plain; // a code unit is three bytes at most
   const encoded = new TextEncoder().encode(plain);
   if (encoded.length <= COMMENT_BYTES_MAX) return plain;
   const cut = new TextDecoder().decode(encoded.subarray(0, COMMENT_BYTES_MAX - 3));

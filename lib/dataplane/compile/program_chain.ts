@@ -24,8 +24,33 @@ export interface CompiledChain {
 /** Compiled chains of NetworkPolicies, so that one that has not changed is compiled once. */
 export type ChainCache = WeakMap<DesiredPolicy, CompiledChain>;
 
+interface CompiledProgram {
+  /** What it was made from, beside the program. */
+  readonly policies: readonly (DesiredPolicy | undefined)[];
+  readonly chains: readonly CompiledChain[];
+}
+
+/** A program that is the same, of the same policies, compiles to the same value. */
+const compiledPrograms = new WeakMap<DesiredProgram, CompiledProgram>();
+
 /** The program's own chain and those that it jumps to. */
 export function compileProgram(
+  program: DesiredProgram,
+  desired: Desired,
+  cache: ChainCache,
+): readonly CompiledChain[] {
+  const ids = [...program.admin, ...program.namespaced, ...program.baseline];
+  const policies = ids.map((id) => desired.policies.get(id));
+  const known = compiledPrograms.get(program);
+  if (known !== undefined && known.policies.every((it, index) => it === policies[index])) {
+    return known.chains;
+  }
+  const chains = compileNewProgram(program, desired, cache);
+  compiledPrograms.set(program, { policies, chains });
+  return chains;
+}
+
+function compileNewProgram(
   program: DesiredProgram,
   desired: Desired,
   cache: ChainCache,

@@ -1,0 +1,127 @@
+/** What is kept from one flush to the next saves work and changes nothing. */
+
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { cluster, NODE } from "../../tests/support/random_cluster.ts";
+import { keyOf } from "../model/workload.ts";
+import { Writer } from "../netlink/buffer.ts";
+import { decodeMessages, encodeRequest, type Request } from "../netlink/message.ts";
+import { parseNotification } from "../netlink/nftables/notification.ts";
+import type { Cluster } from "../policy/evaluate.ts";
+import { PolicyGraph } from "../policy/graph.ts";
+import { compile, type CompileOptions } from "./compile/compile.ts";
+import { diff, type Sent } from "./diff.ts";
+import { elementContent, elementId } from "./element.ts";
+import { render } from "./render.ts";
+
+const NOTHING: Sent = { chains: new Map(), sets: new Map() };
+
+/** A kernel that believes everything: what it holds after the messages that it was sent. */
+class Replay {
+  readonly chains = new Map<string, string[]>();
+  readonly sets = new Map<string, Map<string, string>>();
+
+  take(requests: readonly Request[]): void {
+    const writer = new Writer();
+    for (const request of requests) encodeRequest(writer, request, 0);
+    for (const raw of decodeMessages(writer.bytes)) {
+      const it = parseNotification(raw);
+      if (it.kind === "chain") {
+        if (it.deleted) this.chains.delete(it.chain.name);
+        else this.chains.set(it.chain.name, []);
+      } else if (it.kind === "rule") {
+        if (it.deleted) this.chains.set(it.rule.chain, []);
+        else this.chains.get(it.rule.chain)?.push(it.rule.tag ?? "");
+      } else if (it.kind === "set") {
+        if (it.deleted) this.sets.delete(it.set.name);
+        else this.sets.set(it.set.name, new Map());
+      } else if (it.kind === "elements") {
+        const held = this.sets.get(it.list.set) ?? new Map<string, string>();
+        for (const element of it.list.elements) {
+          const id = elementId(element);
+          assertEquals(held.has(id), it.deleted, `${it.list.set} ${id}`);
+          if (it.deleted) held.delete(id);
+          else held.set(id, elementContent(element));
+        }
+      }
+    }
+  }
+
+  /** In one order. */
+  print(): unknown {
+    const sorted = <T>(map: ReadonlyMap<string, T>): [string, T][] =>
+      [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+    return {
+      chains: sorted(this.chains),
+      sets: sorted(this.sets).map(([name, elements]) => [name, sorted(elements)]),
+    };
+  }
+}
+
+/** A graph and what follows it, flushed after each change. */
+class Follower {
+  readonly graph = new PolicyGraph({ nodeName: NODE });
+  readonly kernel = new Replay();
+  readonly #options: CompileOptions = { cache: new WeakMap() };
+  #sent = NOTHING;
+
+  flush(): string {
+    const ruleset = compile(this.graph.flush(), this.#options);
+    const difference = diff(this.#sent, ruleset, 0);
+    if (difference === undefined) throw new TypeError("What was sent is known");
+    this.kernel.take(difference.requests);
+    this.#sent = difference.sent;
+    return render(ruleset);
+  }
+
+  change(...args: Change): void {
+    this.graph.update(...args);
+    this.flush();
+  }
+}
+
+type Change = Parameters<PolicyGraph["update"]>;
+
+function factsOf(world: Cluster): Change[] {
+  return [
+    ...world.namespaces.map((it): Change => ["namespace", it.name, it]),
+    ...world.pods.map((it): Change => ["workload", keyOf(it), it]),
+    ...world.policies.map((it): Change => ["policy", keyOf(it), it]),
+    ...(world.clusterPolicies ?? []).map((it): Change => ["clusterPolicy", it.name, it]),
+  ];
+}
+
+Deno.test("compile() and diff() after many flushes say what a fresh start says", () => {
+  fc.assert(
+    fc.property(cluster, cluster, fc.boolean(), (before, after, reverses) => {
+      const follower = new Follower();
+      for (const change of factsOf(before)) follower.change(...change);
+      const facts = reverses ? factsOf(after).reverse() : factsOf(after);
+      const kept = new Set(facts.map(([kind, key]) => `${kind} ${key}`));
+      for (const [kind, key] of factsOf(before)) {
+        if (!kept.has(`${kind} ${key}`)) follower.change(kind, key, undefined);
+      }
+      for (const change of facts) follower.change(...change);
+      const fresh = new Follower();
+      for (const change of factsOf(after)) fresh.graph.update(...change);
+      assertEquals(follower.flush(), fresh.flush());
+      assertEquals(follower.kernel.print(), fresh.kernel.print());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("diff() sends nothing when nothing has changed", () => {
+  fc.assert(
+    fc.property(cluster, (world) => {
+      const follower = new Follower();
+      for (const change of factsOf(world)) follower.graph.update(...change);
+      const ruleset = compile(follower.graph.flush());
+      const first = diff(NOTHING, ruleset, 0);
+      assertEquals(diff(first?.sent ?? NOTHING, ruleset, 0)?.requests, []);
+      const again = compile(follower.graph.flush());
+      assertEquals(diff(first?.sent ?? NOTHING, again, 0)?.requests, []);
+    }),
+    { numRuns: 40 },
+  );
+});
