@@ -11,7 +11,7 @@ import type { Attachment } from "../lib/model/facts.ts";
 /** What may be in a container id or an interface name that becomes part of a file's name. */
 const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,127}$/;
 const NAME_REGEXP = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
-const IFNAME_REGEXP = /^[^/:\s]{1,15}$/;
+const IFNAME_REGEXP = /^(?!\.{1,2}$)[A-Za-z0-9_.\-]{1,15}$/;
 /** Addresses of one interface; a peer cannot make us keep more. */
 const ADDRESSES_MAX = 16;
 /** Attachments of one node. */
@@ -57,6 +57,7 @@ export class AttachmentStore {
   readonly #folder: string;
   readonly #logger: Logger;
   readonly #attachments = new Map<string, Attachment>();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string, logger: Logger) {
     this.#folder = folder;
@@ -66,6 +67,29 @@ export class AttachmentStore {
   /** All of them, by key. */
   get all(): ReadonlyMap<string, Attachment> {
     return this.#attachments;
+  }
+
+  /** Runs `change` when those before it are done: the store and whoever follows it change together. */
+  exclusive<T>(change: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(change);
+    this.#turn = next.catch(() => {});
+    return next;
+  }
+
+  /**
+   * The other attachments that a new one proves to be gone: an interface, and an address, belong to one
+   * container at a time.
+   */
+  supersededBy(attachment: Attachment): readonly string[] {
+    const addresses = new Set(attachment.addresses.map(String));
+    const own = keyOf(attachment);
+    return [...this.#attachments]
+      .filter(([key, it]) =>
+        key !== own &&
+        (it.interfaceName === attachment.interfaceName ||
+          it.addresses.some((address) => addresses.has(address.toString())))
+      )
+      .map(([key]) => key);
   }
 
   /** Reads the folder; a file that does not parse is reported and left out. */
@@ -98,7 +122,6 @@ export class AttachmentStore {
     if (!this.#attachments.has(key) && this.#attachments.size >= ATTACHMENTS_MAX) {
       throw new RangeError(`Cannot keep more than ${ATTACHMENTS_MAX} attachments`);
     }
-    this.#attachments.set(key, attachment);
     const path = this.#path(attachment);
     const temporary = `${path}.${crypto.randomUUID()}`;
     await Deno.writeTextFile(
@@ -107,6 +130,7 @@ export class AttachmentStore {
       { mode: 0o600, createNew: true },
     );
     await Deno.rename(temporary, path);
+    this.#attachments.set(key, attachment);
   }
 
   /** Forgets an attachment; whether it was known. */

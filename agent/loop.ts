@@ -24,6 +24,8 @@ export interface LoopOptions {
   };
   readonly compileOptions: CompileOptions;
   readonly resyncIntervalMs: number;
+  /** After an apply that changed something, when everybody who waits for it has been told. */
+  readonly onChanged?: () => void;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Numbers in [0, 1). */
@@ -161,6 +163,7 @@ export class EnforcementLoop {
       });
     }
     for (const waiter of [...this.#waiters]) waiter();
+    if (applied.requests > 0) this.#options.onChanged?.();
   }
 
   /** Until somebody kicks, `untilMs` has come, or `signal` aborts. */

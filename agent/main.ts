@@ -3,8 +3,8 @@
  *
  *   API server ──▶ Facts ──▶ PolicyGraph ──▶ EnforcementLoop ──▶ Dataplane ──▶ kernel
  *                              ▲                  ▲  │              (table inet calyx)
- *   plugin ──▶ AgentSocket ────┴── attachments    │  └──▶ waiters of the socket: "enforced"
- *                    └────────────── kick ────────┘
+ *   plugin ──▶ AgentSocket ────┴── attachments    │  ├──▶ waiters of the socket: "enforced"
+ *                    └────────────── kick ────────┘  └──▶ FlowCut ──▶ kernel (table of flows)
  *   /healthz /readyz /metrics ◀── Facts, EnforcementLoop        systemd ◀── Notifier
  *
  * The graph is pure; everything that waits, reads or writes is here at the rim. When the agent stops,
@@ -27,6 +27,7 @@ import {
 import { PolicyGraph } from "../lib/policy/graph.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
+import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { detectMtu } from "./mtu.ts";
@@ -61,6 +62,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(settings: Settings): Promise<number> {
   const logger = createLogger({ level: settings.logLevel });
+  Deno.umask(0o077); // what we make, the socket above all, is root's alone from its first moment
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(name, () => stop.abort(name));
@@ -78,6 +80,7 @@ async function run(settings: Settings): Promise<number> {
     });
     using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
     using route = openNetlinkSocket(NETLINK_ROUTE);
+    using conntrack = openNetlinkSocket(NETLINK_NETFILTER);
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
     const graph = new PolicyGraph(settings);
@@ -93,6 +96,16 @@ async function run(settings: Settings): Promise<number> {
       dataplane,
       compileOptions: settings,
       resyncIntervalMs: settings.resyncIntervalMs,
+      onChanged: () => flowCut.kick(),
+      logger,
+    });
+    const flowCut = new FlowCut({
+      dumps: conntrack,
+      requests: netfilter,
+      index: graph.index,
+      enforced: () => loop.enforced,
+      hostAddresses: () => new Set(Deno.networkInterfaces().map((it) => it.address)),
+      intervalMs: settings.resyncIntervalMs,
       logger,
     });
     using _guard = guardTable({
@@ -104,6 +117,7 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     let enforcing: Promise<void> | undefined;
+    let cutting: Promise<void> | undefined;
     const facts = new Facts({
       api,
       logger,
@@ -112,7 +126,10 @@ async function run(settings: Settings): Promise<number> {
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
         enforcing = loop.start(stop.signal);
-        loop.nextApply(stop.signal).then(() => notifier.ready());
+        loop.nextApply(stop.signal).then(() => {
+          notifier.ready();
+          if (settings.flowCut) cutting = flowCut.start(stop.signal);
+        });
       },
     });
     const health = { host: settings.healthHost, port: settings.healthPort, nowMs: Date.now };
@@ -144,7 +161,7 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await enforcing;
+    await Promise.all([enforcing, cutting]);
     await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
     return 0;
   } catch (error) {

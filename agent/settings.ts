@@ -27,6 +27,8 @@ export interface Settings {
   /** Whether a pod may send only from its own addresses. */
   readonly checksSource: boolean;
   readonly isolationAnnotation: boolean;
+  /** Whether flows that a change of policy denies are cut. */
+  readonly flowCut: boolean;
   /** Whether others are kept out of the table, where the kernel can. */
   readonly ownsTable: boolean;
   readonly kubeconfig: string | undefined;
@@ -146,6 +148,13 @@ const ROWS = {
     (value) => parseChoice("on", "off")(value) === "on",
     "on: net.beta.kubernetes.io/network-policy DefaultDeny isolates a namespace",
   ),
+  flowCut: row(
+    "flow-cut",
+    ["CALYX_FLOW_CUT"],
+    true,
+    (value) => parseChoice("on", "off")(value) === "on",
+    "on: a change of policy cuts the flows that it denies; off: they live until they end",
+  ),
   ownsTable: row(
     "table-owner",
     ["CALYX_TABLE_OWNER"],
@@ -234,6 +243,7 @@ function readSettings(
     endpointToHostAction: read(ROWS.endpointToHostAction),
     checksSource: read(ROWS.checksSource),
     isolationAnnotation: read(ROWS.isolationAnnotation),
+    flowCut: read(ROWS.flowCut),
     ownsTable: read(ROWS.ownsTable),
     kubeconfig: flags.get("kubeconfig"),
     context: flags.get("context"),

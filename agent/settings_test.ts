@@ -22,6 +22,7 @@ Deno.test("parseCommand() has a default for everything", () => {
     endpointToHostAction: "accept",
     checksSource: true,
     isolationAnnotation: false,
+    flowCut: true,
     ownsTable: true,
     kubeconfig: undefined,
     context: undefined,

@@ -115,19 +115,29 @@ async function putEndpoint(
   let attachment: Attachment;
   try {
     attachment = parseAttachment(container, ifname, await readJson(request));
-    await attachments.put(attachment);
+    const key = attachmentKey(container, ifname);
+    const known = attachment;
+    await attachments.exclusive(async () => {
+      for (const superseded of attachments.supersededBy(known)) {
+        await attachments.delete(superseded);
+        onAttachment(superseded, undefined);
+      }
+      await attachments.put(known);
+      onAttachment(key, known);
+    });
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof RangeError) {
       return failure(400, error.message);
     }
     throw error;
   }
-  const key = attachmentKey(container, ifname);
-  onAttachment(key, attachment);
   const epoch = loop.kick();
   const waitMs = waitOf(request);
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
   while (loop.enforcedEpoch < epoch || !isEnforced(loop, attachment)) {
+    if (attachments.all.get(attachmentKey(container, ifname)) !== attachment) {
+      return failure(409, `Pod ${podOf(attachment)} was detached while its policy was awaited`);
+    }
     if (signal.aborted) {
       logger.warn("policy not in force in time", { pod: podOf(attachment), waitMs });
       return failure(504, `Policy of pod ${podOf(attachment)} is not in force after ${waitMs} ms`);
@@ -143,10 +153,12 @@ async function deleteEndpoint(
   ifname: string,
 ): Promise<Response> {
   const key = attachmentKey(container, ifname);
-  if (await attachments.delete(key)) {
+  await attachments.exclusive(async () => {
+    if (!attachments.all.has(key)) return;
     onAttachment(key, undefined);
     loop.kick();
-  }
+    await attachments.delete(key);
+  });
   return Response.json({});
 }
 

@@ -53,6 +53,8 @@ export class Dataplane {
   /** Generations that our own commits made: whoever hears of them can leave them alone. */
   readonly #ownGenerations = new Set<number>();
   #sent: Sent | undefined;
+  /** Counts, so that one that comes while a transaction is on its way is not forgotten. */
+  #invalidations = 0;
   #tableFlags: number | undefined;
 
   /** @param options.mayOwn whether to keep others out of the table, where the kernel can. */
@@ -78,6 +80,7 @@ export class Dataplane {
 
   /** What is in the kernel is no longer known: the next apply reads it. */
   invalidate(): void {
+    this.#invalidations++;
     this.#sent = undefined;
   }
 
@@ -87,6 +90,7 @@ export class Dataplane {
    * @throws {NetlinkBatchError | NetlinkError} if the kernel refuses
    */
   async apply(ruleset: Ruleset): Promise<Applied> {
+    const invalidations = this.#invalidations;
     const flags = this.#tableFlags ??= await this.#makeTable();
     let difference = this.#sent && diff(this.#sent, ruleset, flags);
     if (difference === undefined) {
@@ -99,7 +103,7 @@ export class Dataplane {
       this.#sent = undefined; // until the kernel has taken it
       await this.#commit(requests);
     }
-    this.#sent = sent;
+    this.#sent = invalidations === this.#invalidations ? sent : undefined;
     return { requests: requests.length, ...changed };
   }
 

@@ -14,6 +14,7 @@ import {
   NFT_RETURN,
   type Verdict as KernelVerdict,
 } from "../netlink/nftables/data.ts";
+import { IPS_FIXED_TIMEOUT } from "../netlink/conntrack/message.ts";
 import {
   bitwise,
   cmp,
@@ -36,6 +37,7 @@ import {
   NFT_CMP_EQ,
   NFT_CMP_NEQ,
   NFT_CT_STATE,
+  NFT_CT_STATUS,
   NFT_META_IIFNAME,
   NFT_META_L4PROTO,
   NFT_META_NFPROTO,
@@ -123,6 +125,8 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       return neighbourDiscovery();
     case "ctState":
       return ctState(statement.states);
+    case "flowIsCut":
+      return anyBit(NFT_CT_STATUS, IPS_FIXED_TIMEOUT);
     case "family":
       return matchFamily(statement.family);
     case "addressInSet":
@@ -253,9 +257,13 @@ function matchPort({ first, last }: { readonly first: number; readonly last: num
 }
 
 function ctState(states: readonly CtState[]): readonly Expression[] {
-  const mask = states.reduce((bits, state) => bits | CT_STATES[state], 0);
+  return anyBit(NFT_CT_STATE, states.reduce((bits, state) => bits | CT_STATES[state], 0));
+}
+
+/** Whether one of the bits in `mask` is set. */
+function anyBit(key: number, mask: number): readonly Expression[] {
   return [
-    ct({ key: NFT_CT_STATE, destinationRegister: NFT_REG_1 }),
+    ct({ key, destinationRegister: NFT_REG_1 }),
     bitwise({ sourceRegister: NFT_REG_1, destinationRegister: NFT_REG_1, mask: hostBytes(mask) }),
     cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_NEQ, value: hostBytes(0) }),
   ];

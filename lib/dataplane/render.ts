@@ -4,6 +4,7 @@ import { Address, type Family } from "../ip/address.ts";
 import type { AddressRange } from "../ip/range.ts";
 import type { PortRange } from "../model/policy.ts";
 import { PROTOCOL_NUMBERS } from "../model/workload.ts";
+import { IPS_FIXED_TIMEOUT } from "../netlink/conntrack/message.ts";
 import { TABLE_NAME } from "./compile/names.ts";
 import type {
   Chain,
@@ -140,6 +141,8 @@ function renderStatement(statement: Statement): string {
       return "icmpv6 type 133-137";
     case "ctState":
       return `ct state ${statement.states.join(",")}`;
+    case "flowIsCut":
+      return `ct status 0x${IPS_FIXED_TIMEOUT.toString(16)}`;
     case "family":
       return `meta nfproto ipv${statement.family}`;
     case "addressInSet":

@@ -57,6 +57,8 @@ export type Statement =
   | { readonly kind: "neighbourDiscovery" }
   /** `ct state established,related`. */
   | { readonly kind: "ctState"; readonly states: readonly CtState[] }
+  /** `ct status 0x400`: the agent has cut the flow (IPS_FIXED_TIMEOUT). */
+  | { readonly kind: "flowIsCut" }
   /** `meta nfproto ipv4`. */
   | { readonly kind: "family"; readonly family: Family }
   /** `ip saddr @set`. */

@@ -12,6 +12,7 @@ import { CredentialsError } from "../credentials/error.ts";
 import { DatastoreError } from "./error.ts";
 import type { Decoded, ResourceKind } from "./kind.ts";
 import { listAll } from "./list.ts";
+import { getJson } from "./request.ts";
 import { watch } from "./watch.ts";
 
 /** What a reflection is doing; `absent`: the server does not know the kind. */
@@ -93,7 +94,10 @@ export async function reflect<T>(
         }
       }
       if (error instanceof DatastoreError && error.mustList) resourceVersion = undefined;
-      if (options.isOptional === true && error instanceof DatastoreError && error.status === 404) {
+      if (
+        options.isOptional === true && error instanceof DatastoreError && error.status === 404 &&
+        await isAbsent(api, kind, signal)
+      ) {
         resourceVersion = undefined;
         failures = 0;
         handler.onReplace(new Map());
@@ -107,6 +111,33 @@ export async function reflect<T>(
       logger.warn("API server not reached; trying again", { error: detail, delayMs, failures });
       await clock.sleep(delayMs, signal).catch(() => {});
     }
+  }
+}
+
+/**
+ * Whether the server itself says that it does not serve the kind: a 404 may also be a proxy's, and must
+ * not make policies vanish.
+ */
+async function isAbsent<T>(
+  api: ApiServer,
+  kind: ResourceKind<T>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [, , group, version, plural] = kind.path.split("/");
+  try {
+    const { groups } = await getJson(api, "/apis", "read the API groups", signal) as {
+      groups?: { name?: unknown; versions?: { groupVersion?: unknown }[] }[];
+    };
+    if (!Array.isArray(groups) || groups.length === 0) return false;
+    const versions = groups.find((it) => it?.name === group)?.versions ?? [];
+    const groupVersion = `${group}/${version}`;
+    if (!versions.some((it) => it?.groupVersion === groupVersion)) return true;
+    const { resources } = await getJson(api, `/apis/${groupVersion}`, "read the API", signal) as {
+      resources?: { name?: unknown }[];
+    };
+    return Array.isArray(resources) && !resources.some((it) => it?.name === plural);
+  } catch {
+    return false;
   }
 }
 

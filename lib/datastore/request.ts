@@ -1,6 +1,7 @@
 /** One request of the API server, with every way to fail as one sentence. */
 
 import type { ApiServer } from "../credentials/api_server.ts";
+import { CredentialsError } from "../credentials/error.ts";
 import { Deadline } from "./deadline.ts";
 import { connectionError, DatastoreError, responseError } from "./error.ts";
 
@@ -42,8 +43,12 @@ export function readError(
   error: unknown,
 ): unknown {
   if (deadline.isOver) return connectionError(operation, api.server, api.authority, error);
-  if (!(error instanceof TypeError || error instanceof Deno.errors.Http)) return error;
+  if (error instanceof CredentialsError || isAbort(error)) return error;
   return connectionError(operation, api.server, api.authority, error);
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
 }
 
 /**

@@ -80,6 +80,14 @@ export interface NetlinkSocket extends Disposable {
    */
   dump(request: Request): readonly RawMessage[];
   /**
+   * Dumps what is too much for one moment: yields what each call brings. The socket serves nobody else
+   * until the end; whoever leaves early waits for it.
+   *
+   * @returns whether it is whole; otherwise messages may be missing, or may contradict each other
+   * @throws {NetlinkError} if the kernel refuses
+   */
+  dumpParts(request: Request): Generator<readonly RawMessage[], boolean, void>;
+  /**
    * Sends all requests as one datagram, as nf_tables transactions ask; the caller frames them with
    * begin and end. Large ones leave the event loop free; the next one waits for this one.
    *
@@ -212,28 +220,44 @@ class KernelNetlinkSocket implements NetlinkSocket {
 
   /** @returns `undefined` when the dump was interrupted or overrun. */
   #dumpOnce(request: Request): readonly RawMessage[] | undefined {
+    const messages: RawMessage[] = [];
+    const parts = this.dumpParts(request);
+    for (let next = parts.next();; next = parts.next()) {
+      if (next.done) return next.value ? messages : undefined;
+      for (const message of next.value) messages.push(message);
+    }
+  }
+
+  *dumpParts(request: Request): Generator<readonly RawMessage[], boolean, void> {
     const sequence = this.#next();
     this.#writer.reset();
     encodeRequest(this.#writer, request, sequence, NLM_F_DUMP);
     this.#send(this.#writer.bytes);
-    const messages: RawMessage[] = [];
-    let interrupted = false;
-    let done = false;
-    for (const message of this.#replies(() => !done)) {
-      if (message.sequence !== sequence) {
-        this.#strays?.push(message);
-        continue;
+    let [isWhole, isDone] = [true, false];
+    const receive = (): readonly RawMessage[] => {
+      const received = this.#receiveOnce();
+      if (received === undefined || received === "overrun") {
+        isDone = received === undefined; // the end itself was lost
+        isWhole = false;
+        return [];
       }
-      if ((message.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
-      if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
-        done = true;
+      return received.filter((message) => {
+        if (message.sequence !== sequence) this.#strays?.push(message);
+        if (message.sequence !== sequence || message.type === NLMSG_NOOP) return false;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) isWhole = false;
+        if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR) return true;
+        isDone = true;
         const error = errorOf(request, message);
         if (error !== undefined) throw error;
-      } else {
-        messages.push(message);
-      }
+        return false;
+      });
+    };
+    try {
+      while (!isDone) yield receive();
+    } finally {
+      while (!isDone) receive();
     }
-    return interrupted || !done ? undefined : messages;
+    return isWhole;
   }
 
   batch(requests: readonly Request[]): Promise<readonly RawMessage[]> {

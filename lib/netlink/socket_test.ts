@@ -218,6 +218,35 @@ Deno.test("dump() gives up when it is interrupted for ever", () => {
   assertEquals([error.message, state.dumps], ["Cannot dump RTM_GETLINK links: EINTR", 8]);
 });
 
+Deno.test("dumpParts() brings in parts what dump() does, and says whether it is whole", () => {
+  requireIsolation();
+  using pod = new TestNamespace();
+  const names = Array.from({ length: 40 }, (_, i) => `bridge${i}`);
+  for (const result of pod.route.pipeline(names.map(bridge))) assert(Array.isArray(result));
+  for (const interrupted of [0, 1]) {
+    using socket = openWith(pod, interruptDumps(interrupted).calls);
+    const parts: (readonly RawMessage[])[] = [];
+    const dump = socket.dumpParts(dumpLinks());
+    let next = dump.next();
+    for (; !next.done; next = dump.next()) parts.push(next.value);
+    assert(parts.length > 2, `${parts.length} parts`);
+    assertEquals(namesOf(parts.flat()), ["lo", ...names].sort());
+    assertEquals(next.value, interrupted === 0);
+  }
+});
+
+Deno.test("dumpParts() that is left early leaves the socket to others", () => {
+  requireIsolation();
+  using pod = new TestNamespace();
+  const names = Array.from({ length: 40 }, (_, i) => `bridge${i}`);
+  for (const result of pod.route.pipeline(names.map(bridge))) assert(Array.isArray(result));
+  for (const part of pod.route.dumpParts(dumpLinks())) {
+    assert(part.length > 0);
+    break;
+  }
+  assertEquals(namesOf(pod.route.dump(dumpLinks())), ["lo", ...names].sort());
+});
+
 Deno.test("receive() says that notifications were lost, once, and goes on", () => {
   requireIsolation();
   using pod = new TestNamespace();

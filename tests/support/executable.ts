@@ -20,12 +20,17 @@ export interface RunOptions {
 }
 
 /** Runs `calyx`, `calyxctl` or `calyx-agent` to its end. */
-export async function runExecutable(
+export function runExecutable(
   name: "calyx" | "calyxctl" | "calyx-agent",
   options: RunOptions = {},
 ): Promise<RunResult> {
+  return runProgram(`${DIST}/${name}`, options);
+}
+
+/** Runs the program at `path` to its end, in the same way. */
+export async function runProgram(path: string, options: RunOptions = {}): Promise<RunResult> {
   const startMs = performance.now();
-  const child = new Deno.Command(`${DIST}/${name}`, {
+  const child = new Deno.Command(path, {
     args: [...options.args ?? []],
     env: { PATH: "/usr/bin:/bin", ...options.env },
     clearEnv: true,

@@ -31,6 +31,9 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
   const toPod = verdict({ code: "goto", chain: CHAIN_TO_POD });
   const rulesOf: Readonly<Record<string, readonly Rule[]>> = {
     [CHAIN_FORWARD]: [
+      // First of all: later chains let established flows pass. It also keeps conntrack awake before
+      // there is any policy, so that flows older than the first policy are known.
+      drop([{ kind: "flowIsCut" }], "flow that policy no longer allows"),
       makeRule([from, verdict({ code: "goto", chain: CHAIN_FROM_POD })]),
       ...addressRules("source"),
       makeRule([toPod]),

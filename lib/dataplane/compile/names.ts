@@ -42,7 +42,7 @@ export function sourceSetName(family: Family): string {
 export function policyChainName(policy: DesiredPolicy): string {
   const name = `policy-${policy.direction}/${policy.name}`;
   if (name.length <= CHAIN_NAME_LENGTH_MAX) return name;
-  return `${name.slice(0, CHAIN_NAME_LENGTH_MAX - 13)}-${shortHash(name)}`;
+  return `${name.slice(0, CHAIN_NAME_LENGTH_MAX - 33)}-${shortHash(name)}`;
 }
 
 /** `pods-ingress-0123456789ab`: the chain of the pods that the same policies govern. */
@@ -80,7 +80,10 @@ export function cutComment(text: string): string {
   return `${cut.replace(/\ufffd$/, "")}…`;
 }
 
-/** 12 hexadecimal digits of the SHA-1 of `text`. */
+/**
+ * 32 hexadecimal digits of the SHA-1 of `text`: 128 bits, since whoever writes a policy chooses part of
+ * the text, and must not find one that names another's set.
+ */
 export function shortHash(text: string): string {
-  return createHash("sha1").update(text).digest("hex").slice(0, 12);
+  return createHash("sha1").update(text).digest("hex").slice(0, 32);
 }

@@ -1,0 +1,319 @@
+/**
+ * Flows across a change of policy, on real packets: those that it denies end and do not come back, all
+ * others lose nothing. `conntrack` and `nft` are oracle and neighbour.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { requireIsolation } from "../support/isolation.ts";
+import { PushServer, TestFlow } from "../support/flow.ts";
+import { TestNode } from "../support/node.ts";
+import type { TestPod } from "../support/pod.ts";
+import { PodServers, probe } from "../support/probe.ts";
+import { programTest } from "../support/program.ts";
+
+const TCP_PORT = 80;
+const UDP_PORT = 53;
+const SERVICE_PORT = 8080;
+/** A flow that sends every 10 ms and has heard nothing for so long has ended. */
+const SILENCE_MS = 1_000;
+/** When to give up waiting. */
+const PATIENCE_MS = 15_000;
+
+/** Only pods labelled `app: NAME` may reach the pods labelled `app: server`. */
+function onlyFrom(name: string): Readonly<Record<string, unknown>> {
+  return {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: name } } }] }],
+  };
+}
+
+function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+function run(name: string, ...args: string[]): string {
+  const { code, stdout, stderr } = new Deno.Command(name, { args }).outputSync();
+  if (code !== 0) throw new Error(`${name} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+/** Source addresses of the flows that conntrack(8) lists as cut, sorted. */
+function cutFlows(): string[] {
+  return ["ipv4", "ipv6"].flatMap((family) =>
+    run("conntrack", "-L", "-f", family, "-u", "FIXED_TIMEOUT").split("\n")
+      .flatMap((line) => {
+        const [protocol] = line.split(/\s+/);
+        const source = /src=(\S+)/.exec(line)?.[1];
+        return source === undefined ? [] : [`${protocol} ${source}`];
+      })
+  ).sort();
+}
+
+/** A table that translates a service of each family to `server`, as kube-proxy does. */
+function serviceTable(server: TestPod): Disposable & { readonly services: readonly string[] } {
+  const services = ["10.96.0.10", "fd00:10:96::10"];
+  const rules = ["ip", "ip6"].flatMap((family, index) =>
+    [["tcp", TCP_PORT], ["udp", UDP_PORT]].map(([protocol, port]) =>
+      `${family} daddr ${services[index]} ${protocol} dport ${SERVICE_PORT} dnat ${family} to ` +
+      (family === "ip" ? `${server.addresses[0]}:${port}` : `[${server.addresses[1]}]:${port}`)
+    )
+  );
+  run(
+    "nft",
+    `add table inet services; add chain inet services prerouting { type nat hook prerouting ` +
+      `priority dstnat; }; ${
+        rules.map((it) => `add rule inet services prerouting ${it}`).join("; ")
+      }`,
+  );
+  return { services, [Symbol.dispose]: () => run("nft", "delete table inet services") };
+}
+
+/** Serves TCP and UDP in each pod. */
+function serve(servers: PodServers, ...pods: readonly TestPod[]): void {
+  for (const pod of pods) {
+    servers.tcp(pod.namespace, TCP_PORT);
+    servers.udp(pod.namespace, UDP_PORT, 2);
+  }
+}
+
+/** One flow per protocol and family from `from` to `to`. */
+function openFlows(from: TestPod, to: TestPod): Promise<TestFlow[]> {
+  const options = to.addresses.flatMap((address) =>
+    (["TCP", "UDP"] as const).map((protocol) => ({
+      name: `${from.name}>${to.name} ${protocol} ${address}`,
+      namespace: from.namespace,
+      protocol,
+      address,
+      port: protocol === "TCP" ? TCP_PORT : UDP_PORT,
+    }))
+  );
+  return Promise.all(options.map(TestFlow.open));
+}
+
+/** Asserts that every flow was there and ends, for good as far as one can wait for that. */
+async function assertCut(flows: readonly TestFlow[], node: TestNode): Promise<void> {
+  for (const flow of flows) assert(flow.received > 0, `${flow.name} never was`);
+  const isOver = (it: TestFlow): boolean => performance.now() - it.receivedAtMs > SILENCE_MS;
+  await until("every flow is cut", node, () => flows.every(isOver));
+}
+
+async function until(what: string, node: TestNode, done: () => boolean): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!done()) {
+    if (performance.now() > endMs) throw new Error(`${what}: not so; the log:\n${node.agent.log}`);
+    await sleep(20);
+  }
+}
+
+/** Asserts that no flow lost anything. */
+async function assertWhole(flows: readonly TestFlow[]): Promise<void> {
+  await Promise.all(flows.map((it) => it.finish()));
+  for (const flow of flows) {
+    assert(flow.sent > 50, `${flow.name} sent only ${flow.sent}`);
+    assertEquals(flow.missing, 0, `${flow.name} lost some of ${flow.sent}`);
+  }
+}
+
+function disposing(...groups: readonly (readonly TestFlow[])[]): Disposable {
+  return {
+    [Symbol.dispose]: () => groups.flat().forEach((it) => it[Symbol.dispose]()),
+  };
+}
+
+programTest("a new policy cuts the flows that it denies, and no other", ["conntrack"], async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, other, friend, stranger] = [
+    await node.addPod("server"),
+    await node.addPod("other"),
+    await node.addPod("friend"),
+    await node.addPod("stranger"),
+  ];
+  using servers = new PodServers();
+  serve(servers, server, other, stranger);
+  const denied = await openFlows(stranger, server);
+  const allowed = [
+    ...await openFlows(friend, server),
+    ...await openFlows(stranger, other),
+    ...await openFlows(server, stranger),
+  ];
+  using _ = disposing(denied, allowed);
+  await sleep(300);
+  await node.createPolicy("p", onlyFrom("friend"));
+  await assertCut(denied, node);
+  const expected = stranger.addresses.flatMap((it) => [`tcp ${it}`, `udp ${it}`]);
+  assertEquals(cutFlows(), expected.sort());
+  await assertWhole(allowed);
+});
+
+for (const family of [4, 6] as const) {
+  Deno.test(`IPv${family}: an end that may call does not bring a cut flow back by sending`, async () => {
+    requireIsolation();
+    await using node = await TestNode.start();
+    const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+    using pusher = new PushServer(server.namespace, TCP_PORT, UDP_PORT);
+    const to = {
+      namespace: client.namespace,
+      address: server.addresses[family === 4 ? 0 : 1] ?? "",
+    };
+    const flows = await Promise.all([
+      TestFlow.open({ ...to, name: "TCP", protocol: "TCP", port: TCP_PORT }),
+      TestFlow.open({ ...to, name: "UDP", protocol: "UDP", port: UDP_PORT }),
+    ]);
+    using _ = disposing(flows);
+    await sleep(300);
+    await node.createPolicy("p", onlyFrom("nobody"));
+    await assertCut(flows, node);
+    const received = [pusher.received, ...flows.map((it) => it.received)];
+    await sleep(300);
+    assertEquals(
+      [pusher.received, ...flows.map((it) => it.received)],
+      received,
+      "one of the two ends still hears the other",
+    );
+    // Both have kept at it, so they go on when they may.
+    await node.deletePolicy("p");
+    await until(
+      "they go on",
+      node,
+      () => flows.every((it, index) => it.received > (received[index + 1] ?? 0)),
+    );
+  });
+}
+
+programTest("a flow to a service is judged by its pod and that pod's port", ["nft"], async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, friend, stranger] = [
+    await node.addPod("server"),
+    await node.addPod("friend"),
+    await node.addPod("stranger"),
+  ];
+  using servers = new PodServers();
+  serve(servers, server);
+  using table = serviceTable(server);
+  const openService = (pod: TestPod): Promise<TestFlow[]> =>
+    Promise.all(
+      table.services.flatMap((address) =>
+        (["TCP", "UDP"] as const).map((protocol) =>
+          TestFlow.open({
+            name: `${pod.name}>service ${protocol} ${address}`,
+            namespace: pod.namespace,
+            protocol,
+            address,
+            port: SERVICE_PORT,
+          })
+        )
+      ),
+    );
+  const [allowed, denied] = [await openService(friend), await openService(stranger)];
+  using _ = disposing(allowed, denied);
+  await sleep(300);
+  await node.createPolicy("p", {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{
+      from: [{ podSelector: { matchLabels: { app: "friend" } } }],
+      ports: [{ port: TCP_PORT }, { port: UDP_PORT, protocol: "UDP" }],
+    }],
+  });
+  await assertCut(denied, node);
+  await assertWhole(allowed);
+});
+
+Deno.test("an egress policy cuts calls out; answers to calls in are no calls out", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  serve(servers, server, client);
+  const [calledIn, callsOut] = [await openFlows(client, server), await openFlows(server, client)];
+  using _ = disposing(calledIn, callsOut);
+  await sleep(300);
+  await node.createPolicy("p", {
+    podSelector: { matchLabels: { app: "server" } },
+    policyTypes: ["Egress"],
+  });
+  await assertCut(callsOut, node);
+  await assertWhole(calledIn);
+});
+
+Deno.test("a pod that loses the label that let it in loses its flows", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, friend, steady] = [
+    await node.addPod("server"),
+    await node.addPod("friend", { access: "yes" }),
+    await node.addPod("steady", { access: "yes" }),
+  ];
+  using servers = new PodServers();
+  serve(servers, server);
+  await node.createPolicy("p", {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { access: "yes" } } }] }],
+  });
+  await sleep(200);
+  const [denied, allowed] = [await openFlows(friend, server), await openFlows(steady, server)];
+  using _ = disposing(denied, allowed);
+  await sleep(300);
+  await node.objects.patch(`${node.objects.pods}/friend`, {
+    metadata: { labels: { access: "no" } },
+  });
+  await assertCut(denied, node);
+  await assertWhole(allowed);
+});
+
+Deno.test("with CALYX_FLOW_CUT=off flows live until they end, and no new one begins", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  await node.startAgent({ CALYX_FLOW_CUT: "off" });
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  serve(servers, server);
+  const flows = await openFlows(client, server);
+  using _ = disposing(flows);
+  await sleep(300);
+  await node.createPolicy("p", onlyFrom("nobody"));
+  await sleep(SILENCE_MS);
+  assertEquals(
+    await probe({
+      namespace: client.namespace,
+      protocol: "TCP",
+      address: server.addresses[0] ?? "",
+      port: TCP_PORT,
+    }, 300),
+    "timeout",
+  );
+  await assertWhole(flows);
+});
+
+Deno.test("a restarted agent cuts no flow that is allowed, and what was denied meanwhile", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const [server, friend, former] = [
+    await node.addPod("server"),
+    await node.addPod("friend", { access: "yes" }),
+    await node.addPod("former", { access: "yes" }),
+  ];
+  using servers = new PodServers();
+  serve(servers, server, friend);
+  await node.createPolicy("p", {
+    podSelector: { matchLabels: { app: "server" } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { access: "yes" } } }] }],
+  });
+  await sleep(200);
+  const [allowed, denied] = [
+    [...await openFlows(friend, server), ...await openFlows(former, friend)],
+    await openFlows(former, server),
+  ];
+  using _ = disposing(allowed, denied);
+  await sleep(200);
+  node.agent.kill("SIGKILL");
+  await node.agent.status;
+  await node.objects.patch(`${node.objects.pods}/former`, {
+    metadata: { labels: { access: "no" } },
+  });
+  await sleep(300);
+  await node.startAgent();
+  await assertCut(denied, node);
+  await assertWhole(allowed);
+});
