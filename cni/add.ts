@@ -7,9 +7,9 @@
 import type { Logger } from "../lib/base/log.ts";
 import { isExists } from "../lib/netlink/error.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
-import { aliasOf, hostNameOf } from "./attachment.ts";
+import { aliasOf, attachmentOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
-import { clearName, deleteAttachmentLink } from "./host_link.ts";
+import { deleteAttachmentLink, deleteLinkIfThere, findReplaceable } from "./host_link.ts";
 import { ipamOf, type Lease } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
 import { planSandbox, resultOf, type Wiring } from "./plan.ts";
@@ -25,6 +25,9 @@ import {
   readDns,
 } from "./protocol/result.ts";
 import { Sandbox } from "./sandbox.ts";
+
+/** How often a name that is taken is looked at: ADDs and DELs of one pod may cross. */
+const WIRE_ATTEMPTS_MAX = 4;
 
 /**
  * Connects the container.
@@ -60,9 +63,11 @@ export async function add(call: Call): Promise<CniResult> {
       "delete interface",
       () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
     );
-    wire(sandbox, wiring, call.log);
-    if (settings.agentSocket !== undefined && args.pod !== undefined) {
-      const agent = new AgentClient(settings.agentSocket);
+    const agent = settings.agentSocket === undefined
+      ? undefined
+      : new AgentClient(settings.agentSocket);
+    await wire(sandbox, wiring, { agent, log: call.log });
+    if (agent !== undefined && args.pod !== undefined) {
       undo.add("tell the agent", () => agent.deleteEndpoint(environment));
       await enforce(agent, settings, args.pod, call, wiring);
     }
@@ -121,17 +126,39 @@ function randomLinkAddress(): string {
   return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
 }
 
-function wire(sandbox: Sandbox, wiring: Wiring, log: Logger): void {
+async function wire(
+  sandbox: Sandbox,
+  wiring: Wiring,
+  { agent, log }: { readonly agent: AgentClient | undefined; readonly log: Logger },
+): Promise<void> {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
+  for (let attempt = 1;; attempt++) {
+    try {
+      return sandbox.wire(steps);
+    } catch (error) {
+      if (!isExists(error) || attempt === WIRE_ATTEMPTS_MAX) throw error;
+    }
+    const earlier = findReplaceable(sandbox.host, hostName, alias);
+    if (earlier === undefined) continue; // its own DEL was faster
+    if (agent !== undefined) await forgetReplaced(agent, earlier.alias ?? "", log);
+    deleteLinkIfThere(sandbox.host, earlier.index);
+    log.warn("interface of an earlier sandbox deleted", {
+      interface: hostName,
+      alias: earlier.alias,
+    });
+  }
+}
+
+/** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
+async function forgetReplaced(agent: AgentClient, alias: string, log: Logger): Promise<void> {
+  const id = attachmentOf(alias);
+  if (id === undefined) return;
   try {
-    sandbox.wire(steps);
+    await agent.deleteEndpoint(id);
   } catch (error) {
-    if (!isExists(error)) throw error;
-    const cleared = clearName(sandbox.host, hostName, alias);
-    if (cleared === undefined) throw error;
-    log.warn("interface of an earlier sandbox deleted", { interface: hostName, alias: cleared });
-    sandbox.wire(steps);
+    if (!(error instanceof AgentError)) throw error;
+    log.warn("agent not told of a deletion", { alias, error });
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * CHECK: whether what ADD made is still there, by the kernel and not by any file of ours: both ends of
  * the pair, the pod's addresses and routes, the node's routes and neighbours, the reservation, and the
- * agent's word that the pod's policy is in force. What later plugins of a chain changed is theirs.
+ * agent's word that the pod's policy is in force. What later plugins of a chain changed is theirs, and
+ * `prevResult`, which is the result of the last of them, says so. An agent that does not answer proves
+ * nothing against the pod: its rules stay in the kernel without it.
  */
 
 import type { Address } from "../lib/ip/address.ts";
@@ -17,8 +19,11 @@ import { listOurLinks } from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
 import { parseSettings } from "./protocol/configuration.ts";
 import { CniError } from "./protocol/error.ts";
-import { type CniResult, parseResult } from "./protocol/result.ts";
+import { type CniResult, parseResult, type ResultRoute } from "./protocol/result.ts";
 import { Sandbox } from "./sandbox.ts";
+
+/** A route to an address of the node itself: `RTN_LOCAL`, <linux/rtnetlink.h>. */
+const RTN_LOCAL = 2;
 
 /**
  * Checks the container.
@@ -58,7 +63,7 @@ function problemsOf(sandbox: Sandbox, result: CniResult, call: Call): string[] {
   return [
     ...linkProblems(host, pod, expected.mac),
     ...podProblems(sandbox, pod, addresses, result),
-    ...hostProblems(sandbox, host, addresses),
+    ...hostProblems(sandbox, host, addresses, pod.address),
   ];
 }
 
@@ -95,16 +100,24 @@ function podProblems(
     ...addresses
       .filter((it) => !present.has(String(it)))
       .map((it) => `${link.name} in the pod has no address ${it}`),
-    ...expected
-      .filter((it) => !routes.some((route) => leadsTo(route, it.dst)))
-      .map((it) => `the pod has no route ${it.dst}`),
+    ...expected.flatMap((it) => routeProblems(routes, link, it)),
   ];
+}
+
+function routeProblems(routes: readonly Route[], link: Link, { dst, gw }: ResultRoute): string[] {
+  const found = routes.filter((it) => leadsTo(it, dst));
+  if (found.length === 0) return [`the pod has no route ${dst}`];
+  const isRight = (it: Route): boolean =>
+    it.index === link.index && (gw === undefined || String(it.gateway) === String(gw));
+  if (found.some(isRight)) return [];
+  return [`the pod's route ${dst} does not leave by ${link.name}${gw ? ` and ${gw}` : ""}`];
 }
 
 function hostProblems(
   { host: socket }: Sandbox,
   link: Link,
   addresses: readonly Address[],
+  podLinkAddress: string | undefined,
 ): string[] {
   const routes = ([4, 6] as const).flatMap((it) => socket.dump(dumpRoutes(it)).map(parseRoute));
   const neighbours = socket.dump(dumpNeighbours()).map(parseNeighbour);
@@ -113,11 +126,18 @@ function hostProblems(
     if (!routes.some((it) => it.index === link.index && leadsTo(it, Prefix.host(address)))) {
       problems.push(`the node has no route ${address} by ${link.name}`);
     }
+    if (routes.some((it) => it.type === RTN_LOCAL && leadsTo(it, Prefix.host(address)))) {
+      problems.push(`the node has the address ${address} itself`);
+    }
     const neighbour = neighbours.find((it) =>
       it.index === link.index && String(it.address) === String(address)
     );
     if (neighbour?.permanent !== true) {
       problems.push(`the node has no permanent neighbour ${address} on ${link.name}`);
+    } else if (neighbour.linkAddress !== podLinkAddress) {
+      problems.push(
+        `the node sends what is for ${address} to ${neighbour.linkAddress}, not ${podLinkAddress}`,
+      );
     }
     return problems;
   });
@@ -128,15 +148,16 @@ function leadsTo({ destination, family }: Route, wanted: Prefix): boolean {
   return String(destination) === String(wanted.network);
 }
 
-/** @throws {CniError} if the agent does not answer, or the pod's policy is not in force */
-async function requireEnforced(path: string, { environment }: Call): Promise<void> {
+/** @throws {CniError} if the agent says that the pod's policy is not in force */
+async function requireEnforced(path: string, { environment, log }: Call): Promise<void> {
   const { containerId, ifname } = environment;
   let enforced: boolean | undefined;
   try {
     enforced = await new AgentClient(path).isEnforced({ containerId, ifname });
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    throw new CniError("checkFailed", error.message, { cause: error });
+    log.warn("policy not checked", { error });
+    return;
   }
   if (enforced === true) return;
   const what = enforced === undefined

@@ -17,15 +17,17 @@ import { toCniError } from "./protocol/error.ts";
 import { refuseOwnNamespace } from "./sandbox.ts";
 
 /**
- * Disconnects the container. The addresses go last: nobody may get them while the old pair is there.
+ * Disconnects the container. The pair tells everybody who comes later, and GC too, that there is
+ * something left; so the agent is told before the pair goes, and without a policy the pod is closed.
+ * The addresses go last: nobody may get them while the old pair is there.
  *
  * @throws {CniError} if something of it is left
  */
 export async function del(call: Call): Promise<void> {
   const { environment, configuration } = call;
   refuseOwnNamespace(environment);
-  deletePair(call);
   await forget(call);
+  deletePair(call);
   if (configuration.ipamType !== undefined) await ipamOf(call).release(call);
 }
 

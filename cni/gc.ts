@@ -1,13 +1,15 @@
 /**
  * GC: frees everything of this network that no valid attachment holds: pairs, what the agent knows of
- * them, addresses. It goes on past what fails, and says so at the end.
+ * them, addresses; and pairs that a kill left before they were marked as anybody's. It goes on past
+ * what fails, and says so at the end.
  */
 
-import { NETLINK_ROUTE, openNetlinkSocket } from "../lib/netlink/socket.ts";
-import { AgentClient } from "./agent_client.ts";
+import type { Link } from "../lib/netlink/link/link.ts";
+import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
+import { AgentClient, AgentError } from "./agent_client.ts";
 import { aliasOf, attachmentOf, isAliasOfNetwork } from "./attachment.ts";
 import type { Call } from "./call.ts";
-import { deleteLinkIfThere, listOurLinks } from "./host_link.ts";
+import { deleteLinkIfThere, listHalfMadeLinks, listOurLinks } from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
 import {
   parseValidAttachments,
@@ -15,6 +17,9 @@ import {
   type ValidAttachment,
 } from "./protocol/configuration.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
+
+/** How long an ADD may take at most from making a pair to marking it; it takes less than one. */
+const MARKING_MS_MAX = 250;
 
 /**
  * Collects what is stale.
@@ -24,14 +29,16 @@ import { CniError, toCniError } from "./protocol/error.ts";
 export async function collect(call: Call): Promise<void> {
   const valid = parseValidAttachments(call.configuration);
   const failures: CniError[] = [];
-  const attempt = async (f: () => Promise<unknown>): Promise<void> => {
+  const attempt = async (f: () => Promise<void>): Promise<void> => {
     try {
       await f();
     } catch (error) {
       failures.push(toCniError(error));
     }
   };
+  await attempt(() => tellAgent(call, valid));
   await attempt(() => deletePairs(call, valid));
+  await attempt(() => deleteHalfMade(call));
   if (call.configuration.ipamType !== undefined) {
     await attempt(async () => {
       const addresses = await ipamOf(call).collect(call, valid);
@@ -40,27 +47,61 @@ export async function collect(call: Call): Promise<void> {
   }
   const [first] = failures;
   if (first === undefined) return;
+  if (failures.length === 1) throw first;
   throw new CniError(first.code, failures.map((it) => it.message).join("; "), { cause: first });
 }
 
-async function deletePairs(
-  { configuration, log }: Call,
-  valid: readonly ValidAttachment[],
-): Promise<void> {
-  const network = configuration.name;
-  const keep = new Set(valid.map((it) => aliasOf({ network, ...it })));
+/**
+ * Has the agent forget what is stale: whatever has a pair or an address still, and therefore before
+ * either goes.
+ */
+async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+  const { configuration, log } = call;
   const path = readAgentSocket(configuration);
+  if (path === undefined) return;
   using socket = openNetlinkSocket(NETLINK_ROUTE);
-  const stale = listOurLinks(socket).filter(({ alias = "" }) =>
-    isAliasOfNetwork(alias, network) && !keep.has(alias)
-  );
-  for (const { index, name, alias = "" } of stale) {
+  const holders = configuration.ipamType === undefined ? [] : ipamOf(call).listStale(call, valid);
+  const ids = [...listStalePairs(socket, call, valid).map(({ id }) => id), ...holders];
+  const stale = new Map(ids.flatMap((it) => it ? [[`${it.containerId}/${it.ifname}`, it]] : []));
+  for (const id of stale.values()) {
+    try {
+      await new AgentClient(path).deleteEndpoint(id);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      return log.warn("agent not told of deletions", { error });
+    }
+  }
+}
+
+function deletePairs(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+  using socket = openNetlinkSocket(NETLINK_ROUTE);
+  for (const { link: { index, name, alias } } of listStalePairs(socket, call, valid)) {
     deleteLinkIfThere(socket, index);
-    log.info("stale interface deleted", { interface: name, alias });
-    const id = attachmentOf(alias);
-    if (path === undefined || id === undefined) continue;
-    await new AgentClient(path).deleteEndpoint(id).catch((error) =>
-      log.warn("agent not told of a deletion", { error })
-    );
+    call.log.info("stale interface deleted", { interface: name, alias });
+  }
+  return Promise.resolve();
+}
+
+/** The links of this network that no valid attachment has, and whose they are, where that is said. */
+function listStalePairs(
+  socket: NetlinkSocket,
+  { configuration: { name: network } }: Call,
+  valid: readonly ValidAttachment[],
+): readonly { readonly link: Link; readonly id: ValidAttachment | undefined }[] {
+  const keep = new Set(valid.map((it) => aliasOf({ network, ...it })));
+  return listOurLinks(socket)
+    .filter(({ alias = "" }) => isAliasOfNetwork(alias, network) && !keep.has(alias))
+    .map((link) => ({ link, id: attachmentOf(link.alias ?? "") }));
+}
+
+/** Deletes pairs that are half made, and stay so for longer than an ADD that lives would leave them. */
+async function deleteHalfMade({ log }: Call): Promise<void> {
+  using socket = openNetlinkSocket(NETLINK_ROUTE);
+  const seen = new Set(listHalfMadeLinks(socket).map((it) => it.index));
+  if (seen.size === 0) return;
+  await new Promise((resolve) => setTimeout(resolve, MARKING_MS_MAX));
+  for (const { index, name } of listHalfMadeLinks(socket).filter((it) => seen.has(it.index))) {
+    deleteLinkIfThere(socket, index);
+    log.info("interface deleted that an ADD left half made", { interface: name });
   }
 }

@@ -1,10 +1,11 @@
 /**
  * The host's ends of the pods' pairs: finding the one of an attachment by what it carries
- * (`attachment.ts`), clearing a name that an earlier sandbox left taken, deleting.
+ * (`attachment.ts`), looking at what has a name that is wanted, deleting.
  */
 
 import { isNotFound } from "../lib/netlink/error.ts";
 import { deleteLink, dumpLinks, getLink, type Link, parseLink } from "../lib/netlink/link/link.ts";
+import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 import { isOurAlias } from "./attachment.ts";
 import { HOST_LINK_ADDRESS } from "./plan.ts";
@@ -24,6 +25,12 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
 /** Every link that carries one of our aliases. */
 export function listOurLinks(socket: NetlinkSocket): Link[] {
   return socket.dump(dumpLinks()).map(parseLink).filter((it) => isOurAlias(it.alias));
+}
+
+/** Every pair that a kill may have left half made, or that an ADD is about to mark. */
+export function listHalfMadeLinks(socket: NetlinkSocket): Link[] {
+  return socket.dump(dumpLinks()).map(parseLink)
+    .filter((it) => it.name.startsWith(INTERFACE_PREFIX) && it.kind === "veth" && isHalfMade(it));
 }
 
 /**
@@ -59,18 +66,17 @@ export function deleteLinkIfThere(socket: NetlinkSocket, index: number): boolean
 }
 
 /**
- * Makes way for a new interface of this name. What has the name now may go if it is ours: then it is
- * the interface of an earlier sandbox of the same pod, since nobody else's name hashes to it.
+ * What has the name that a new interface is to have, if it may go: then it is the interface of an
+ * earlier sandbox of the same pod, since nobody else's name hashes to it.
  *
  * @param alias of the attachment that the name is for
- * @returns the alias of what was deleted
  * @throws {CniError} if the name belongs to somebody else, or to this very container's other interface
  */
-export function clearName(
+export function findReplaceable(
   socket: NetlinkSocket,
   name: string,
   alias: string,
-): string | undefined {
+): Link | undefined {
   const link = findLink(socket, name);
   if (link === undefined) return undefined;
   if (link.kind !== "veth" || !isOurAlias(link.alias) && !isHalfMade(link)) {
@@ -85,8 +91,7 @@ export function clearName(
       { details: "One pod can have one interface of this plugin" },
     );
   }
-  deleteLinkIfThere(socket, link.index);
-  return link.alias ?? "";
+  return link;
 }
 
 /**

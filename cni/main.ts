@@ -23,6 +23,15 @@ function writeAll(file: { writeSync(bytes: Uint8Array): number }, text: string):
   for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
 }
 
+/** Writes to stderr, unless nobody reads it any more (EPIPE): the call goes on without. */
+function writeLog(text: string): void {
+  try {
+    writeAll(Deno.stderr, text);
+  } catch {
+    // Said above.
+  }
+}
+
 /** Reads stdin to its end, or as long as `more` says that a read will not wait. */
 function readStdin(more: () => boolean = () => true): string {
   const decoder = new TextDecoder();
@@ -61,7 +70,8 @@ const output = await serve({
   variables: Deno.env.toObject(),
   readInput: () => readStdin(),
   readPending: () => readStdin(stdinIsReady),
+  writeLog: (line) => writeLog(line + "\n"),
 });
-writeAll(Deno.stderr, output.stderr);
+writeLog(output.stderr);
 writeAll(Deno.stdout, output.stdout);
 Deno.exit(output.exitCode);

@@ -60,17 +60,27 @@ function toNodeError(error: unknown, name: string): unknown {
 }
 
 /** The configured name, that in a file, or the machine's, as the kubelet takes it. */
-async function nodeNameOf({ name, nameFile }: NodeSettings): Promise<string> {
+async function nodeNameOf({ name, nameFile, nameFileOptional, hostname }: NodeSettings): Promise<
+  string
+> {
   if (name !== undefined) return name;
-  if (nameFile === undefined) return Deno.hostname().toLowerCase();
+  const written = nameFile === undefined
+    ? undefined
+    : await readNameFile(nameFile, nameFileOptional === true);
+  return written ?? hostname ?? Deno.hostname().toLowerCase();
+}
+
+/** @throws {CniError} code 7 if the file does not say it, unless it may be missing and is */
+async function readNameFile(path: string, isOptional: boolean): Promise<string | undefined> {
   try {
-    const text = (await Deno.readTextFile(nameFile)).trim();
+    const text = (await Deno.readTextFile(path)).trim();
     if (text !== "") return text;
   } catch (error) {
+    if (isOptional && error instanceof Deno.errors.NotFound) return undefined;
     const reason = error instanceof Error ? error.message : String(error);
     throw new CniError("invalidConfiguration", `Cannot read "nodename_file": ${reason}`, {
       cause: error,
     });
   }
-  throw new CniError("invalidConfiguration", `"nodename_file" ${nameFile} is empty`);
+  throw new CniError("invalidConfiguration", `"nodename_file" ${path} is empty`);
 }

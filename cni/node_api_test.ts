@@ -27,13 +27,13 @@ async function withApiServer(f: (apiEndpoint: string) => Promise<void>): Promise
   }
 }
 
-const NAMED = { name: "n1", nameFile: undefined };
+const NAMED = { name: "n1" };
 
 Deno.test("readPodCidrs() reads the node by its configured name, or by the name in a file", async () => {
   const nameFile = await Deno.makeTempFile();
   await Deno.writeTextFile(nameFile, "n1\n");
   await withApiServer(async (apiEndpoint) => {
-    for (const node of [NAMED, { name: undefined, nameFile }]) {
+    for (const node of [NAMED, { nameFile }]) {
       const cidrs = await readPodCidrs({ node, api: { apiEndpoint, token: "secret" } });
       assertEquals(cidrs.map(String), NODE.spec.podCIDRs);
     }
@@ -48,7 +48,7 @@ Deno.test("readPodCidrs() says what to do when it cannot be known", async () => 
       [{ node: { ...NAMED, name: "n2" }, api }, 11, "404"],
       [{ node: NAMED, api: { ...api, token: "wrong" } }, 11, "401"],
       [{ node: NAMED, api: { ...api, caFile: "/nonexistent/ca.crt" } }, 7, "/nonexistent/ca.crt"],
-      [{ node: { name: undefined, nameFile: "/nonexistent" }, api }, 7, "nodename_file"],
+      [{ node: { nameFile: "/nonexistent" }, api }, 7, "nodename_file"],
     ] as const;
     for (const [settings, code, message] of cases) {
       const error = await assertRejects(() => readPodCidrs(settings), CniError, message);

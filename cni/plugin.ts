@@ -3,6 +3,7 @@
  * and makes every failure an error object. It writes nowhere and does not exit: `main.ts` does.
  */
 
+import type { Logger } from "../lib/base/log.ts";
 import { formatVersion } from "../lib/base/version.ts";
 import { add } from "./add.ts";
 import type { Call } from "./call.ts";
@@ -10,12 +11,7 @@ import { check } from "./check.ts";
 import { del } from "./delete.ts";
 import { collect } from "./gc.ts";
 import { openLog } from "./log.ts";
-import {
-  type NetworkConfiguration,
-  parseConfiguration,
-  peekVersion,
-  readLogSettings,
-} from "./protocol/configuration.ts";
+import { parseConfiguration, peekVersion, readLogSettings } from "./protocol/configuration.ts";
 import {
   type CallEnvironment,
   type CniCommand,
@@ -23,7 +19,7 @@ import {
   validateEnvironment,
   type Variables,
 } from "./protocol/environment.ts";
-import { CniError, formatError, toCniError } from "./protocol/error.ts";
+import { CNI_CODES, CniError, formatError, toCniError } from "./protocol/error.ts";
 import { formatResult } from "./protocol/result.ts";
 import {
   CNI_VERSION_NEWEST,
@@ -41,6 +37,8 @@ export interface PluginInput {
   readonly readInput: () => string;
   /** What is on stdin already, without waiting for more. */
   readonly readPending: () => string;
+  /** Takes a line of the log for stderr. */
+  readonly writeLog: (line: string) => void;
 }
 
 /** What the process says, and how it ends. */
@@ -67,21 +65,73 @@ export async function serve(input: PluginInput): Promise<PluginOutput> {
   try {
     const environment = parseEnvironment(input.variables);
     if (environment === undefined) return { exitCode: 0, stdout: "", stderr: formatAbout() };
-    const { command } = environment;
-    if (command === "VERSION") {
+    if (environment.command === "VERSION") {
       return answer(formatVersions(knownVersion(peekVersion(input.readPending()))));
     }
     const stdin = readInput(input);
     version = peekVersion(stdin);
-    const configuration = parseCall(stdin, environment, command);
-    const log = openLog(readLogSettings(configuration), environment);
-    const text = await COMMANDS[command]({ environment, configuration, stdin, log });
-    log.info("call served");
-    return answer(text ?? "");
+    return answer(await serveCall(environment, environment.command, stdin, input.writeLog));
   } catch (error) {
     const failure = formatError(toCniError(error), knownVersion(version));
     return { exitCode: 1, stdout: failure + "\n", stderr: "" };
   }
+}
+
+/** From here on the configuration says where the log goes. */
+async function serveCall(
+  environment: CallEnvironment,
+  command: keyof typeof COMMANDS,
+  stdin: string,
+  writeLog: (line: string) => void,
+): Promise<string> {
+  const startMs = performance.now();
+  const configuration = parseConfiguration(stdin);
+  const log = openLog(readLogSettings(configuration), environment, writeLog);
+  try {
+    validateEnvironment(environment);
+    requireCommand(configuration.cniVersion, command);
+    const text = await COMMANDS[command]({ environment, configuration, stdin, log });
+    log.info("call served", { network: configuration.name, durationMs: durationOf(startMs) });
+    return text ?? "";
+  } catch (error) {
+    logFailure(log, toCniError(error), { network: configuration.name, startMs });
+    throw error;
+  }
+}
+
+/** Failures that pass when the caller asks again; the rest is for a person to look at. */
+const PASSING: readonly number[] = [
+  CNI_CODES.tryAgainLater,
+  CNI_CODES.unavailable,
+  CNI_CODES.unavailableDegraded,
+];
+
+function logFailure(
+  log: Logger,
+  error: CniError,
+  { network, startMs }: { readonly network: string; readonly startMs: number },
+): void {
+  const { code, message, details } = error;
+  const cause = rootOf(error);
+  const fields = {
+    network,
+    code,
+    error: message,
+    details,
+    cause: message.includes(cause.message) ? undefined : cause,
+    stack: code === CNI_CODES.internal ? cause.stack : undefined, // nobody foresaw it
+    durationMs: durationOf(startMs),
+  };
+  if (PASSING.includes(code)) log.warn("call failed", fields);
+  else log.error("call failed", fields);
+}
+
+function rootOf(error: Error): Error {
+  return error.cause instanceof Error ? rootOf(error.cause) : error;
+}
+
+function durationOf(startMs: number): number {
+  return Math.round(performance.now() - startMs);
 }
 
 function answer(text: string): PluginOutput {
@@ -96,17 +146,6 @@ function readInput(input: PluginInput): string {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CniError("io", `error reading from stdin: ${reason}`, { cause: error });
   }
-}
-
-function parseCall(
-  stdin: string,
-  environment: CallEnvironment,
-  command: CniCommand,
-): NetworkConfiguration {
-  const configuration = parseConfiguration(stdin);
-  validateEnvironment(environment);
-  requireCommand(configuration.cniVersion, command);
-  return configuration;
 }
 
 /** The version to answer an error in: the caller's, unless we do not speak it. */

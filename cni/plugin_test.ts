@@ -24,10 +24,22 @@ const CONFIGURATION = {
 type Environment = Readonly<Record<string, string>>;
 
 async function run(variables: Environment, stdin: string): Promise<
-  { exitCode: number; stdout: string; stderr: string; error: Record<string, unknown> }
+  {
+    exitCode: number;
+    stdout: string;
+    stderr: string;
+    error: Record<string, unknown>;
+    log: Record<string, unknown>[];
+  }
 > {
-  const output = await serve({ variables, readInput: () => stdin, readPending: () => stdin });
-  return { ...output, error: output.exitCode === 0 ? {} : JSON.parse(output.stdout) };
+  const log: Record<string, unknown>[] = [];
+  const output = await serve({
+    variables,
+    readInput: () => stdin,
+    readPending: () => stdin,
+    writeLog: (line) => log.push(JSON.parse(line)),
+  });
+  return { log, ...output, error: output.exitCode === 0 ? {} : JSON.parse(output.stdout) };
 }
 
 Deno.test("serve() answers wrong calls with the code and the words of the specification", async () => {
@@ -46,6 +58,13 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
     ["CHECK without netns", { ...add, CNI_COMMAND: "CHECK", CNI_NETNS: "" }, text, 4, /CNI_NETNS/],
     ["GC without path", { CNI_COMMAND: "GC" }, text, 4, /\[CNI_PATH\] missing/],
     ["unknown command", { ...CALL, CNI_COMMAND: "FOO" }, text, 4, /unknown CNI_COMMAND: FOO/],
+    [
+      "one missing, one wrong",
+      { ...add, CNI_NETNS: "", CNI_CONTAINERID: "../x" },
+      text,
+      4,
+      /\[CNI_NETNS\] missing.*CNI_CONTAINERID is "\.\.\/x"/,
+    ],
     ["container id", { ...add, CNI_CONTAINERID: "../x" }, text, 4, /containerID.*"\.\.\/x"/],
     ["long ifname", { ...add, CNI_IFNAME: "a".repeat(16) }, text, 4, /CNI_IFNAME/],
     ["ifname .", { ...add, CNI_IFNAME: "." }, text, 4, /CNI_IFNAME/],
@@ -99,6 +118,29 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
   }
 });
 
+Deno.test("serve() logs a failure once, with the call and the trace that it is part of", async () => {
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const { log } = await run(
+    { ...CALL, CNI_COMMAND: "ADD", TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01` },
+    JSON.stringify(CONFIGURATION),
+  );
+  const [{ time, durationMs, ...fields } = {}, ...more] = log;
+  assertEquals(more, []);
+  assertEquals(fields, {
+    level: "error",
+    message: "call failed",
+    command: "ADD",
+    containerId: "c1",
+    ifname: "eth0",
+    traceId: trace,
+    spanId: "00f067aa0ba902b7",
+    network: "net1",
+    code: 8,
+    error: `No network namespace at CNI_NETNS: Cannot open "${NETNS}": ENOENT`,
+  });
+  assertEquals([typeof time, typeof durationMs], ["string", "number"]);
+});
+
 Deno.test("serve() answers an error in the caller's version, where it knows it", async () => {
   const variables = { CNI_COMMAND: "ADD", ...CALL };
   for (const [version, expected] of [["0.2.0", "0.2.0"], ["9.9.9", "1.1.0"]]) {
@@ -114,6 +156,7 @@ Deno.test("serve() says code 5 when stdin cannot be read", async () => {
       throw new Error("bad file descriptor");
     },
     readPending: () => "",
+    writeLog: () => {},
   });
   assertEquals([output.exitCode, JSON.parse(output.stdout).code], [1, 5]);
 });

@@ -4,6 +4,7 @@
  */
 
 import { AssertionError } from "../lib/base/assert.ts";
+import { FAMILIES } from "../lib/ip/address.ts";
 import type { Prefix } from "../lib/ip/prefix.ts";
 import type { Descriptor } from "../lib/kernel/descriptor.ts";
 import { KernelError } from "../lib/kernel/errno.ts";
@@ -14,7 +15,7 @@ import {
   withNamespace,
 } from "../lib/kernel/namespace.ts";
 import { writeSysctl } from "../lib/kernel/sysctl.ts";
-import { addAddress } from "../lib/netlink/address/address.ts";
+import { addAddress, dumpAddresses, parseAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
 import {
   addVeth,
@@ -28,6 +29,7 @@ import type { Request } from "../lib/netlink/message.ts";
 import { addNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { addRoute, dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
+import { attachmentOf, isOurAlias } from "./attachment.ts";
 import { deleteLinkIfThere, findLink } from "./host_link.ts";
 import type { Side, Step } from "./plan.ts";
 import type { CallEnvironment } from "./protocol/environment.ts";
@@ -84,9 +86,11 @@ export class Sandbox implements Disposable {
   /**
    * Carries out `steps` in their order; at the first that fails it stops and deletes the pair.
    *
-   * @throws {NetlinkError | KernelError | CniError} if the kernel refuses one
+   * @throws {NetlinkError | KernelError | CniError} if the kernel refuses one, or the node has an
+   * address of the pod itself
    */
   wire(steps: readonly Step[]): void {
+    this.#refuseOwnAddresses(steps);
     let indexes: PairIndexes = { host: 0, pod: 0 };
     try {
       for (const run of runsOf(steps)) {
@@ -146,16 +150,45 @@ export class Sandbox implements Disposable {
     });
   }
 
-  /** @throws {CniError} naming the interface that has the route already, where there is one */
+  /** What is for the node's own address never leaves it: the kernel has no word against that. */
+  #refuseOwnAddresses(steps: readonly Step[]): void {
+    const wanted = steps.flatMap((it) =>
+      it.kind === "route" && it.side === "host" ? [it.destination.address] : []
+    );
+    const own = FAMILIES.filter((family) => wanted.some((it) => it.family === family))
+      .flatMap((family) => this.host.dump(dumpAddresses(family)).map(parseAddress))
+      .find((it) => wanted.some((address) => String(address) === String(it.prefix.address)));
+    if (own === undefined) return;
+    const { prefix, index } = own;
+    throw new CniError(
+      "networkFailed",
+      `Address ${prefix.address} is the node's own, on ${this.#describeLink("host", index)}`,
+      { details: "IPAM must not give it to a pod: leave it out of the ranges" },
+    );
+  }
+
+  /** @throws {CniError} naming the interface that has the route already, where there is a route */
   #explainConflict(side: Side, destination: Prefix): void {
     const routes = this[side].dump(dumpRoutes(destination.address.family)).map(parseRoute);
     const conflict = routes.find((it) => String(it.destination) === String(destination));
-    if (conflict?.index === undefined) return;
+    if (conflict === undefined) return;
+    const where = side === "host" ? "on the node" : "in the pod";
+    const owner = conflict.index === undefined
+      ? "by no interface"
+      : `by ${this.#describeLink(side, conflict.index)}`;
     throw new CniError(
       "networkFailed",
-      `Route ${destination} exists already, by the link with index ${conflict.index}`,
-      { details: `ip route show ${destination} says whose it is` },
+      `Route ${destination} exists already ${where}, ${owner}`,
+      { details: `If nothing needs it any more: ip route delete ${destination}` },
     );
+  }
+
+  /** A link's name, and the container that it belongs to where it is one of ours. */
+  #describeLink(side: Side, index: number): string {
+    const link = this[side].dump(dumpLinks()).map(parseLink).find((it) => it.index === index);
+    if (link === undefined) return `the link with index ${index}`;
+    const owner = isOurAlias(link.alias) ? attachmentOf(link.alias ?? "") : undefined;
+    return owner === undefined ? link.name : `${link.name} of container ${owner.containerId}`;
   }
 }
 

@@ -1,7 +1,13 @@
 /**
  * The configuration of host-local as the reference plugin reads it (`subnet` or `ranges`, `routes`,
- * `resolvConf`, `dataDir`, requested addresses), plus `usePodCidr` and `usePodCidrIPv6` as a subnet,
- * which stand for the node's pod CIDR of that family.
+ * `resolvConf`, `dataDir`, requested addresses), plus what it does not know and passes over:
+ *
+ * - `usePodCidr` and `usePodCidrIPv6` as a subnet stand for the node's pod CIDR of that family;
+ * - `exclude`, in a range and beside an old-style `subnet`: addresses and CIDRs of the subnet that are
+ *   never given out. In a pod CIDR, which is another one on each node, those of other nodes may stand
+ *   too. They hold for new pods; one that has such an address keeps it;
+ * - `bootIdFile`: path of a file whose text is another one after every start of the node, for nodes
+ *   that are containers themselves, and for tests (`boot.ts`).
  */
 
 import { Address } from "../../lib/ip/address.ts";
@@ -18,7 +24,6 @@ const DATA_DIR_DEFAULT = "/var/lib/cni/networks";
 
 /** What to allocate from, and what goes into the result with it. */
 export interface HostLocalSettings {
-  readonly folder: string;
   readonly sets: readonly RangeSet[];
   /** Addresses that must be given out; each has to lie in a set of its own. */
   readonly requested: readonly Address[];
@@ -30,18 +35,31 @@ export interface HostLocalSettings {
 /** Subnets that stand for a pod CIDR, by family. */
 const POD_CIDR_KEYWORDS: Readonly<Record<string, 4 | 6>> = { usePodCidr: 4, usePodCidrIPv6: 6 };
 
+/** Where the network's reservations are, and how to know that they are of this boot. */
+export interface ReservationPlace {
+  readonly folder: string;
+  /** `undefined` = the kernel's. */
+  readonly bootIdFile: string | undefined;
+}
+
 /**
- * The folder of the network's reservations. DEL needs nothing else, so nothing else is read here.
+ * Reads where reservations are. DEL needs nothing else, so nothing else is read here.
  *
- * @throws {CniError} code 7 if `dataDir` is no absolute path
+ * @throws {CniError} code 7 if `dataDir` or `bootIdFile` is no absolute path
  */
-export function reservationFolder({ json, name }: NetworkConfiguration): string {
-  const dataDir = isJsonObject(json.ipam) ? json.ipam.dataDir : undefined;
-  const folder = typeof dataDir === "string" && dataDir !== "" ? dataDir : DATA_DIR_DEFAULT;
-  if (!folder.startsWith("/")) {
-    throw new CniError("invalidConfiguration", `"ipam.dataDir" must be absolute: got "${folder}"`);
-  }
-  return `${folder.replace(/\/+$/, "")}/${name}`;
+export function parseReservationPlace({ json, name }: NetworkConfiguration): ReservationPlace {
+  const { dataDir, bootIdFile } = isJsonObject(json.ipam) ? json.ipam : {};
+  const folder = absolutePath("dataDir", dataDir) ?? DATA_DIR_DEFAULT;
+  return {
+    folder: `${folder.replace(/\/+$/, "")}/${name}`,
+    bootIdFile: absolutePath("bootIdFile", bootIdFile),
+  };
+}
+
+function absolutePath(key: string, value: unknown): string | undefined {
+  if (typeof value !== "string" || value === "") return undefined;
+  if (value.startsWith("/")) return value;
+  throw new CniError("invalidConfiguration", `"ipam.${key}" must be absolute: got "${value}"`);
 }
 
 /** Whether a subnet stands for a pod CIDR, so that the node has to be asked first. */
@@ -82,7 +100,6 @@ export function parseHostLocal(
     ...(ipam.objectLists("ranges") ?? []).map((list) => list.map((it) => reader.read(it))),
   ];
   const settings: HostLocalSettings = {
-    folder: reservationFolder(configuration),
     sets: lists.map((list) => list.filter((it) => it !== undefined)),
     requested: readRequested(fields, context.requested),
     routes: readRoutes(ipam),
@@ -133,8 +150,9 @@ class RangeReader {
     const rangeEnd = fields.parsed("rangeEnd", "an address", Address.tryParse);
     const gateway = fields.parsed("gateway", "an address", Address.tryParse);
     if (subnet === undefined) return undefined;
+    const exclude = this.#excluded(fields, subnet);
     try {
-      return completeRange({ subnet, rangeStart, rangeEnd, gateway });
+      return completeRange({ subnet, rangeStart, rangeEnd, gateway, exclude });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.#problems.push(error.message);
@@ -142,8 +160,25 @@ class RangeReader {
     }
   }
 
+  /** Reads `exclude`; what is no address or CIDR, or of another subnet than was written, is a problem. */
+  #excluded(fields: Fields, subnet: Prefix): Prefix[] {
+    const isPodCidr = familyOf(fields.text("subnet") ?? "") !== undefined;
+    const excluded: Prefix[] = [];
+    for (const text of fields.texts("exclude") ?? []) {
+      const prefix = tryParseEither(text);
+      const isInside = prefix !== undefined && prefix.length >= subnet.length &&
+        subnet.contains(prefix.address);
+      if (isInside) excluded.push(prefix);
+      else if (prefix === undefined || !isPodCidr) {
+        const wanted = prefix === undefined ? "no address or CIDR" : `not in ${subnet}`;
+        this.#problems.push(`"${fields.nameOf("exclude")}": "${text}" is ${wanted}`);
+      }
+    }
+    return excluded;
+  }
+
   #subnet(text: string): Prefix | undefined {
-    const family = Object.hasOwn(POD_CIDR_KEYWORDS, text) ? POD_CIDR_KEYWORDS[text] : undefined;
+    const family = familyOf(text);
     if (family === undefined) return Prefix.tryParse(text);
     const cidr = this.#podCidrs.find((it) => it.address.family === family);
     if (cidr === undefined) {
@@ -158,6 +193,18 @@ class RangeReader {
   }
 }
 
+/** The family of the pod CIDR that `subnet` stands for. */
+function familyOf(subnet: string): 4 | 6 | undefined {
+  return Object.hasOwn(POD_CIDR_KEYWORDS, subnet) ? POD_CIDR_KEYWORDS[subnet] : undefined;
+}
+
+/** An address alone, or a CIDR. */
+function tryParseEither(text: string): Prefix | undefined {
+  if (text.includes("/")) return Prefix.tryParse(text);
+  const address = Address.tryParse(text);
+  return address && Prefix.host(address);
+}
+
 /** `CNI_ARGS` IP, `args.cni.ips` and `runtimeConfig.ips` add up. */
 function readRequested(fields: Fields, argument: string | undefined): Address[] {
   const texts = [
@@ -166,7 +213,7 @@ function readRequested(fields: Fields, argument: string | undefined): Address[] 
     ...(fields.object("runtimeConfig")?.texts("ips") ?? []),
   ];
   return texts.flatMap((text): Address[] => {
-    const address = text.includes("/") ? Prefix.tryParse(text)?.address : Address.tryParse(text);
+    const address = tryParseEither(text)?.address;
     if (address !== undefined) return [address];
     fields.problems.push(`requested IP "${text}" is no address`);
     return [];

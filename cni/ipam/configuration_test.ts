@@ -2,8 +2,14 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import { parseConfiguration } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
-import { type HostLocalSettings, needsPodCidrs, parseHostLocal } from "./configuration.ts";
-import { formatRangeSet } from "./range.ts";
+import {
+  type HostLocalSettings,
+  needsPodCidrs,
+  parseHostLocal,
+  parseReservationPlace,
+  type ReservationPlace,
+} from "./configuration.ts";
+import { candidates, formatRangeSet } from "./range.ts";
 
 const POD_CIDRS = ["10.244.3.0/24", "fd00:10:244:3::/64"];
 
@@ -16,7 +22,7 @@ function parse(fields: object, requested?: string, podCidrs = POD_CIDRS): HostLo
 }
 
 Deno.test("parseHostLocal() reads subnet, ranges and runtime ranges, in the allocator's order", () => {
-  const { sets, folder } = parse({
+  const { sets } = parse({
     runtimeConfig: { ipRanges: [[{ subnet: "10.9.0.0/30" }]] },
     ipam: {
       subnet: "10.1.0.0/24",
@@ -31,7 +37,40 @@ Deno.test("parseHostLocal() reads subnet, ranges and runtime ranges, in the allo
     "10.2.0.1-10.2.0.254,10.3.0.1-10.3.0.254",
     "fd00::1-fd00::3",
   ]);
-  assertEquals(folder, "/var/lib/cni/networks/net1");
+});
+
+Deno.test("parseReservationPlace() reads no more than where the files are", () => {
+  const place = (ipam: unknown): ReservationPlace =>
+    parseReservationPlace(
+      parseConfiguration(JSON.stringify({ name: "net1", cniVersion: "1.0.0", ipam })),
+    );
+  const folder = "/var/lib/cni/networks/net1";
+  assertEquals(place({ subnet: "nonsense" }), { folder, bootIdFile: undefined });
+  assertEquals(place({ dataDir: 7, bootIdFile: "" }), { folder, bootIdFile: undefined });
+  assertEquals(place({ dataDir: "/run/cni//", bootIdFile: "/run/boot-id" }), {
+    folder: "/run/cni/net1",
+    bootIdFile: "/run/boot-id",
+  });
+  for (const key of ["dataDir", "bootIdFile"]) {
+    const error = assertThrows(() => place({ [key]: "x" }), CniError, `"ipam.${key}"`);
+    assertEquals(error.code, 7);
+  }
+});
+
+Deno.test("parseHostLocal() reads what a range excludes", () => {
+  const ranges = [
+    [{ subnet: "10.2.0.0/29", exclude: ["10.2.0.2", "10.2.0.4/31"] }],
+    [{ subnet: "usePodCidr", exclude: ["10.244.3.2", "10.244.4.2", "fd00::1"] }],
+  ];
+  const { sets } = parse({ ipam: { subnet: "10.1.0.0/30", exclude: ["10.1.0.3"], ranges } });
+  const given = sets.map((set) =>
+    [...candidates(set, undefined)].slice(0, 3).map((it) => `${it.address}`)
+  );
+  assertEquals(given, [
+    ["10.1.0.2"],
+    ["10.2.0.3", "10.2.0.6"],
+    ["10.244.3.3", "10.244.3.4", "10.244.3.5"],
+  ]);
 });
 
 Deno.test("parseHostLocal() puts the node's pod CIDRs where they are asked for", () => {
@@ -81,7 +120,15 @@ Deno.test("parseHostLocal() says everything that is wrong", () => {
     [{ ipam: { subnet: "10.0.0.0/24", gateway: "x" } }, '"ipam.gateway"'],
     [{ ipam: { subnet: "10.0.0.0/24", ranges: [[{ subnet: "10.0.0.0/16" }]] } }, "overlap"],
     [{ ipam: { subnet: "10.0.0.0/24", routes: [{ dst: "x" }] } }, '"ipam.routes[0].dst"'],
-    [{ ipam: { subnet: "10.0.0.0/24", dataDir: "x" } }, '"ipam.dataDir"'],
+    [{ ipam: { subnet: "10.0.0.0/24", exclude: "x" } }, '"ipam.exclude" must be a list of texts'],
+    [
+      { ipam: { ranges: [[{ subnet: "10.0.0.0/24", exclude: ["10.0.0.300"] }]] } },
+      '"ipam.ranges[0][0].exclude": "10.0.0.300" is no address or CIDR',
+    ],
+    [{ ipam: { subnet: "10.0.0.0/24", exclude: ["10.0.1.0"] } }, '"10.0.1.0" is not in'],
+    [{ ipam: { subnet: "10.0.0.0/24", exclude: ["10.0.0.0/8"] } }, '"10.0.0.0/8" is not in'],
+    [{ ipam: { subnet: "10.0.0.0/24", exclude: ["fd00::1"] } }, '"fd00::1" is not in'],
+    [{ ipam: { subnet: "10.0.0.0/24", exclude: ["10.0.0.0/24"] } }, "is excluded"],
     [{ ipam: { subnet: "10.0.0.0/24" }, args: { cni: { ips: ["x"] } } }, '"x"'],
     [
       {

@@ -4,6 +4,7 @@
  */
 
 import type { Call } from "../call.ts";
+import type { ValidAttachment } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
 import { Fields, isJsonObject } from "../protocol/fields.ts";
 import { parseResult } from "../protocol/result.ts";
@@ -46,6 +47,10 @@ export class DelegatedIpam implements Ipam {
 
   async check(call: Call): Promise<void> {
     await this.#run(call, "CHECK");
+  }
+
+  listStale(): readonly ValidAttachment[] {
+    return [];
   }
 
   async collect(call: Call): Promise<number> {

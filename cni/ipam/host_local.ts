@@ -1,64 +1,80 @@
 /**
  * Host-local, built in: one address from every set of ranges, round robin, under the lock of the
- * network's folder from the first look to the last write.
+ * network's folder from the first look to the last write. An address that was given back rests before
+ * it is used again; where there are only such, the one that has rested longest goes first.
  */
 
-import type { Address } from "../../lib/ip/address.ts";
+import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Call } from "../call.ts";
 import type { ValidAttachment } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
 import type { ResultAddress, ResultDns } from "../protocol/result.ts";
+import { readBoot } from "./boot.ts";
 import {
   type HostLocalSettings,
   needsPodCidrs,
   parseHostLocal,
-  reservationFolder,
+  parseReservationPlace,
 } from "./configuration.ts";
 import type { Ipam, IpamContext, Lease } from "./ipam.ts";
 import {
   type Candidate,
   candidates,
   formatRangeSet,
+  isExcluded,
   rangeContains,
   type RangeSet,
 } from "./range.ts";
+import type { Holder, Reservation } from "./reservation.ts";
 import { parseResolvConf } from "./resolv_conf.ts";
-import { ReservationStore } from "./store.ts";
-
-/** The interface of a container that an address is for. */
-export interface Holder {
-  readonly containerId: string;
-  readonly ifname: string;
-}
+import { ReservationStore, type StoreOptions } from "./store.ts";
 
 export class HostLocalIpam implements Ipam {
   async allocate(call: Call, context: IpamContext): Promise<Lease> {
     const settings = await settingsOf(call, context);
     const dns = settings.resolvConf === undefined ? {} : await readDns(settings.resolvConf);
-    const ips = allocateAddresses(settings, call.environment);
+    const holder = holderOf(call);
+    const ips = withStore(call, (it) => allocateAddresses(it, settings, holder));
+    const release = (): void =>
+      withExistingStore(call, (store) => {
+        for (const { address } of ips) store?.release(String(address.address), holder);
+      });
     return {
       result: { interfaces: [], ips, routes: settings.routes, dns },
-      release: () => Promise.resolve(releaseAddresses(settings.folder, ips)),
+      release: () => Promise.resolve(release()),
     };
   }
 
-  release({ configuration, environment }: Call): Promise<void> {
-    releaseOf(reservationFolder(configuration), environment);
+  release(call: Call): Promise<void> {
+    withExistingStore(call, (store) => store && releaseOf(store, holderOf(call)));
     return Promise.resolve();
   }
 
-  check({ configuration, environment }: Call): Promise<void> {
-    requireReservation(reservationFolder(configuration), environment);
+  check(call: Call): Promise<void> {
+    withExistingStore(call, (store) => requireReservation(store, holderOf(call)));
     return Promise.resolve();
   }
 
-  collect({ configuration }: Call, valid: readonly ValidAttachment[]): Promise<number> {
-    return Promise.resolve(releaseInvalid(reservationFolder(configuration), valid));
+  listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[] {
+    const stale = withExistingStore(
+      call,
+      (store) => store === undefined ? [] : listInvalid(store, valid),
+    );
+    return stale.flatMap(({ holder: { containerId, ifname } = {} }) =>
+      containerId === undefined || ifname === undefined ? [] : [{ containerId, ifname }]
+    );
+  }
+
+  collect(call: Call, valid: readonly ValidAttachment[]): Promise<number> {
+    return Promise.resolve(
+      withExistingStore(call, (store) => store === undefined ? 0 : releaseInvalid(store, valid)),
+    );
   }
 
   async status(call: Call, context: IpamContext): Promise<void> {
-    requireFreeAddress(await settingsOf(call, context));
+    const { sets } = await settingsOf(call, context);
+    withExistingStore(call, (store) => requireFreeAddress(store, sets));
   }
 }
 
@@ -79,26 +95,75 @@ async function readDns(path: string): Promise<ResultDns> {
   }
 }
 
+function holderOf({ environment }: Call): Holder {
+  const { containerId, ifname } = environment;
+  return { containerId, ifname };
+}
+
+/** Opens the network's reservations, made where there are none, for the length of `f`. */
+function withStore<T>(call: Call, f: (store: ReservationStore) => T): T {
+  return explained(call, (folder, options) => {
+    using store = ReservationStore.open(folder, options);
+    report(call, store);
+    return f(store);
+  });
+}
+
+/** The same; `undefined` where nothing was ever reserved. */
+function withExistingStore<T>(call: Call, f: (store: ReservationStore | undefined) => T): T {
+  return explained(call, (folder, options) => {
+    using store = ReservationStore.openExisting(folder, options);
+    report(call, store);
+    return f(store);
+  });
+}
+
+/** @throws {CniError} code 5 if the file system does not let us */
+function explained<T>(
+  { configuration }: Call,
+  f: (folder: string, options: StoreOptions) => T,
+): T {
+  const { folder, bootIdFile } = parseReservationPlace(configuration);
+  try {
+    return f(folder, { boot: readBoot(bootIdFile), nowMs: Date.now });
+  } catch (error) {
+    if (error instanceof CniError || !(error instanceof Error) || !("code" in error)) throw error;
+    throw new CniError("io", `Cannot keep reservations in ${folder}: ${error.message}`, {
+      details: `"ipam.dataDir" must be a folder that can be written to, with room on its disk`,
+      cause: error,
+    });
+  }
+}
+
+function report({ log }: Call, store: ReservationStore | undefined): void {
+  const addresses = store?.reclaimed ?? [];
+  if (addresses.length > 0) log.info("addresses freed that nobody can be using", { addresses });
+}
+
 /**
  * Takes one address from every set.
  *
  * @throws {CniError} if one of them has none, the holder has one already, or a requested address
  * cannot be had; nothing is kept then
+ * @throws {Error} if the file system does not let us
  */
-export function allocateAddresses(settings: HostLocalSettings, holder: Holder): ResultAddress[] {
-  using store = ReservationStore.open(settings.folder);
+export function allocateAddresses(
+  store: ReservationStore,
+  { sets, requested: wanted }: Pick<HostLocalSettings, "sets" | "requested">,
+  holder: Holder,
+): ResultAddress[] {
   const taken: Candidate[] = [];
-  const requested = [...settings.requested];
+  const requested = [...wanted];
   try {
-    refuseDuplicate(store, settings.sets, holder);
-    settings.sets.forEach((set, index) => {
+    refuseDuplicate(store, sets, holder);
+    sets.forEach((set, index) => {
       const at = requested.findIndex((it) => set.some((range) => rangeContains(range, it)));
-      const candidate = at < 0
-        ? findFree(store, set, index)
-        : findRequested(store, set, requested.splice(at, 1)[0]);
-      const { containerId, ifname } = holder;
-      store.reserve({ address: candidate.address, containerId, ifname }, index);
-      taken.push(candidate);
+      const [address] = at < 0 ? [] : requested.splice(at, 1);
+      taken.push(
+        address === undefined
+          ? reserveFree(store, set, index, holder)
+          : reserveRequested(store, set, index, holder, address),
+      );
     });
     if (requested.length > 0) {
       throw new CniError(
@@ -107,7 +172,7 @@ export function allocateAddresses(settings: HostLocalSettings, holder: Holder): 
       );
     }
   } catch (error) {
-    for (const { address } of taken) store.release(address);
+    for (const { address } of taken) store.release(String(address), holder);
     throw error;
   }
   return taken.map(({ address, range }) => ({
@@ -119,23 +184,42 @@ export function allocateAddresses(settings: HostLocalSettings, holder: Holder): 
 function refuseDuplicate(
   store: ReservationStore,
   sets: readonly RangeSet[],
-  { containerId, ifname }: Holder,
+  holder: Holder,
 ): void {
-  const held = store.of(containerId, ifname).find(({ address }) =>
-    sets.some((set) => set.some((range) => rangeContains(range, address)))
-  );
-  if (held === undefined) return;
-  throw new CniError(
-    "addressUnavailable",
-    `${held.address} has been allocated to ${containerId}, duplicate allocation is not allowed`,
-    { details: `A second ADD of interface ${ifname}: DEL has to come before it` },
-  );
+  const held = store.of(holder).filter((it) => isHeldBy(store, it, holder))
+    .map(Address.tryParse).filter((it) => it !== undefined);
+  sets.forEach((set, index) => {
+    const address = held.find((it) => set.some((range) => rangeContains(range, it)));
+    if (address === undefined) return;
+    throw new CniError(
+      "addressUnavailable",
+      `failed to allocate for range ${index}: ${address} has been allocated to ` +
+        `${holder.containerId}, duplicate allocation is not allowed`,
+      { details: `A second ADD of interface ${holder.ifname}: DEL has to come before it` },
+    );
+  });
 }
 
-function findFree(store: ReservationStore, set: RangeSet, index: number): Candidate {
-  for (const candidate of candidates(set, store.lastReserved(index))) {
-    if (store.isFree(candidate.address)) return candidate;
+/** Reserves the next address, or, where there are only such, the one that has rested longest. */
+function reserveFree(
+  store: ReservationStore,
+  set: RangeSet,
+  index: number,
+  holder: Holder,
+): Candidate {
+  const resting: { readonly candidate: Candidate; readonly sinceMs: number }[] = [];
+  for (const candidate of candidates(set, lastReserved(store, index))) {
+    const address = String(candidate.address);
+    if (!store.isFree(address)) continue;
+    const sinceMs = store.restsSinceMs(address);
+    if (sinceMs !== undefined) resting.push({ candidate, sinceMs });
+    else if (store.reserve(address, holder, index)) return candidate;
   }
+  resting.sort((a, b) => a.sinceMs - b.sinceMs);
+  for (const { candidate } of resting) {
+    if (store.reserve(String(candidate.address), holder, index)) return candidate;
+  }
+  if (store.readAgain()) return reserveFree(store, set, index, holder);
   throw new CniError(
     "addressUnavailable",
     `failed to allocate for range ${index}: no IP addresses available in range set: ${
@@ -144,73 +228,92 @@ function findFree(store: ReservationStore, set: RangeSet, index: number): Candid
   );
 }
 
-function findRequested(
-  store: ReservationStore,
-  set: RangeSet,
-  address: Address | undefined,
-): Candidate {
-  const range = address && set.find((it) => rangeContains(it, address));
-  if (address === undefined || range === undefined) {
-    throw new CniError("addressUnavailable", `Requested IP ${address} is in no range`);
-  }
-  if (range.gateway.value === address.value) {
-    throw new CniError("addressUnavailable", `Requested IP ${address} is the subnet's gateway`);
-  }
-  if (!store.isFree(address)) {
-    throw new CniError(
-      "addressUnavailable",
-      `Requested IP ${address} is not available in range set ${formatRangeSet(set)}`,
-    );
-  }
-  return { address, range };
+function lastReserved(store: ReservationStore, index: number): Address | undefined {
+  const text = store.lastReserved(index);
+  return text === undefined ? undefined : Address.tryParse(text);
 }
 
-/** Gives back these addresses and no others. */
-function releaseAddresses(folder: string, ips: readonly ResultAddress[]): void {
-  using store = ReservationStore.openExisting(folder);
-  for (const { address } of ips) store?.release(address.address);
+function reserveRequested(
+  store: ReservationStore,
+  set: RangeSet,
+  index: number,
+  holder: Holder,
+  address: Address,
+): Candidate {
+  const refuse = (why: string): never => {
+    throw new CniError("addressUnavailable", `Requested IP ${address} ${why}`);
+  };
+  const range = set.find((it) => rangeContains(it, address));
+  if (range === undefined) return refuse("is in no range");
+  if (range.gateway.value === address.value) return refuse("is the subnet's gateway");
+  if (isExcluded(range, address)) return refuse("is excluded");
+  if (store.reserve(String(address), holder, index)) return { address, range };
+  return refuse(`is not available in range set ${formatRangeSet(set)}`);
 }
 
 /** Gives back whatever the holder has, in whatever range it lies. */
-export function releaseOf(folder: string, { containerId, ifname }: Holder): void {
-  using store = ReservationStore.openExisting(folder);
-  for (const { address } of store?.of(containerId, ifname) ?? []) store?.release(address);
+export function releaseOf(store: ReservationStore, holder: Holder): void {
+  const release = (address: string): boolean =>
+    store.release(address, holder) || store.release(address, oldForm(holder));
+  const isAsKnown = store.of(holder).map(release).every((it) => it);
+  if (!isAsKnown && store.readAgain()) store.of(holder).forEach(release);
 }
 
 /** @throws {CniError} if the holder has no address */
-function requireReservation(folder: string, { containerId, ifname }: Holder): void {
-  using store = ReservationStore.openExisting(folder);
-  if ((store?.of(containerId, ifname) ?? []).length > 0) return;
+function requireReservation(store: ReservationStore | undefined, holder: Holder): void {
+  if (store?.of(holder).some((it) => isHeldBy(store, it, holder))) return;
   throw new CniError(
     "checkFailed",
-    `No address is reserved for interface ${ifname} of container ${containerId}`,
+    `No address is reserved for interface ${holder.ifname} of container ${holder.containerId}`,
   );
 }
 
-/** Gives back what no valid attachment holds; how many addresses that were. */
-export function releaseInvalid(folder: string, valid: readonly ValidAttachment[]): number {
-  using store = ReservationStore.openExisting(folder);
+/** Whether the file of an address names the holder, in either form. */
+function isHeldBy(store: ReservationStore, address: string, holder: Holder): boolean {
+  return store.isHeldBy(address, holder) || store.isHeldBy(address, oldForm(holder));
+}
+
+/** How files of the old form name a holder. */
+function oldForm({ containerId }: Holder): Holder {
+  return { containerId, ifname: undefined };
+}
+
+/** What no valid attachment holds, by the files themselves. */
+function listInvalid(
+  store: ReservationStore,
+  valid: readonly ValidAttachment[],
+): readonly Reservation[] {
+  store.readAgain();
   const containers = new Set(valid.map((it) => it.containerId));
   const attachments = new Set(valid.map((it) => `${it.containerId}/${it.ifname}`));
-  const isValid = (containerId: string, ifname: string | undefined): boolean =>
+  const isValid = ({ containerId, ifname }: Holder): boolean =>
     ifname === undefined
       ? containers.has(containerId)
       : attachments.has(`${containerId}/${ifname}`);
-  const stale = [...store?.reservations ?? []].filter((it) => !isValid(it.containerId, it.ifname));
-  for (const { address } of stale) store?.release(address);
-  return stale.length;
+  return store.reservations.filter(({ holder }) => holder === undefined || !isValid(holder));
+}
+
+/** Gives back what no valid attachment holds; how many addresses that were. */
+export function releaseInvalid(store: ReservationStore, valid: readonly ValidAttachment[]): number {
+  return listInvalid(store, valid).filter(({ address, holder }) =>
+    holder === undefined ? store.discard(address) : store.release(address, holder)
+  ).length;
 }
 
 /** @throws {CniError} code 50 if a set has no free address */
-function requireFreeAddress({ folder, sets }: HostLocalSettings): void {
-  using store = ReservationStore.openExisting(folder);
-  for (const set of sets) {
-    let free = false;
-    for (const { address } of candidates(set, undefined)) {
-      free = store?.isFree(address) ?? true;
-      if (free) break;
-    }
-    if (free) continue;
-    throw new CniError("unavailable", `No IP address is free in ${formatRangeSet(set)}`);
+function requireFreeAddress(
+  store: ReservationStore | undefined,
+  sets: readonly RangeSet[],
+): void {
+  const full = sets.find((set) => !hasFreeAddress(store, set));
+  if (full === undefined) return;
+  if (store?.readAgain()) return requireFreeAddress(store, sets);
+  throw new CniError("unavailable", `No IP address is free in ${formatRangeSet(full)}`);
+}
+
+function hasFreeAddress(store: ReservationStore | undefined, set: RangeSet): boolean {
+  for (const { address } of candidates(set, undefined)) {
+    if (store?.isFree(String(address)) ?? true) return true;
   }
+  return false;
 }

@@ -1,72 +1,46 @@
-/** Allocation on disk, and the reference plugin of the machine on the same files where there is one. */
+/** Allocation on disk. */
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
+import { ReservationFolder } from "../../tests/support/reservation_folder.ts";
 import { CniError } from "../protocol/error.ts";
-import type { HostLocalSettings } from "./configuration.ts";
 import { allocateAddresses, releaseInvalid, releaseOf } from "./host_local.ts";
-import { completeRange } from "./range.ts";
-import { ReservationStore } from "./store.ts";
+import { completeRange, type RangeSet } from "./range.ts";
+import { REST_MS } from "./store.ts";
 
-const REFERENCE = "/usr/lib/cni/host-local";
-const hasReference = exists(REFERENCE);
-
-/** A folder of reservations for the length of a test. */
-class Folder implements Disposable {
-  readonly root = Deno.makeTempDirSync();
-  readonly path = `${this.root}/net1`;
-
-  settings(subnets: readonly string[], requested: readonly string[] = []): HostLocalSettings {
-    return {
-      folder: this.path,
-      sets: subnets.map((it) => [completeRange({ subnet: Prefix.parse(it) })]),
-      requested: requested.map((it) => Address.parse(it)),
-      routes: [],
-      resolvConf: undefined,
-    };
-  }
-
-  /** Names and texts of all files but the lock. */
-  get files(): Record<string, string> {
-    const names = [...Deno.readDirSync(this.path)].map((it) => it.name).filter((it) =>
-      it !== "lock"
-    );
-    return Object.fromEntries(
-      names.sort().map((it) => [it, Deno.readTextFileSync(`${this.path}/${it}`)]),
-    );
-  }
-
-  get addresses(): string[] {
-    return Object.keys(this.files).filter((it) => !it.startsWith("last_reserved_ip"));
-  }
-
-  write(name: string, text: string): void {
-    Deno.mkdirSync(this.path, { recursive: true });
-    Deno.writeTextFileSync(`${this.path}/${name}`, text);
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.root, { recursive: true });
-  }
+/** Subnets, one set each, and what is excluded of them. */
+function setsOf(subnets: readonly string[], exclude: readonly string[] = []): RangeSet[] {
+  return subnets.map((it) => [
+    completeRange({ subnet: Prefix.parse(it), exclude: exclude.map(Prefix.parse) }),
+  ]);
 }
 
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
+/** Allocates from `sets`; what was given, as texts. */
+function allocate(
+  folder: ReservationFolder,
+  sets: readonly RangeSet[],
+  containerId: string,
+  { ifname = "eth0", requested = [] }: {
+    readonly ifname?: string;
+    readonly requested?: readonly string[];
+  } = {},
+): string[] {
+  const wanted = { sets, requested: requested.map((it) => Address.parse(it)) };
+  const ips = folder.use((it) => allocateAddresses(it, wanted, { containerId, ifname }));
+  return ips.map((it) => `${it.address}`);
 }
 
-function allocate(settings: HostLocalSettings, containerId: string, ifname = "eth0"): string[] {
-  return allocateAddresses(settings, { containerId, ifname }).map((it) => `${it.address}`);
+function release(folder: ReservationFolder, containerId: string, ifname = "eth0"): void {
+  folder.use((it) => releaseOf(it, { containerId, ifname }));
 }
 
 Deno.test("allocateAddresses() writes the reference plugin's files", () => {
-  using folder = new Folder();
-  const settings = folder.settings(["10.1.0.0/24", "fd00::/64"]);
-  assertEquals(allocate(settings, "c1"), ["10.1.0.2/24", "fd00::2/64"]);
+  using folder = new ReservationFolder();
+  assertEquals(allocate(folder, setsOf(["10.1.0.0/24", "fd00::/64"]), "c1"), [
+    "10.1.0.2/24",
+    "fd00::2/64",
+  ]);
   assertEquals(folder.files, {
     "10.1.0.2": "c1\r\neth0",
     "fd00::2": "c1\r\neth0",
@@ -79,41 +53,78 @@ Deno.test("allocateAddresses() writes the reference plugin's files", () => {
 });
 
 Deno.test("allocateAddresses() goes on behind the last address, and around", () => {
-  using folder = new Folder();
-  const settings = folder.settings(["10.1.0.0/29"]);
-  const given = ["a", "b", "c"].flatMap((it) => allocate(settings, it));
-  releaseOf(folder.path, { containerId: "a", ifname: "eth0" });
-  given.push(...["d", "e", "f"].flatMap((it) => allocate(settings, it)));
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/29"]);
+  const given = ["a", "b", "c"].flatMap((it) => allocate(folder, sets, it));
+  release(folder, "a");
+  given.push(...["d", "e", "f"].flatMap((it) => allocate(folder, sets, it)));
   const expected = ["2", "3", "4", "5", "6", "2"].map((it) => `10.1.0.${it}/29`);
   assertEquals(given, expected);
-  const error = assertThrows(() => allocate(settings, "g"), CniError);
+  const error = assertThrows(() => allocate(folder, sets, "g"), CniError);
   assertEquals(
     error.message,
     "failed to allocate for range 0: no IP addresses available in range set: 10.1.0.1-10.1.0.6",
   );
 });
 
+Deno.test("allocateAddresses() lets an address rest, and takes the longest rested if it must", () => {
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/29"]); // .2 to .6
+  for (const id of ["a", "b", "c", "d"]) allocate(folder, sets, id);
+  const free = (id: string): void => {
+    folder.nowMs += 1000;
+    release(folder, id);
+  };
+  free("a"); // .2
+  assertEquals(allocate(folder, sets, "e"), ["10.1.0.6/29"]);
+  free("d"); // .5
+  free("c"); // .4
+  // Round robin alone says .2, .4, .5.
+  assertEquals(allocate(folder, sets, "f"), ["10.1.0.2/29"]);
+  assertEquals(allocate(folder, sets, "g"), ["10.1.0.5/29"]);
+  folder.nowMs += REST_MS;
+  free("b"); // .3 rests, .4 does no more
+  assertEquals(allocate(folder, sets, "h"), ["10.1.0.4/29"]);
+  assertEquals(allocate(folder, sets, "i"), ["10.1.0.3/29"]);
+  free("h");
+  folder.nowMs -= 3600_000; // a clock that is set back keeps nothing from being used
+  assertEquals(allocate(folder, sets, "j"), ["10.1.0.4/29"]);
+});
+
+Deno.test("allocateAddresses() gives out nothing that is excluded", () => {
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/29"], ["10.1.0.2/31", "10.1.0.6/32"]);
+  assertEquals(allocate(folder, sets, "a"), ["10.1.0.4/29"]);
+  assertThrows(
+    () => allocate(folder, sets, "b", { requested: ["10.1.0.6"] }),
+    CniError,
+    "Requested IP 10.1.0.6 is excluded",
+  );
+  assertEquals(allocate(folder, sets, "b"), ["10.1.0.5/29"]);
+  assertThrows(() => allocate(folder, sets, "c"), CniError, "no IP addresses available");
+});
+
 Deno.test("allocateAddresses() keeps nothing when one of the sets is exhausted", () => {
-  using folder = new Folder();
-  const settings = folder.settings(["10.1.0.0/24", "10.2.0.0/30"]);
-  allocate(settings, "c1");
-  assertThrows(() => allocate(settings, "c2"), CniError, "range 1");
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/24", "10.2.0.0/30"]);
+  allocate(folder, sets, "c1");
+  assertThrows(() => allocate(folder, sets, "c2"), CniError, "range 1");
   assertEquals(folder.addresses, ["10.1.0.2", "10.2.0.2"]);
 });
 
 Deno.test("allocateAddresses() refuses a second time, and leaves the first address alone", () => {
-  using folder = new Folder();
-  const settings = folder.settings(["10.1.0.0/24"]);
-  allocate(settings, "c1");
-  assertThrows(() => allocate(settings, "c1"), CniError, "duplicate allocation");
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/24"]);
+  allocate(folder, sets, "c1");
+  assertThrows(() => allocate(folder, sets, "c1"), CniError, "duplicate allocation");
   assertEquals(folder.addresses, ["10.1.0.2"]);
-  assertEquals(allocate(settings, "c1", "eth1"), ["10.1.0.3/24"]);
+  assertEquals(allocate(folder, sets, "c1", { ifname: "eth1" }), ["10.1.0.3/24"]);
 });
 
 Deno.test("allocateAddresses() gives what is requested, or says why not", () => {
-  using folder = new Folder();
-  const subnets = ["10.1.0.0/24", "fd00::/64"];
-  assertEquals(allocate(folder.settings(subnets, ["fd00::99"]), "c1"), [
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/24", "fd00::/64"]);
+  assertEquals(allocate(folder, sets, "c1", { requested: ["fd00::99"] }), [
     "10.1.0.2/24",
     "fd00::99/64",
   ]);
@@ -121,110 +132,76 @@ Deno.test("allocateAddresses() gives what is requested, or says why not", () => 
     ["fd00::99", "not available"],
     ["10.1.0.1", "gateway"],
     ["192.0.2.1", "192.0.2.1 is in no range"],
+    ["10.1.0.8 10.1.0.9", "10.1.0.9 is in no range that is left"],
   ];
-  for (const [address, message] of cases) {
-    assertThrows(() => allocate(folder.settings(subnets, [address]), "c2"), CniError, message);
+  for (const [addresses, message] of cases) {
+    const requested = addresses.split(" ");
+    assertThrows(() => allocate(folder, sets, "c2", { requested }), CniError, message);
   }
-  assertThrows(() => allocate(folder.settings(subnets, ["10.1.0.8", "10.1.0.9"]), "c2"), CniError);
   assertEquals(folder.addresses, ["10.1.0.2", "fd00::99"]);
 });
 
 Deno.test("allocateAddresses() takes back an address whose file a kill left empty", () => {
-  using folder = new Folder();
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/30"]);
   folder.write("10.1.0.2", "");
-  assertEquals(allocate(folder.settings(["10.1.0.0/30"]), "c1"), ["10.1.0.2/30"]);
+  assertEquals(allocate(folder, sets, "c1"), ["10.1.0.2/30"]);
+  release(folder, "c1");
+  folder.write("10.1.0.2", "\n");
+  assertEquals(allocate(folder, sets, "c2"), ["10.1.0.2/30"]);
+});
+
+Deno.test("allocateAddresses() steps around what is no address file, and what it cannot read", () => {
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/29"]);
+  folder.write("10.1.0.2", "\u0000\u0001 junk");
+  Deno.mkdirSync(`${folder.path}/10.1.0.3`);
+  Deno.symlinkSync("/nonexistent", `${folder.path}/10.1.0.4`);
+  folder.write("last_reserved_ip.0", "junk");
+  folder.write(".calyx", "calyx reservations 1\nfolder 1");
+  assertEquals(allocate(folder, sets, "c1"), ["10.1.0.5/29"]);
+  assertEquals(allocate(folder, sets, "c2"), ["10.1.0.6/29"]);
+  assertThrows(() => allocate(folder, sets, "c3"), CniError, "no IP addresses");
+  Deno.removeSync(`${folder.path}/last_reserved_ip.0`);
+  Deno.mkdirSync(`${folder.path}/last_reserved_ip.0`);
+  Deno.removeSync(`${folder.path}/.calyx`);
+  Deno.mkdirSync(`${folder.path}/.calyx`);
+  release(folder, "c1");
+  assertEquals(allocate(folder, sets, "c4"), ["10.1.0.5/29"]);
+  assertEquals(folder.use((it) => releaseInvalid(it, [])), 5);
+  assertEquals(folder.addresses, []);
+});
+
+Deno.test("allocateAddresses() finds the one free address of a range that is full", () => {
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/24"]);
+  for (let index = 0; index < 253; index++) allocate(folder, sets, `c${index}`);
+  release(folder, "c7");
+  assertEquals(allocate(folder, sets, "new"), ["10.1.0.9/24"]);
 });
 
 Deno.test("releaseOf() frees by container and interface, of any range, and files of the old form", () => {
-  using folder = new Folder();
-  releaseOf(folder.path, { containerId: "c1", ifname: "eth0" });
-  assertEquals(exists(`${folder.path}/lock`), false);
+  using folder = new ReservationFolder();
   folder.write("10.1.0.2", "c1\r\neth0\n");
   folder.write("10.1.0.3", "c1\r\neth1");
   folder.write("10.9.0.4", "c1\r\neth0");
   folder.write("fd00::2", "c2\r\neth0");
   folder.write("10.1.0.5", "old\n");
-  releaseOf(folder.path, { containerId: "c1", ifname: "eth0" });
+  release(folder, "c1");
   assertEquals(folder.addresses, ["10.1.0.3", "10.1.0.5", "fd00::2"]);
-  releaseOf(folder.path, { containerId: "old", ifname: "eth7" });
-  releaseOf(folder.path, { containerId: "old", ifname: "eth7" });
+  for (const _ of "twice") release(folder, "old", "eth7");
   assertEquals(folder.addresses, ["10.1.0.3", "fd00::2"]);
 });
 
 Deno.test("releaseInvalid() frees what no valid attachment holds", () => {
-  using folder = new Folder();
+  using folder = new ReservationFolder();
   folder.write("10.1.0.2", "c1\r\neth0");
   folder.write("10.1.0.3", "c1\r\neth1");
   folder.write("10.1.0.4", "c2\r\neth0");
   folder.write("10.1.0.5", "c1");
-  assertEquals(releaseInvalid(folder.path, [{ containerId: "c1", ifname: "eth0" }]), 2);
+  folder.write("10.1.0.6", "c1\r\neth0\r\nand more");
+  const valid = [{ containerId: "c1", ifname: "eth0" }];
+  assertEquals(folder.use((it) => releaseInvalid(it, valid)), 3);
   assertEquals(folder.addresses, ["10.1.0.2", "10.1.0.5"]);
-  assertEquals(releaseInvalid(folder.path, []), 2);
-});
-
-Deno.test("ReservationStore.open() waits for whoever holds the lock", async () => {
-  using folder = new Folder();
-  const settings = folder.settings(["10.1.0.0/24"]);
-  allocate(settings, "c1");
-  const script = `flock ${folder.path}/lock sh -c 'echo; sleep 0.3; rm ${folder.path}/10.1.0.2'`;
-  const child = new Deno.Command("sh", { args: ["-c", script], stdout: "piped" }).spawn();
-  const reader = child.stdout.getReader();
-  await reader.read();
-  const open = (): string[] => {
-    using store = ReservationStore.open(folder.path);
-    return [...store.reservations].map((it) => `${it.address}`);
-  };
-  assertEquals(open(), []);
-  await reader.cancel();
-  await child.status;
-});
-
-/** Runs the reference plugin on the folder. */
-async function reference(
-  folder: Folder,
-  command: "ADD" | "DEL",
-  containerId: string,
-): Promise<Record<string, unknown>> {
-  const child = new Deno.Command(REFERENCE, {
-    env: {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerId,
-      CNI_NETNS: "/run/netns/none",
-      CNI_IFNAME: "eth0",
-      CNI_PATH: "/usr/lib/cni",
-    },
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  const ranges = [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00::/64" }]];
-  const ipam = { type: "host-local", dataDir: folder.root, ranges };
-  const text = JSON.stringify({ cniVersion: "1.0.0", name: "net1", type: "ptp", ipam });
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
-  const { stdout } = await child.output();
-  return stdout.length === 0 ? {} : JSON.parse(new TextDecoder().decode(stdout));
-}
-
-Deno.test({
-  name: "allocateAddresses() and the reference plugin take turns on the same files",
-  ignore: !hasReference, // Debian: containernetworking-plugins
-  async fn() {
-    using folder = new Folder();
-    const settings = folder.settings(["10.1.0.0/24", "fd00::/64"]);
-    const first = await reference(folder, "ADD", "theirs");
-    assertEquals(JSON.stringify(first.ips).includes("10.1.0.2/24"), true);
-    assertEquals(allocate(settings, "ours"), ["10.1.0.3/24", "fd00::3/64"]);
-    assertEquals((await reference(folder, "ADD", "ours")).code, 999); // a duplicate for it too
-    await reference(folder, "ADD", "theirs2");
-    assertEquals(folder.addresses, [
-      ...["10.1.0.2", "10.1.0.3", "10.1.0.4"],
-      ...["fd00::2", "fd00::3", "fd00::4"],
-    ]);
-    const { files } = folder;
-    assertEquals(files["10.1.0.3"]?.replace("ours", "theirs"), files["10.1.0.2"]);
-    await reference(folder, "DEL", "ours");
-    releaseOf(folder.path, { containerId: "theirs", ifname: "eth0" });
-    assertEquals(folder.addresses, ["10.1.0.4", "fd00::4"]);
-  },
+  assertEquals(folder.use((it) => releaseInvalid(it, [])), 2);
 });

@@ -34,6 +34,8 @@ export interface Ipam {
   release(call: Call): Promise<void>;
   /** @throws {CniError} if the container's interface holds nothing */
   check(call: Call): Promise<void>;
+  /** Who holds addresses and is not in `valid`, as far as is known here. */
+  listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[];
   /** Frees what nobody in `valid` holds; how many addresses that were. */
   collect(call: Call, valid: readonly ValidAttachment[]): Promise<number>;
   /** @throws {CniError} code 50 if there is no address left */

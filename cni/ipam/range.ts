@@ -6,6 +6,12 @@
 
 import { Address, bitsOf } from "../../lib/ip/address.ts";
 import type { Prefix } from "../../lib/ip/prefix.ts";
+import {
+  type AddressRange,
+  mergeRanges,
+  rangesContain,
+  subtractRanges,
+} from "../../lib/ip/range.ts";
 
 /** A range with its defaults filled in; both ends are part of it. */
 export interface IpamRange {
@@ -13,6 +19,8 @@ export interface IpamRange {
   readonly start: Address;
   readonly end: Address;
   readonly gateway: Address;
+  /** What is never given out, sorted and disjoint. */
+  readonly excluded: readonly AddressRange[];
 }
 
 /** Ranges of one family that serve the same purpose: an address is taken from any of them. */
@@ -24,13 +32,16 @@ export interface RangeOptions {
   readonly rangeStart?: Address | undefined;
   readonly rangeEnd?: Address | undefined;
   readonly gateway?: Address | undefined;
+  /** Of the subnet's family; one beyond the range excludes nothing. */
+  readonly exclude?: readonly Prefix[] | undefined;
 }
 
 /**
  * Fills in what a range leaves unsaid: gateway and start are the first host address; the end is the
  * last address, for IPv4 the last but the broadcast address.
  *
- * @throws {RangeError} if the subnet has host bits or no room, or start and end do not lie in it
+ * @throws {RangeError} if the subnet has host bits or no room, start and end do not lie in it, or
+ * nothing but what is excluded does
  */
 export function completeRange(options: RangeOptions): IpamRange {
   const { subnet } = options;
@@ -51,7 +62,17 @@ export function completeRange(options: RangeOptions): IpamRange {
   if (gateway.family !== family) {
     throw new RangeError(`gateway ${gateway} is of another family than ${subnet}`);
   }
-  return { subnet, start, end, gateway };
+  const excluded = mergeRanges((options.exclude ?? []).map((it) => it.range));
+  const range = { subnet, start, end, gateway, excluded };
+  if (subtractRanges([{ first: start.value, last: end.value }], excluded).length === 0) {
+    throw new RangeError(`All of ${formatRange(range)} is excluded`);
+  }
+  return range;
+}
+
+/** Whether an address is one that is never given out. */
+export function isExcluded({ excluded }: IpamRange, address: Address): boolean {
+  return rangesContain(excluded, address.value);
 }
 
 /** Whether an address lies between the ends of a range. */
@@ -88,7 +109,7 @@ function overlaps(a: IpamRange, b: IpamRange): boolean {
 }
 
 /** `10.0.0.1-10.0.0.254`. */
-export function formatRange({ start, end }: IpamRange): string {
+export function formatRange({ start, end }: Pick<IpamRange, "start" | "end">): string {
   return `${start}-${end}`;
 }
 
@@ -105,7 +126,8 @@ export interface Candidate {
 
 /**
  * The addresses of a set, each once, in the order in which they are tried: from the one behind `last`
- * (the one that was given out last) to the end, and around to `last` itself. Gateways are left out.
+ * (the one that was given out last) to the end, and around to `last` itself. Gateways and what is
+ * excluded are left out.
  */
 export function* candidates(set: RangeSet, last: Address | undefined): Generator<Candidate> {
   const found = last === undefined ? -1 : set.findIndex((it) => rangeContains(it, last));
@@ -122,8 +144,11 @@ export function* candidates(set: RangeSet, last: Address | undefined): Generator
 }
 
 function* between(range: IpamRange, first: bigint, last: bigint): Generator<Candidate> {
-  for (let value = first; value <= last; value++) {
-    if (value === range.gateway.value) continue;
-    yield { address: Address.of(range.start.family, value), range };
+  if (first > last) return;
+  const gateway = { first: range.gateway.value, last: range.gateway.value };
+  for (const piece of subtractRanges([{ first, last }], [...range.excluded, gateway])) {
+    for (let value = piece.first; value <= piece.last; value++) {
+      yield { address: Address.of(range.start.family, value), range };
+    }
   }
 }

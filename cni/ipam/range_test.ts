@@ -85,6 +85,21 @@ Deno.test("candidates() goes around once, without the gateway, and ends with the
   assertEquals(tried(two, "10.0.0.2"), ["1.4", "1.5", "1.6", "0.2"]);
 });
 
+Deno.test("candidates() leaves out what is excluded, in one step", () => {
+  const subnet = Prefix.parse("10.0.0.0/28");
+  const exclude = ["10.0.0.3/32", "10.0.0.4/30", "10.0.0.6/32", "10.0.0.14/32"].map(Prefix.parse);
+  const set = [completeRange({ subnet, exclude })];
+  assertEquals(tried(set), ["0.2", "0.8", "0.9", "0.10", "0.11", "0.12", "0.13"]);
+  assertEquals(tried(set, "10.0.0.12"), ["0.13", "0.2", "0.8", "0.9", "0.10", "0.11", "0.12"]);
+  assertEquals(tried(set, "10.0.0.5"), ["0.8", "0.9", "0.10", "0.11", "0.12", "0.13", "0.2"]);
+  const large = completeRange({
+    subnet: Prefix.parse("fd00::/64"),
+    exclude: [Prefix.parse("fd00::/65")],
+  });
+  const [first] = candidates([large], undefined);
+  assertEquals(`${first?.address}`, "fd00::8000:0:0:0");
+});
+
 Deno.test("candidates() takes no longer for a large range", () => {
   const [first] = candidates([range("fd00::/64")], Address.parse("fd00::ffff"));
   assertEquals(`${first?.address}`, "fd00::1:0");

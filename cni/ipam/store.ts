@@ -1,152 +1,286 @@
 /**
  * Reservations on disk, in the files of the reference plugin host-local, so that either reads what the
- * other wrote: one file per address (`<container id>\r\n<interface>`), `last_reserved_ip.<set>`, and
- * `lock`, on which everybody holds flock(2) for the whole of an operation.
+ * other wrote: one file per address (`reservation.ts`), `last_reserved_ip.<set>`, and `lock`, on which
+ * everybody holds flock(2) for the whole of an operation. A node can change from one to the other and
+ * back while its pods run.
  *
- * A file without content was left by a kill between open and write; under the lock nobody can be about
- * to write it, so the address is free again.
+ * The address files decide; `reservation_index.ts` saves reading all of them. Who acts on what it says
+ * looks at the file concerned first.
  */
 
-import { Address } from "../../lib/ip/address.ts";
+import {
+  createAddressFile,
+  overwrite,
+  readAddressFile,
+  readAddressFiles,
+  readLastReserved,
+  removeAddressFile,
+  writeLastReserved,
+  writtenMs,
+} from "./address_files.ts";
+import type { Boot } from "./boot.ts";
+import { voidTestOf } from "./earlier_boot.ts";
+import { type Holder, isSameHolder, type Reservation } from "./reservation.ts";
+import { ReservationTable } from "./reservation_table.ts";
+import { formatIndex, INDEX_NAME, parseIndex, type ReservationIndex } from "./reservation_index.ts";
 
-/** Who holds an address; files of an old form do not name the interface. */
-export interface Reservation {
-  readonly address: Address;
-  readonly containerId: string;
-  readonly ifname: string | undefined;
+/**
+ * How long an address rests when it was given back: the node and its neighbours may still know the old
+ * pod by it. `nf_conntrack_udp_timeout_stream` is the longest that a flow of datagrams lives on.
+ */
+export const REST_MS = 120_000;
+
+/** How far in the past the folder's time is set, so that no present change can give it the same. */
+const PAST_SECONDS_MIN = 10;
+const PAST_SECONDS_MAX = 60;
+
+/** What a store has to know of the world. */
+export interface StoreOptions {
+  readonly boot: Boot;
+  readonly nowMs: () => number;
 }
 
 /** The reservations of one network, locked until disposed of. */
 export class ReservationStore implements Disposable {
   readonly #folder: string;
+  readonly #options: StoreOptions;
   readonly #lock: Deno.FsFile;
-  readonly #reservations: Map<string, Reservation>;
+  #held = ReservationTable.of([]);
+  readonly #freedMs = new Map<string, number>();
+  #isRead = false;
+  #isChanged = false;
+  readonly #reclaimed: string[] = [];
 
-  private constructor(folder: string, lock: Deno.FsFile) {
+  private constructor(folder: string, lock: Deno.FsFile, options: StoreOptions) {
     this.#folder = folder;
+    this.#options = options;
     this.#lock = lock;
-    this.#reservations = readReservations(folder);
+    const index = readIndex(folder);
+    if (index !== undefined && this.#isCurrent(index)) this.#adopt(index);
+    else this.#read(index);
   }
 
-  /** Makes the folder where there is none, takes the lock, and reads what is reserved. */
-  static open(folder: string): ReservationStore {
+  /**
+   * Makes the folder where there is none, takes the lock, and learns what is reserved. What was left by
+   * a kill or an earlier boot is freed on the way.
+   *
+   * @throws {Error} if the file system does not let us
+   */
+  static open(folder: string, options: StoreOptions): ReservationStore {
+    const store = ReservationStore.openExisting(folder, options);
+    if (store !== undefined) return store;
     Deno.mkdirSync(folder, { recursive: true, mode: 0o755 });
-    return ReservationStore.#lockAndRead(folder);
+    return ReservationStore.#lockAndRead(folder, options);
   }
 
   /** Like {@link ReservationStore.open}, with `undefined` where nothing was ever reserved. */
-  static openExisting(folder: string): ReservationStore | undefined {
+  static openExisting(folder: string, options: StoreOptions): ReservationStore | undefined {
     try {
-      return ReservationStore.#lockAndRead(folder);
+      return ReservationStore.#lockAndRead(folder, options);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
   }
 
-  static #lockAndRead(folder: string): ReservationStore {
-    const lock = Deno.openSync(`${folder}/lock`, {
-      read: true,
-      write: true,
-      create: true,
-      mode: 0o750,
-    });
+  static #lockAndRead(folder: string, options: StoreOptions): ReservationStore {
+    const lock = openLock(`${folder}/lock`);
     try {
       lock.lockSync(true);
-      return new ReservationStore(folder, lock);
+      return new ReservationStore(folder, lock, options);
     } catch (error) {
       lock.close();
       throw error;
     }
   }
 
+  /** Leaves the index up to date, and lets go of the lock. */
   [Symbol.dispose](): void {
+    if (this.#isChanged) this.#writeIndex();
     this.#lock.close(); // and with it the lock
   }
 
+  /** Addresses that opening has freed: nobody can be using them. */
+  get reclaimed(): readonly string[] {
+    return this.#reclaimed;
+  }
+
   /** All reservations. */
-  get reservations(): Iterable<Reservation> {
-    return this.#reservations.values();
+  get reservations(): Reservation[] {
+    return this.#held.reservations;
   }
 
-  /** What this container holds for this interface, or for one that is not named. */
-  of(containerId: string, ifname: string): Reservation[] {
-    const own = [...this.#reservations.values()].filter((it) => it.containerId === containerId);
-    const exact = own.filter((it) => it.ifname === ifname);
-    return exact.length > 0 ? exact : own.filter((it) => it.ifname === undefined);
+  /** The addresses that this container holds for this interface, or for one that is not named. */
+  of(holder: Holder): string[] {
+    const exact = this.#held.find(holder);
+    return exact.length > 0 ? exact : this.#held.find({ ...holder, ifname: undefined });
   }
 
-  /** Whether nobody holds the address. */
-  isFree(address: Address): boolean {
-    return !this.#reservations.has(address.toString());
+  /** Whether nobody holds the address, as far as is known. */
+  isFree(address: string): boolean {
+    return !this.#held.has(address);
+  }
+
+  /** When the address was given back, if that was so lately that it should rest. */
+  restsSinceMs(address: string): number | undefined {
+    const freedMs = this.#freedMs.get(address);
+    return freedMs !== undefined && this.#isResting(freedMs) ? freedMs : undefined;
   }
 
   /**
-   * Reserves a free address, and remembers it as the last one of its set.
+   * Reserves an address, and notes it as the last one of its set.
    *
-   * @throws {Deno.errors.AlreadyExists} if somebody who does not keep the lock was faster
+   * @returns `false` if somebody has it after all
+   * @throws {Error} if the file system does not let us; then it is not reserved
    */
-  reserve(reservation: Reservation & { readonly ifname: string }, set: number): void {
-    const { address, containerId, ifname } = reservation;
-    const path = this.#path(address);
-    using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-    try {
-      writeAll(file, `${containerId}\r\n${ifname}`);
-      Deno.writeTextFileSync(this.#lastPath(set), address.toString(), { mode: 0o600 });
-    } catch (error) {
-      removeIfThere(path);
-      throw error;
+  reserve(address: string, holder: Holder, set: number): boolean {
+    this.#isChanged = true;
+    if (!createAddressFile(this.#folder, address, holder)) {
+      if (this.isFree(address)) this.#held.add({ address, holder: undefined });
+      return false;
     }
-    this.#reservations.set(address.toString(), reservation);
+    this.#held.add({ address, holder });
+    this.#freedMs.delete(address);
+    writeLastReserved(this.#folder, set, address);
+    return true;
   }
 
-  /** Gives an address back. */
-  release(address: Address): void {
-    removeIfThere(this.#path(address));
-    this.#reservations.delete(address.toString());
+  /**
+   * Gives an address back, if it is this holder who has it.
+   *
+   * @returns whether it was
+   * @throws {Error} if the file system does not let us
+   */
+  release(address: string, holder: Holder | undefined): boolean {
+    const file = readAddressFile(this.#folder, address);
+    if (!isSameHolder(file.holder, holder)) return false;
+    removeAddressFile(this.#folder, address);
+    this.#forget(address);
+    this.#freedMs.set(address, this.#options.nowMs());
+    return true;
   }
 
-  /** The address that was given out last from the set with this index. */
-  lastReserved(set: number): Address | undefined {
+  /** Removes what has the name of an address and says nothing that makes sense; `false` if it stays. */
+  discard(address: string): boolean {
+    if (!this.#tryRemove(address)) return false;
+    this.#forget(address);
+    return true;
+  }
+
+  /** Whether the file of an address says that this is its holder. */
+  isHeldBy(address: string, holder: Holder): boolean {
+    return isSameHolder(readAddressFile(this.#folder, address).holder, holder);
+  }
+
+  /** The address that was given out last from the set with this index, as text. */
+  lastReserved(set: number): string | undefined {
+    return readLastReserved(this.#folder, set);
+  }
+
+  /**
+   * Reads the files, unless this store has already: for when what is known does not suffice.
+   *
+   * @returns whether it did
+   */
+  readAgain(): boolean {
+    if (this.#isRead) return false;
+    this.#read({
+      folderTimeMs: 0,
+      boot: this.#options.boot,
+      held: this.#held,
+      freedMs: new Map(this.#freedMs),
+    });
+    return true;
+  }
+
+  #isResting(freedMs: number): boolean {
+    const restedMs = this.#options.nowMs() - freedMs;
+    return restedMs >= 0 && restedMs < REST_MS; // a clock that was set back keeps nothing busy
+  }
+
+  #isCurrent({ folderTimeMs, boot }: ReservationIndex): boolean {
+    const { source, id } = this.#options.boot;
+    if (boot.source !== source || boot.id !== id) return false;
+    return Deno.statSync(this.#folder).mtime?.getTime() === folderTimeMs;
+  }
+
+  #adopt({ held, freedMs }: Pick<ReservationIndex, "held" | "freedMs">): void {
+    this.#held = held;
+    for (const [address, ms] of freedMs) this.#freedMs.set(address, ms);
+  }
+
+  /** Reads all files, and frees what nobody can be using. */
+  #read(previous: ReservationIndex | undefined): void {
+    this.#isRead = true;
+    this.#freedMs.clear();
+    const { boot, nowMs } = this.#options;
+    const isVoid = voidTestOf(boot, previous, (it) => writtenMs(this.#folder, it));
+    const held: Reservation[] = [];
+    for (const { address, holder, isEmpty } of readAddressFiles(this.#folder)) {
+      const isLeft = isEmpty || isVoid({ address, holder });
+      if (isLeft && this.#tryRemove(address)) this.#reclaimed.push(address);
+      else held.push({ address, holder });
+    }
+    this.#held = ReservationTable.of(held);
+    if (previous?.boot.id === boot.id) {
+      // What is gone was given back by somebody else.
+      for (const { address } of previous.held.reservations) this.#freedMs.set(address, nowMs());
+    }
+    for (const [address, ms] of previous?.freedMs ?? []) this.#freedMs.set(address, ms);
+    for (const { address } of held) this.#freedMs.delete(address);
+    this.#writeIndex(); // before anything else happens: which boot it was must not be lost
+  }
+
+  #tryRemove(address: string): boolean {
     try {
-      return Address.tryParse(Deno.readTextFileSync(this.#lastPath(set)).trim());
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
+      removeAddressFile(this.#folder, address);
+      return true;
+    } catch {
+      return false; // then nobody gets it
     }
   }
 
-  #path(address: Address): string {
-    return `${this.#folder}/${address}`;
+  #forget(address: string): void {
+    this.#held.delete(address);
+    this.#isChanged = true;
   }
 
-  #lastPath(set: number): string {
-    return `${this.#folder}/last_reserved_ip.${set}`;
+  /** Best effort: without it the next one reads the files. */
+  #writeIndex(): void {
+    const seconds = PAST_SECONDS_MIN +
+      Math.floor(Math.random() * (PAST_SECONDS_MAX - PAST_SECONDS_MIN));
+    const nowMs = this.#options.nowMs();
+    // Whole seconds: some file systems know no less.
+    const folderTimeMs = (Math.floor(nowMs / 1000) - seconds) * 1000;
+    const freedMs = new Map(Array.from(this.#freedMs).filter(([, ms]) => this.#isResting(ms)));
+    const index = { folderTimeMs, boot: this.#options.boot, held: this.#held, freedMs };
+    try {
+      overwrite(`${this.#folder}/${INDEX_NAME}`, formatIndex(index));
+      Deno.utimeSync(this.#folder, new Date(nowMs), new Date(folderTimeMs));
+    } catch {
+      // A full or read-only disk.
+    }
   }
 }
 
-function readReservations(folder: string): Map<string, Reservation> {
-  const reservations = new Map<string, Reservation>();
-  for (const { name } of Deno.readDirSync(folder)) {
-    const address = Address.tryParse(name);
-    if (address === undefined) continue;
-    const path = `${folder}/${name}`;
-    const [containerId = "", ifname] = Deno.readTextFileSync(path).trim().split(/\r?\n/, 2);
-    if (containerId === "") removeIfThere(path);
-    else reservations.set(address.toString(), { address, containerId, ifname });
-  }
-  return reservations;
-}
-
-function removeIfThere(path: string): void {
+/** The lock can be taken on a read-only file system too, where one may look. */
+function openLock(path: string): Deno.FsFile {
   try {
-    Deno.removeSync(path);
+    return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o750 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) throw error;
+    try {
+      return Deno.openSync(path);
+    } catch {
+      throw error;
+    }
   }
 }
 
-function writeAll(file: Deno.FsFile, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
+function readIndex(folder: string): ReservationIndex | undefined {
+  try {
+    return parseIndex(Deno.readTextFileSync(`${folder}/${INDEX_NAME}`));
+  } catch {
+    return undefined;
+  }
 }

@@ -5,6 +5,8 @@
  * that we do not know are allowed.
  */
 
+import { parseLogLevel } from "../../lib/base/log.ts";
+import { refuseUnsupported } from "./calico_keys.ts";
 import { CniError } from "./error.ts";
 import { ID_REGEXP } from "./environment.ts";
 import { Fields, isJsonObject, type JsonObject } from "./fields.ts";
@@ -97,10 +99,16 @@ export interface PluginSettings {
   readonly api: ApiSettings;
 }
 
-/** How the node's name is known; the first that is there counts. */
+/** How the node's name is known: the first that is there counts, and then the machine's own. */
 export interface NodeSettings {
-  readonly name: string | undefined;
-  readonly nameFile: string | undefined;
+  /** `nodename`, or `kubernetes.node_name`. */
+  readonly name?: string;
+  /** `nodename_file`: a file with nothing but the name. */
+  readonly nameFile?: string;
+  /** `nodename_file_optional`: whether that file may be missing. */
+  readonly nameFileOptional?: boolean;
+  /** `hostname`, an older key. */
+  readonly hostname?: string;
 }
 
 /** How to reach the API server: the configuration's part of it. */
@@ -125,8 +133,7 @@ const POLICY_TIMEOUT_SECONDS_DEFAULT = 10;
  */
 export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
   const fields = new Fields(json);
-  refuseUnsupported(json, "datastore_type", ["kubernetes"]);
-  refuseUnsupported(json, "device_type", ["veth"]);
+  refuseUnsupported(json);
   const kubernetes = fields.object("kubernetes");
   const mtu = fields.integer("mtu");
   if (mtu !== undefined && mtu !== 0 && (mtu < MTU_MIN || mtu > MTU_MAX)) {
@@ -135,6 +142,9 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
   const agentSocket = fields.text("agent_socket");
   if (agentSocket !== undefined && !agentSocket.startsWith("/")) {
     fields.refuse("agent_socket", "an absolute path");
+  }
+  if (fields.boolean("require_mtu_file") === true && agentSocket === undefined && !mtu) {
+    fields.refuse("require_mtu_file", `false without "agent_socket" or "mtu", which say the MTU`);
   }
   const seconds = fields.integer("policy_setup_timeout_seconds");
   const action = fields.choice("policy_setup_timeout_action", ["fail", "closed"]);
@@ -146,19 +156,26 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
     mtu: mtu === 0 ? undefined : mtu,
     allowIpForwarding: containerSettings?.boolean("allow_ip_forwarding") ?? false,
     includeDefaultRoutes: fields.boolean("include_default_routes") ?? false,
-    node: {
-      name: fields.text("nodename") ?? kubernetes?.text("node_name") ?? fields.text("hostname"),
-      nameFile: fields.text("nodename_file"),
-    },
+    node: readNodeSettings(fields, kubernetes),
     api: readApiSettings(kubernetes, fields.object("policy")),
   };
+  readLog(fields);
   requireNoProblems(fields.problems);
   return settings;
 }
 
+function readNodeSettings(fields: Fields, kubernetes: Fields | undefined): NodeSettings {
+  return withoutUnsaid({
+    name: fields.text("nodename") ?? kubernetes?.text("node_name"),
+    nameFile: fields.text("nodename_file"),
+    nameFileOptional: fields.boolean("nodename_file_optional"),
+    hostname: fields.text("hostname"),
+  });
+}
+
 function readApiSettings(kubernetes: Fields | undefined, policy: Fields | undefined): ApiSettings {
   const root = kubernetes?.text("k8s_api_root") ?? policy?.text("k8s_api_root");
-  const settings = {
+  return withoutUnsaid({
     kubeconfig: kubernetes?.text("kubeconfig"),
     // Old configurations name the API's version as part of the root.
     apiEndpoint: root?.replace(/\/api\/v1\/?$/, "").replace(/\/$/, ""),
@@ -166,18 +183,15 @@ function readApiSettings(kubernetes: Fields | undefined, policy: Fields | undefi
     keyFile: policy?.text("k8s_client_key"),
     caFile: policy?.text("k8s_certificate_authority"),
     token: policy?.text("k8s_auth_token"),
-  };
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  });
 }
 
-/** @throws {CniError} code 2 with key and value */
-function refuseUnsupported(json: JsonObject, key: string, supported: readonly string[]): void {
-  const value = json[key];
-  if (value === undefined || value === null || value === "") return;
-  if (typeof value === "string" && supported.includes(value)) return;
-  throw new CniError("unsupportedField", `Unsupported "${key}": ${JSON.stringify(value)}`, {
-    details: `"${key}" can be ${supported.map((it) => `"${it}"`).join(" or ")}, or be left out`,
-  });
+/** The fields that are said. */
+function withoutUnsaid<T extends Readonly<Record<string, string | boolean | undefined>>>(
+  fields: T,
+): { readonly [K in keyof T]?: NonNullable<T[K]> } {
+  const said = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
 /** @throws {CniError} code 7, listing all of them */
@@ -196,14 +210,43 @@ export function readAgentSocket({ json }: NetworkConfiguration): string | undefi
 export interface LogSettings {
   /** `log_level`, as written. */
   readonly level: string | undefined;
-  /** `log_file_path`; `undefined` = stderr. */
+  /** `log_file_path`; `undefined` = stderr alone. */
   readonly path: string | undefined;
+  /** `log_file_max_size`, `log_file_max_count`, `log_file_max_age`. */
+  readonly bytesMax: number;
+  readonly countMax: number;
+  readonly ageMsMax: number;
 }
 
-/** Reads where to log. */
+/** Calico's defaults. */
+const LOG_FILE_MEBIBYTES_MAX = 100;
+const LOG_FILE_COUNT_MAX = 10;
+const LOG_FILE_DAYS_MAX = 30;
+const MEBIBYTE = 1 << 20;
+const DAY_MS = 86_400_000;
+
+/** Reads where to log; what is wrong counts as unsaid. */
 export function readLogSettings({ json }: NetworkConfiguration): LogSettings {
-  const fields = new Fields(json);
-  return { level: fields.text("log_level"), path: fields.text("log_file_path") };
+  return readLog(new Fields(json));
+}
+
+function readLog(fields: Fields): LogSettings {
+  const isAbsolute = (text: string): string | undefined => text.startsWith("/") ? text : undefined;
+  return {
+    level: fields.parsed("log_level", "debug, info, warning or error", knownLevel),
+    path: fields.parsed("log_file_path", "an absolute path", isAbsolute),
+    bytesMax: (fields.integer("log_file_max_size") || LOG_FILE_MEBIBYTES_MAX) * MEBIBYTE,
+    countMax: fields.integer("log_file_max_count") ?? LOG_FILE_COUNT_MAX,
+    ageMsMax: (fields.integer("log_file_max_age") ?? LOG_FILE_DAYS_MAX) * DAY_MS,
+  };
+}
+
+function knownLevel(text: string): string | undefined {
+  try {
+    return parseLogLevel(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** An attachment that the runtime still knows: GC keeps it. */

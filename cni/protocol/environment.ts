@@ -4,6 +4,7 @@
  */
 
 import { CniError } from "./error.ts";
+import { parseTraceParent, type TraceContext } from "./trace.ts";
 
 export const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
 export type CniCommand = typeof CNI_COMMANDS[number];
@@ -25,8 +26,8 @@ export interface CallEnvironment {
   readonly path: readonly string[];
   /** Runs even where the namespace is our own: `CNI_NETNS_OVERRIDE`. */
   readonly allowOwnNamespace: boolean;
-  /** `TRACEPARENT` as libcni hands it on, for the log. */
-  readonly trace: string | undefined;
+  /** `TRACEPARENT`, for the log. */
+  readonly trace: TraceContext | undefined;
 }
 
 /** Which command cannot do without which variable. */
@@ -55,13 +56,7 @@ export function parseEnvironment(variables: Variables): CallEnvironment | undefi
   const missing = REQUIRED
     .filter(([variable, commands]) => commands.includes(command) && !variables[variable])
     .map(([variable]) => variable);
-  if (missing.length > 0) {
-    throw new CniError(
-      "badEnvironment",
-      `required env variables [${missing.join(",")}] missing`,
-    );
-  }
-  return {
+  const environment: CallEnvironment = {
     command,
     containerId: variables.CNI_CONTAINERID ?? "",
     netns: variables.CNI_NETNS ?? "",
@@ -69,8 +64,14 @@ export function parseEnvironment(variables: Variables): CallEnvironment | undefi
     args: variables.CNI_ARGS ?? "",
     path: (variables.CNI_PATH ?? "").split(":").filter((it) => it !== ""),
     allowOwnNamespace: isTrue(variables.CNI_NETNS_OVERRIDE ?? ""),
-    trace: variables.TRACEPARENT || undefined,
+    trace: parseTraceParent(variables.TRACEPARENT ?? ""),
   };
+  if (missing.length === 0) return environment;
+  const problems = [
+    `required env variables [${missing.join(",")}] missing`,
+    ...problemsOf(environment),
+  ];
+  throw new CniError("badEnvironment", problems.join("; "));
 }
 
 /** The form of container ids and network names; neither can leave a folder as a file's name. */
@@ -82,15 +83,20 @@ export const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$/;
  * @throws {CniError} code 4, naming the variables that are wrong
  */
 export function validateEnvironment(environment: CallEnvironment): void {
-  const { command, containerId, ifname } = environment;
-  if (command !== "ADD" && command !== "CHECK" && command !== "DEL") return;
+  const problems = problemsOf(environment);
+  if (problems.length > 0) throw new CniError("badEnvironment", problems.join("; "));
+}
+
+/** What is wrong with the values that are there. */
+function problemsOf({ command, containerId, ifname }: CallEnvironment): string[] {
+  if (command !== "ADD" && command !== "CHECK" && command !== "DEL") return [];
   const problems: string[] = [];
-  if (!ID_REGEXP.test(containerId)) {
+  if (containerId !== "" && !ID_REGEXP.test(containerId)) {
     problems.push(`invalid characters in containerID: CNI_CONTAINERID is "${containerId}"`);
   }
   const problem = interfaceNameProblem(ifname);
   if (problem !== undefined) problems.push(`CNI_IFNAME "${ifname}" ${problem}`);
-  if (problems.length > 0) throw new CniError("badEnvironment", problems.join("; "));
+  return problems;
 }
 
 /** IFNAMSIZ − 1, <linux/if.h>. */

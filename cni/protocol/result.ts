@@ -123,8 +123,8 @@ function encodeOldResult(result: CniResult, version: CniVersion): object {
 }
 
 /**
- * Parses a result in the form of `version`: `prevResult`, or what a delegate printed. A `cniVersion`
- * inside it goes before `version`.
+ * Parses a result: `prevResult`, or what a delegate printed. It has the form of `version`, unless it
+ * shows by its fields that it has the other one: a runtime may keep results of an older configuration.
  *
  * @param what how errors name it: `prevResult`
  * @throws {CniError} code 6, listing every field that is wrong
@@ -134,10 +134,9 @@ export function parseResult(value: unknown, version: CniVersion, what: string): 
     throw new CniError("decode", `Cannot parse ${what}: it is no JSON object`);
   }
   const fields = new Fields(value, what);
-  const old = fields.object("ip4") ?? fields.object("ip6");
-  const result = !isAtLeast(version, "0.3.0") || old !== undefined
-    ? readOldResult(fields)
-    : readNewResult(fields);
+  const isOld = "ip4" in value || "ip6" in value ||
+    !isAtLeast(version, "0.3.0") && !("ips" in value || "interfaces" in value);
+  const result = isOld ? readOldResult(fields) : readNewResult(fields);
   if (fields.problems.length > 0) {
     throw new CniError("decode", `Cannot parse ${what}: ${fields.problems.join("; ")}`);
   }

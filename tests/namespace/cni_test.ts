@@ -83,7 +83,7 @@ class Network implements Disposable {
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(JSON.stringify(this.configuration(more))));
     await writer.close();
-    const timer = killAfterMs && setTimeout(() => child.kill("SIGKILL"), killAfterMs);
+    const timer = killAfterMs && setTimeout(() => kill(child), killAfterMs);
     const { code, stdout, stderr } = await child.output();
     clearTimeout(timer);
     const text = new TextDecoder().decode(stdout);
@@ -103,6 +103,14 @@ class Network implements Disposable {
 
   [Symbol.dispose](): void {
     Deno.removeSync(this.dataDir, { recursive: true });
+  }
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended by itself
   }
 }
 

@@ -1,0 +1,90 @@
+/**
+ * Calico's settings, as far as this plugin answers them with a refusal. A migrating configuration
+ * either means here what it meant there, or is refused with the key, the value and what to do instead:
+ * nothing that somebody relies on is passed over in silence.
+ *
+ * Not here: keys that work (configuration.ts), and keys that are without effect in Calico too on a
+ * Linux node with the Kubernetes datastore (`qps`, `burst`, `calico_api_group`, `ipam_lock_file`,
+ * `mode`, `vxlan_*`, `windows_*`), or whose purpose the agent's socket serves (`endpoint_status_dir`).
+ * Those are allowed, like any key that we do not know.
+ */
+
+import { CniError } from "./error.ts";
+import { isJsonObject, type JsonObject } from "./fields.ts";
+
+/** A setting of which not every value is supported. */
+interface Restriction {
+  /** Its name, with the objects that it lies in. */
+  readonly key: string;
+  /** The values that mean what this plugin does; what is unsaid (absent, null, "") always does. */
+  readonly supported: readonly (string | number | boolean)[];
+  /** What to do instead. */
+  readonly remedy: string;
+}
+
+const ETCD_REMEDY = "Calyx knows one datastore: the Kubernetes API";
+
+const RESTRICTIONS: readonly Restriction[] = [
+  { key: "datastore_type", supported: ["kubernetes"], remedy: ETCD_REMEDY },
+  { key: "etcd_endpoints", supported: [], remedy: ETCD_REMEDY },
+  { key: "etcd_authority", supported: [], remedy: ETCD_REMEDY },
+  { key: "policy.type", supported: ["k8s"], remedy: `"k8s" is the only kind of policy` },
+  { key: "device_type", supported: ["veth"], remedy: `Pods get a "veth" pair` },
+  { key: "num_queues", supported: [0, 1], remedy: "A pod's pair has one queue" },
+  {
+    key: "readiness_gates",
+    supported: [],
+    remedy: `Leave it out: ADD waits for calyx-agent itself, at "agent_socket"`,
+  },
+  {
+    key: "feature_control.ip_addrs_no_ipam",
+    supported: [false],
+    remedy: "Addresses come from IPAM, never from a pod's annotations",
+  },
+  {
+    key: "feature_control.floating_ips",
+    supported: [false],
+    remedy: "Pods have the addresses that IPAM gives them and no others",
+  },
+  {
+    key: "dataplane_options",
+    supported: [],
+    remedy: "There is one dataplane, and it has no options here",
+  },
+];
+
+/**
+ * Asserts that the configuration asks for nothing of Calico's that this plugin does not do.
+ *
+ * @throws {CniError} code 2 with key and value
+ */
+export function refuseUnsupported(json: JsonObject): void {
+  for (const { key, supported, remedy } of RESTRICTIONS) {
+    const value = valueAt(json, key);
+    if (isUnsaid(value) || supported.some((it) => it === value)) continue;
+    throw new CniError("unsupportedField", `Unsupported "${key}": ${JSON.stringify(value)}`, {
+      details: remedy,
+    });
+  }
+  const ipamType = valueAt(json, "ipam.type");
+  if (ipamType !== "calico-ipam") return;
+  throw new CniError("unsupportedField", `Unsupported "ipam.type": "${ipamType}"`, {
+    details:
+      `Addresses come from the node's pod CIDR: {"type": "host-local", "subnet": "usePodCidr"}`,
+  });
+}
+
+function valueAt(json: JsonObject, key: string): unknown {
+  let value: unknown = json;
+  for (const part of key.split(".")) {
+    value = isJsonObject(value) && Object.hasOwn(value, part) ? value[part] : undefined;
+  }
+  return value;
+}
+
+/** Nothing, or nothing in it. */
+function isUnsaid(value: unknown): boolean {
+  return value === undefined || value === null || value === "" ||
+    (Array.isArray(value) && value.length === 0) ||
+    (isJsonObject(value) && Object.keys(value).length === 0);
+}

@@ -1,0 +1,250 @@
+/**
+ * Policy before start: from the instant a pod has an interface no packet passes that its policies do
+ * not allow, whether the agent is quick, late or gone. Counted with packets that are on their way
+ * before ADD begins. And what the plugin does for a node that has nobody left to ask.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Bytes } from "../../lib/base/bytes.ts";
+import { libc } from "../../lib/kernel/symbols.ts";
+import { AGENT_SOCKET } from "../support/agent_client.ts";
+import {
+  addressesOf,
+  CniNetwork,
+  type Fields,
+  nodeLinks,
+  nodeState,
+  TestContainer,
+} from "../support/cni_network.ts";
+import { requireIsolation } from "../support/isolation.ts";
+import { TestNode } from "../support/node.ts";
+import { PodServers, sendDatagram } from "../support/probe.ts";
+
+libc(); // loaded here: a test that loads a library counts as leaking it
+
+const PORT = 9000;
+const DENY_ALL = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
+/** Two pods' addresses: the first is the peer's, the second the pod's that is looked at. */
+const SUBNETS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
+const [PEER, POD] = [["10.244.9.2", "fd00:10:244:9::2"], ["10.244.9.3", "fd00:10:244:9::3"]];
+
+/** A network whose plugin asks the agent for the node and waits for the policy. */
+function agentNetwork(fields: Fields = {}, subnets = ["usePodCidr", "usePodCidrIPv6"]): CniNetwork {
+  return new CniNetwork({ agent_socket: AGENT_SOCKET, ...fields }, subnets);
+}
+
+/** Datagrams back and forth between two containers, without a pause, counted where they come out. */
+class Traffic implements AsyncDisposable {
+  /** By direction and family: "to 4", "from 6", … */
+  readonly sent = new Map<string, number>();
+  readonly received = new Map<string, number>();
+  readonly #servers = new PodServers();
+  readonly #sending: Promise<void>;
+  #stopped = false;
+
+  /** @param pod what is looked at; it may not have an address yet */
+  constructor(pod: TestContainer, peer: TestContainer) {
+    this.#servers.onDatagram = (payload) => this.#count(this.received, payload);
+    for (const { namespace } of [pod, peer]) this.#servers.udp(namespace, PORT);
+    this.#sending = this.#send(pod, peer);
+  }
+
+  /** How many came through, in all. */
+  get total(): number {
+    return [...this.received.values()].reduce((sum, it) => sum + it, 0);
+  }
+
+  /** Waits until something came through in every direction, at most `ms`. */
+  async untilOpen(ms = 20_000): Promise<boolean> {
+    this.received.clear();
+    const endMs = performance.now() + ms;
+    while (this.received.size < 4 && performance.now() < endMs) await sleep(10);
+    return this.received.size === 4;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await this.#sending;
+    this.#servers[Symbol.dispose]();
+  }
+
+  async #send(pod: TestContainer, peer: TestContainer): Promise<void> {
+    const ways = [4, 6].flatMap((family, at) => [
+      { name: `to ${family}`, namespace: peer.namespace, address: POD[at] ?? "" },
+      { name: `from ${family}`, namespace: pod.namespace, address: PEER[at] ?? "" },
+    ]);
+    while (!this.#stopped) {
+      for (const { name, ...target } of ways) {
+        const payload: Bytes = new TextEncoder().encode(name);
+        sendDatagram({ ...target, port: PORT }, payload);
+        this.#count(this.sent, payload);
+      }
+      await sleep(0);
+    }
+  }
+
+  #count(map: Map<string, number>, payload: Uint8Array): void {
+    const name = new TextDecoder().decode(payload);
+    map.set(name, (map.get(name) ?? 0) + 1);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Adds the peer, which no policy governs. */
+async function addPeer(node: TestNode, network: CniNetwork, peer: TestContainer): Promise<void> {
+  await node.createPod("peer", { role: "peer" });
+  const addresses = addressesOf(await network.add(peer));
+  assertEquals(addresses, PEER);
+  await node.setPodAddresses("peer", addresses);
+}
+
+Deno.test("calyx lets no packet pass before a pod's policy is in force", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  using network = agentNetwork();
+  using peer = new TestContainer("peer-1", "peer");
+  using pod = new TestContainer("web-1", "web");
+  await addPeer(node, network, peer);
+  const selected = { matchLabels: { app: "web" } };
+  await node.createPolicy("deny", { ...DENY_ALL, podSelector: selected });
+  await node.createPod("web");
+  await using traffic = new Traffic(pod, peer);
+  await sleep(50);
+  const before = Math.min(...traffic.sent.values());
+  assertEquals(addressesOf(await network.add(pod)), POD);
+  const during = Math.min(...traffic.sent.values()) - before;
+  await node.setPodAddresses("web", POD);
+  await sleep(500);
+  assert(during > 10, `too few packets to tell anything: ${during}`);
+  assertEquals(traffic.received, new Map(), "nothing passes while the policy denies all");
+  await node.deletePolicy("deny");
+  assert(await traffic.untilOpen(), "the same packets pass without the policy");
+  for (const it of [pod, peer]) await network.call("DEL", it);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx ADD gives up on an agent that never answers, and takes all back", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  using network = agentNetwork({ mtu: 1400, policy_setup_timeout_seconds: 1 }, SUBNETS);
+  using peer = new TestContainer("peer-1", "peer");
+  using pod = new TestContainer("web-1", "web");
+  await addPeer(node, network, peer);
+  const state = [nodeState(), network.reserved()];
+  await using traffic = new Traffic(pod, peer);
+  node.agent.kill("SIGSTOP");
+  await node.createPod("web"); // too late for the agent to have heard of it
+  try {
+    const { code, answer, durationMs } = await network.call("ADD", pod);
+    assertEquals([code, answer.code], [1, 11]);
+    assertMatch(answer.msg ?? "", /^calyx-agent did not answer within 2000 ms$/);
+    assert(durationMs < 20_000, `it took ${durationMs} ms`);
+    assertEquals([nodeState(), network.reserved()], state);
+    assertEquals(pod.links, ["lo"]);
+    assertEquals(traffic.total, 0);
+    // Also where the agent has to say first what node this is.
+    const fields = { mtu: 0, ipam: network.hostLocal("usePodCidr") };
+    const unknown = await network.call("ADD", pod, { fields });
+    assertEquals([unknown.code, unknown.answer.code], [1, 11]);
+    assertMatch(unknown.answer.msg ?? "", /^calyx-agent did not answer within \d+ ms$/);
+    assert(unknown.durationMs < 20_000, `it took ${unknown.durationMs} ms`);
+    assertEquals([nodeState(), network.reserved()], state);
+  } finally {
+    node.agent.kill("SIGCONT");
+  }
+  await network.call("DEL", peer);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx ADD starts a pod closed where that is chosen, and the agent opens it", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const fields = {
+    mtu: 1400,
+    policy_setup_timeout_seconds: 1,
+    policy_setup_timeout_action: "closed",
+  };
+  using network = agentNetwork(fields, SUBNETS);
+  using peer = new TestContainer("peer-1", "peer");
+  using pod = new TestContainer("web-1", "web");
+  await addPeer(node, network, peer);
+  await using traffic = new Traffic(pod, peer);
+  node.agent.kill("SIGSTOP");
+  await node.createPod("web"); // too late for the agent to have heard of it
+  try {
+    const { code, stdout, stderr } = await network.call("ADD", pod);
+    assertEquals(code, 0, stdout);
+    assertMatch(stderr, /"message":"pod starts closed: its policy is not in the kernel yet"/);
+    assertEquals(nodeLinks(), [peer.hostName, pod.hostName].sort());
+    await sleep(500);
+    assertEquals(traffic.received, new Map(), "no policy says so, but nobody has looked yet");
+  } finally {
+    node.agent.kill("SIGCONT");
+  }
+  await node.setPodAddresses("web", POD);
+  assert(await traffic.untilOpen(), "open when the agent has looked");
+  for (const it of [pod, peer]) await network.call("DEL", it);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx DEL, CHECK, GC and VERSION need nobody; ADD says to try again", async () => {
+  requireIsolation();
+  using network = agentNetwork({ policy_setup_timeout_seconds: 1 });
+  using kept = new TestContainer("kept-1", "kept");
+  using stale = new TestContainer("stale-1", "stale");
+  using late = new TestContainer("late-1", "late");
+  let prevResult: unknown;
+  let answer;
+  {
+    await using node = await TestNode.start();
+    for (const name of ["kept", "stale", "late"]) await node.createPod(name);
+    answer = await network.add(kept);
+    prevResult = answer;
+    await network.add(stale);
+    await node.agent[Symbol.asyncDispose]();
+  } // the API server goes too
+  const valid = [{ containerID: "kept-1", ifname: "eth0" }];
+  const fields = { prevResult, "cni.dev/valid-attachments": valid };
+  const commands: readonly (readonly [string, number])[] = [
+    ["VERSION", 0],
+    ["CHECK", 0],
+    ["GC", 0],
+    ["CHECK", 0],
+    ["STATUS", 50],
+  ];
+  for (const [command, expected] of commands) {
+    const outcome = await network.call(command, kept, { fields });
+    assertEquals([outcome.answer.code ?? 0, outcome.code], [expected, expected && 1], command);
+  }
+  assertEquals([nodeLinks(), network.reserved()], [[kept.hostName], addressesOf(answer)]);
+  const refused = await network.call("ADD", late);
+  assertEquals([refused.code, refused.answer.code], [1, 11]);
+  assertMatch(refused.answer.msg ?? "", /^calyx-agent does not answer on .*is it running/);
+  for (const it of [kept, stale, late]) {
+    assertEquals((await network.call("DEL", it)).code, 0);
+  }
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx ADD without an agent says to try again when the API server does not answer", async () => {
+  requireIsolation();
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using network = new CniNetwork({ nodename: "node1" }, ["usePodCidr"]);
+  using pod = new TestContainer("web-1", "web");
+  const roots = [
+    ["closed", "http://127.0.0.1:1", /cannot be reached|refused/i],
+    ["silent", `http://127.0.0.1:${silent.addr.port}`, /within \d+ ms/],
+  ] as const;
+  await Promise.all(roots.map(async ([what, k8s_api_root, message]) => {
+    const fields = { kubernetes: { k8s_api_root } };
+    const env = { K8S_TOKEN: "t" };
+    const { code, answer, durationMs } = await network.call("ADD", pod, { fields, env });
+    assertEquals([code, answer.code], [1, 11], what);
+    assertMatch(answer.msg ?? "", message, what);
+    assert(durationMs < 30_000, `${what}: it took ${durationMs} ms`);
+  }));
+  assertEquals([nodeState(), network.reserved(), pod.links], [[], [], ["lo"]]);
+});
