@@ -50,7 +50,7 @@ export async function add(call: Call): Promise<CniResult> {
   const node = new NodeFacts(settings);
   using sandbox = Sandbox.open(environment);
   refuseTakenName(sandbox, environment.ifname);
-  const mtu = await node.mtu();
+  const mtu = node.mtu();
   const lease = await ipam.allocate(call, {
     requested: args.address,
     podCidrs: () => node.podCidrs(),
@@ -66,10 +66,10 @@ export async function add(call: Call): Promise<CniResult> {
     const agent = settings.agentSocket === undefined
       ? undefined
       : new AgentClient(settings.agentSocket);
-    await wire(sandbox, wiring, { agent, log: call.log });
+    wire(sandbox, wiring, { agent, log: call.log });
     if (agent !== undefined && args.pod !== undefined) {
       undo.add("tell the agent", () => agent.deleteEndpoint(environment));
-      await enforce(agent, settings, args.pod, call, wiring);
+      enforce(agent, settings, args.pod, call, wiring);
     }
     return appendResult(previous, resultOf(wiring));
   } catch (error) {
@@ -126,11 +126,11 @@ function randomLinkAddress(): string {
   return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
 }
 
-async function wire(
+function wire(
   sandbox: Sandbox,
   wiring: Wiring,
   { agent, log }: { readonly agent: AgentClient | undefined; readonly log: Logger },
-): Promise<void> {
+): void {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
   for (let attempt = 1;; attempt++) {
@@ -141,7 +141,7 @@ async function wire(
     }
     const earlier = findReplaceable(sandbox.host, hostName, alias);
     if (earlier === undefined) continue; // its own DEL was faster
-    if (agent !== undefined) await forgetReplaced(agent, earlier.alias ?? "", log);
+    if (agent !== undefined) forgetReplaced(agent, earlier.alias ?? "", log);
     deleteLinkIfThere(sandbox.host, earlier.index);
     log.warn("interface of an earlier sandbox deleted", {
       interface: hostName,
@@ -151,11 +151,11 @@ async function wire(
 }
 
 /** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
-async function forgetReplaced(agent: AgentClient, alias: string, log: Logger): Promise<void> {
+function forgetReplaced(agent: AgentClient, alias: string, log: Logger): void {
   const id = attachmentOf(alias);
   if (id === undefined) return;
   try {
-    await agent.deleteEndpoint(id);
+    agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.warn("agent not told of a deletion", { alias, error });
@@ -163,16 +163,16 @@ async function forgetReplaced(agent: AgentClient, alias: string, log: Logger): P
 }
 
 /** Waits until the pod's policy is in the kernel, or lets it start closed where that is wanted. */
-async function enforce(
+function enforce(
   agent: AgentClient,
   settings: PluginSettings,
   pod: PodName,
   { environment, log }: Call,
   wiring: Wiring,
-): Promise<void> {
+): void {
   const { policyTimeoutMs, policyTimeoutAction } = settings;
   try {
-    await agent.putEndpoint(environment, {
+    agent.putEndpoint(environment, {
       namespace: pod.namespace,
       pod: pod.name,
       ...(pod.uid === undefined ? {} : { uid: pod.uid }),

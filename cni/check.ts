@@ -44,7 +44,7 @@ export async function check(call: Call): Promise<void> {
   if (problems.length > 0) {
     throw new CniError("checkFailed", `Pod is not connected as it was: ${problems.join("; ")}`);
   }
-  if (settings.agentSocket !== undefined) await requireEnforced(settings.agentSocket, call);
+  if (settings.agentSocket !== undefined) requireEnforced(settings.agentSocket, call);
 }
 
 function problemsOf(sandbox: Sandbox, result: CniResult, call: Call): string[] {
@@ -149,11 +149,11 @@ function leadsTo({ destination, family }: Route, wanted: Prefix): boolean {
 }
 
 /** @throws {CniError} if the agent says that the pod's policy is not in force */
-async function requireEnforced(path: string, { environment, log }: Call): Promise<void> {
+function requireEnforced(path: string, { environment, log }: Call): void {
   const { containerId, ifname } = environment;
   let enforced: boolean | undefined;
   try {
-    enforced = await new AgentClient(path).isEnforced({ containerId, ifname });
+    enforced = new AgentClient(path).isEnforced({ containerId, ifname });
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.warn("policy not checked", { error });

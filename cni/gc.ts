@@ -29,7 +29,7 @@ const MARKING_MS_MAX = 250;
 export async function collect(call: Call): Promise<void> {
   const valid = parseValidAttachments(call.configuration);
   const failures: CniError[] = [];
-  const attempt = async (f: () => Promise<void>): Promise<void> => {
+  const attempt = async (f: () => void | Promise<void>): Promise<void> => {
     try {
       await f();
     } catch (error) {
@@ -55,7 +55,7 @@ export async function collect(call: Call): Promise<void> {
  * Has the agent forget what is stale: whatever has a pair or an address still, and therefore before
  * either goes.
  */
-async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+function tellAgent(call: Call, valid: readonly ValidAttachment[]): void {
   const { configuration, log } = call;
   const path = readAgentSocket(configuration);
   if (path === undefined) return;
@@ -65,7 +65,7 @@ async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise
   const stale = new Map(ids.flatMap((it) => it ? [[`${it.containerId}/${it.ifname}`, it]] : []));
   for (const id of stale.values()) {
     try {
-      await new AgentClient(path).deleteEndpoint(id);
+      new AgentClient(path).deleteEndpoint(id);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       return log.warn("agent not told of deletions", { error });
@@ -73,13 +73,12 @@ async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise
   }
 }
 
-function deletePairs(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+function deletePairs(call: Call, valid: readonly ValidAttachment[]): void {
   using socket = openNetlinkSocket(NETLINK_ROUTE);
   for (const { link: { index, name, alias } } of listStalePairs(socket, call, valid)) {
     deleteLinkIfThere(socket, index);
     call.log.info("stale interface deleted", { interface: name, alias });
   }
-  return Promise.resolve();
 }
 
 /** The links of this network that no valid attachment has, and whose they are, where that is said. */

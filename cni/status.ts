@@ -15,7 +15,7 @@ export async function status(call: Call): Promise<void> {
   const settings = parseSettings(call.configuration);
   const node = new NodeFacts(settings);
   try {
-    await node.requireAgent();
+    node.requireAgent();
     await ipamOf(call).status(call, {
       requested: undefined,
       podCidrs: () => node.podCidrs(),

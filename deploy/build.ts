@@ -12,14 +12,18 @@ import { parseFlags } from "../lib/base/flags.ts";
 import {
   type Bundle,
   bundle,
+  bundleScript,
   CLIENT_NODE,
   CLIENT_NODE_FILE,
   CLIENT_NODE_PACK,
   packClientNode,
+  SCRIPT,
+  SCRIPT_CACHE,
 } from "./bundle.ts";
 import { hashInputs, isCurrent, readCommit, readRecords, writeRecords } from "./build_record.ts";
+import { makeCodeCache } from "./code_cache.ts";
 import { CompileBaseError, resolveCompileBase, type Target } from "./compile_base.ts";
-import { BuildError, openStage, runDeno } from "./stage.ts";
+import { BuildError, openStage, runDeno, writeUndated } from "./stage.ts";
 
 /** What is built, and what each program may do. */
 interface Executable {
@@ -27,6 +31,11 @@ interface Executable {
   readonly entry: string;
   /** Permissions of Deno, of the ones that `deno compile` takes as --allow-…. */
   readonly permissions: readonly string[];
+  /**
+   * Where its start is what matters: the program is a script with a code cache, and these files, beside
+   * the entry, are what it imports at need.
+   */
+  readonly apart?: readonly string[];
 }
 
 /*
@@ -46,14 +55,15 @@ interface Executable {
  * | run        | delegated IPAM plugins    | kubeconfig exec plug-ins  | kubeconfig exec plug-ins |
  * | sys        | host name, user           | host name, user           | host name, user          |
  *
- * None has a code cache: Deno would keep it under a predictable name in /tmp and read it back without
- * asking whose it is. None has V8 flags: of --single-threaded, --no-opt, --max-lazy and all of them, the
- * best took 2 ms off the plugin's 60, which is less than its starts differ among themselves.
+ * None uses Deno's own code cache, which would lie under a predictable name in /tmp and be read back
+ * without asking whose it is; the plugin carries its own (code_cache.ts). None has V8 flags: none of
+ * --single-threaded, --no-opt, --lite-mode, --max-lazy and --max-semi-space-size=1 made a bare program
+ * start sooner or smaller by more than its starts differ among themselves.
  */
 const COMMON = ["ffi", "read", "write", "net", "env", "run", "sys"];
 
 const EXECUTABLES: readonly Executable[] = [
-  { name: "calyx", entry: "cni/main.ts", permissions: COMMON },
+  { name: "calyx", entry: "cni/main.ts", permissions: COMMON, apart: ["node_api.ts"] },
   { name: "calyx-agent", entry: "agent/main.ts", permissions: COMMON },
   { name: "calyxctl", entry: "ctl/main.ts", permissions: COMMON },
 ];
@@ -117,7 +127,13 @@ async function main(args: readonly string[]): Promise<void> {
     const marks = { [VERSION_MARK]: config.version, [COMMIT_MARK]: commit };
     const bundles = new Map<Executable, Bundle>();
     for (const it of stale) {
-      bundles.set(it, await bundle(root, it.entry, `${stage}/${it.name}.d`, marks));
+      const folder = `${stage}/${it.name}.d`;
+      bundles.set(
+        it,
+        it.apart === undefined
+          ? await bundle(root, it.entry, folder, marks)
+          : await bundleScript(root, it.entry, it.apart, folder, marks),
+      );
     }
     if ([...bundles.values()].some((it) => it.needsClientNode)) {
       await packClientNode(root, stage, specifierOf(config, CLIENT_NODE));
@@ -167,19 +183,49 @@ function selectExecutables(names: readonly string[]): readonly Executable[] {
 
 /** Compiles one bundle in the stage. @returns the executable's path */
 async function compile(
-  { name, permissions }: Executable,
-  { main, needsClientNode }: Bundle,
+  { name, permissions, apart }: Executable,
+  { main, included, needsClientNode }: Bundle,
   stage: string,
   target: Target,
+  base: string | undefined,
+): Promise<string> {
+  const folder = main.slice(0, main.lastIndexOf("/"));
+  const files = included.map((it) => `${folder}/${it}`);
+  if (needsClientNode) files.push(`${stage}/${CLIENT_NODE_PACK}`);
+  if (apart !== undefined) {
+    files.push(`${folder}/${SCRIPT}`);
+    if (target === HOST_TARGET) {
+      const cache = await makeCodeCache(
+        `${folder}/${SCRIPT}`,
+        stage,
+        (main, { name, flags }) =>
+          compileFile(main, { name, flags: ["-A", ...flags] }, stage, base),
+      );
+      await writeUndated(`${folder}/${SCRIPT_CACHE}`, cache);
+      files.push(`${folder}/${SCRIPT_CACHE}`);
+    } else {
+      say(`build: ${name} for ${target} has no code cache, which only its own kind can make`);
+    }
+  }
+  const flags = [
+    ...["--target", target],
+    ...permissions.map((it) => `--allow-${it}`),
+    ...files.flatMap((it) => ["--include", it]),
+  ];
+  return await compileFile(main, { name, flags }, stage, base);
+}
+
+/** Compiles `main` to the file `name` in the stage. @returns its path */
+async function compileFile(
+  main: string,
+  { name, flags }: { readonly name: string; readonly flags: readonly string[] },
+  stage: string,
   base: string | undefined,
 ): Promise<string> {
   const output = `${stage}/${name}`;
   const args = [
     ...["compile", "-q", "--no-check", "--no-lock", "--no-npm", "--no-remote"],
-    ...["--no-code-cache", "--no-prompt", "--target", target, "-o", output],
-    ...permissions.map((it) => `--allow-${it}`),
-    ...(needsClientNode ? ["--include", CLIENT_NODE_PACK] : []),
-    main,
+    ...["--no-code-cache", "--no-prompt", "-o", output, ...flags, main],
   ];
   await runDeno(args, stage, base === undefined ? {} : { DENORT_BIN: base });
   await Deno.chmod(output, 0o755);
