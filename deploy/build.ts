@@ -36,6 +36,7 @@ interface Executable {
    * the entry, are what it imports at need.
    */
   readonly apart?: readonly string[];
+  readonly v8Flags?: readonly string[];
 }
 
 /*
@@ -56,14 +57,21 @@ interface Executable {
  * | sys        | host name, user           | host name, user           | host name, user          |
  *
  * None uses Deno's own code cache, which would lie under a predictable name in /tmp and be read back
- * without asking whose it is; the plugin carries its own (code_cache.ts). None has V8 flags: none of
- * --single-threaded, --no-opt, --lite-mode, --max-lazy and --max-semi-space-size=1 made a bare program
- * start sooner or smaller by more than its starts differ among themselves.
+ * without asking whose it is; the plugin carries its own (code_cache.ts). The plugin also goes without
+ * V8's optimizing compilers: a program of a few milliseconds ends before they pay, and they bring 4 MB
+ * into memory. Of the other flags none of --single-threaded, --lite-mode, --max-lazy and
+ * --max-semi-space-size=1 made a start shorter or smaller by more than starts differ among themselves.
  */
 const COMMON = ["ffi", "read", "write", "net", "env", "run", "sys"];
 
 const EXECUTABLES: readonly Executable[] = [
-  { name: "calyx", entry: "cni/main.ts", permissions: COMMON, apart: ["node_api.ts"] },
+  {
+    name: "calyx",
+    entry: "cni/main.ts",
+    permissions: COMMON,
+    apart: ["node_api.ts"],
+    v8Flags: ["--no-opt", "--no-maglev"],
+  },
   { name: "calyx-agent", entry: "agent/main.ts", permissions: COMMON },
   { name: "calyxctl", entry: "ctl/main.ts", permissions: COMMON },
 ];
@@ -183,7 +191,7 @@ function selectExecutables(names: readonly string[]): readonly Executable[] {
 
 /** Compiles one bundle in the stage. @returns the executable's path */
 async function compile(
-  { name, permissions, apart }: Executable,
+  { name, permissions, apart, v8Flags = [] }: Executable,
   { main, included, needsClientNode }: Bundle,
   stage: string,
   target: Target,
@@ -195,24 +203,27 @@ async function compile(
   if (apart !== undefined) {
     files.push(`${folder}/${SCRIPT}`);
     if (target === HOST_TARGET) {
-      const cache = await makeCodeCache(
-        `${folder}/${SCRIPT}`,
-        stage,
-        (main, { name, flags }) =>
-          compileFile(main, { name, flags: ["-A", ...flags] }, stage, base),
-      );
+      const cache = await makeCodeCache(`${folder}/${SCRIPT}`, stage, (main, name, more = []) => {
+        const flags = ["-A", ...formatV8Flags([...v8Flags, ...more])];
+        return compileFile(main, { name, flags }, stage, base);
+      });
       await writeUndated(`${folder}/${SCRIPT_CACHE}`, cache);
       files.push(`${folder}/${SCRIPT_CACHE}`);
     } else {
-      say(`build: ${name} for ${target} has no code cache, which only its own kind can make`);
+      say(`build: ${name} for ${target} has no code cache: only that machine could make it`);
     }
   }
   const flags = [
     ...["--target", target],
+    ...formatV8Flags(v8Flags),
     ...permissions.map((it) => `--allow-${it}`),
     ...files.flatMap((it) => ["--include", it]),
   ];
   return await compileFile(main, { name, flags }, stage, base);
+}
+
+function formatV8Flags(flags: readonly string[]): readonly string[] {
+  return flags.length === 0 ? [] : [`--v8-flags=${flags.join(",")}`];
 }
 
 /** Compiles `main` to the file `name` in the stage. @returns its path */

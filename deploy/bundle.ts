@@ -82,6 +82,11 @@ export async function bundleScript(
   for (const it of apart) {
     text = text.replaceAll(`import("./${it}")`, `import("./${scriptOf(it)}")`);
   }
+  // In ASCII alone V8 holds it at a byte a character.
+  text = text.replaceAll(
+    /[^\0-\x7f]/g,
+    (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   await Deno.writeTextFile(path, `(function (require) {\n${text}\n})`);
   const { bytes, needsClientNode } = await finish(entry, folder, marks);
   const main = `${folder}/launch.js`;

@@ -13,14 +13,18 @@
 
 import { BuildError } from "./stage.ts";
 
-/** Compiles a program whose first file is given onto the compile base. @returns the executable */
-export type CompileScratch = (main: string, options: ScratchOptions) => Promise<string>;
-
-/** How a scratch program is compiled. */
-export interface ScratchOptions {
-  readonly name: string;
-  readonly flags: readonly string[];
-}
+/**
+ * Compiles a program onto the compile base, with the flags of the program that gets the cache and with
+ * `v8Flags` besides.
+ *
+ * @param main path of its first file
+ * @returns path of the executable
+ */
+export type CompileScratch = (
+  main: string,
+  name: string,
+  v8Flags?: readonly string[],
+) => Promise<string>;
 
 /*
  * SerializedCodeData, v8/src/snapshot/code-serializer.h: 32-bit words, of them magic number, version
@@ -60,17 +64,17 @@ export async function makeCodeCache(
 ): Promise<Uint8Array> {
   await Deno.writeTextFile(`${stage}/make.js`, MAKE);
   await Deno.writeTextFile(`${stage}/prove.js`, PROVE);
-  const make = async (name: string, flags: readonly string[]): Promise<Uint8Array> => {
-    const program = await compile(`${stage}/make.js`, { name, flags });
+  const make = async (name: string, v8Flags: readonly string[] = []): Promise<Uint8Array> => {
+    const program = await compile(`${stage}/make.js`, name, v8Flags);
     await run(program, [source, `${program}.cache`]);
     return await Deno.readFile(`${program}.cache`);
   };
-  const plain = await make("make-plain", []);
-  const whole = await make("make-whole", ["--v8-flags=--no-lazy"]);
+  const plain = await make("make-plain");
+  const whole = await make("make-whole", ["--no-lazy"]);
   whole.set(plain.subarray(FLAG_HASH_OFFSET, FLAG_HASH_OFFSET + FLAG_HASH_BYTES), FLAG_HASH_OFFSET);
   const cache = `${stage}/whole.cache`;
   await Deno.writeFile(cache, whole);
-  const prove = await compile(`${stage}/prove.js`, { name: "prove", flags: [] });
+  const prove = await compile(`${stage}/prove.js`, "prove");
   await run(prove, [source, cache]);
   return whole;
 }
