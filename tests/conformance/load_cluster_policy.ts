@@ -55,7 +55,7 @@ function addTopology(state: CaseState, it: Json): void {
   const namespace = it.get("namespace").text();
   const labels = it.get("labels").labels();
   const kind = it.get("kind");
-  if (!kind.exists) return state.setNamespace(namespace, labels);
+  if (!kind.exists || kind.value === "Namespace") return state.setNamespace(namespace, labels);
   if (kind.text() !== "StatefulSet") {
     throw new SyntaxError(`${kind.path}: "${kind.text()}" is not known`);
   }

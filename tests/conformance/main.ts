@@ -5,6 +5,7 @@
  * Exit code 1 when a cell is wrong, 2 when a file or a flag is not understood.
  */
 
+import { resolve } from "node:path";
 import { FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { DIST } from "../support/executable.ts";
@@ -82,9 +83,10 @@ function parseRequest(args: readonly string[]): Request {
   const flags = parseFlags(args, {
     boolean: ["evaluator", "packets", "help"],
     string: ["cases", "family"],
+    collect: ["cases"],
   });
   // `--cases a b` names two files.
-  const given = [flags.get("cases"), ...flags.words].filter((it) => it !== undefined);
+  const given = [...flags.all("cases"), ...flags.words].map(fromCaller);
   const family = flags.get("family");
   const families = FAMILIES.filter((it) => family === undefined || family === `${it}`);
   if (families.length === 0) throw new SyntaxError(`--family can be 4 or 6, not "${family}"`);
@@ -95,6 +97,11 @@ function parseRequest(args: readonly string[]): Request {
     packets: !isOne || flags.has("packets"),
     families,
   };
+}
+
+/** A path as whoever called the task means it: `deno task` goes to the project's folder first. */
+function fromCaller(path: string): string {
+  return resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), path);
 }
 
 /** Runs, says what is wrong as it goes, and in the end how it stands. */
