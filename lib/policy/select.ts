@@ -98,7 +98,7 @@ export function isolationPolicyOf(namespace: Namespace): NetworkPolicy | undefin
   if (!namespace.isIsolated) return undefined;
   return {
     namespace: namespace.name,
-    name: "annotation:DefaultDeny",
+    name: "annotation.DefaultDeny",
     podSelector: [],
     ingress: [],
     egress: undefined,

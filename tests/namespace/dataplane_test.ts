@@ -8,8 +8,9 @@ import { createLogger } from "../../lib/base/log.ts";
 import { Dataplane } from "../../lib/dataplane/apply.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
 import { render } from "../../lib/dataplane/render.ts";
+import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-import type { PolicyGraph } from "../../lib/policy/graph.ts";
+import { GOLDEN_FACTS, goldenRuleset } from "../support/golden_facts.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { programTest } from "../support/program.ts";
 import { addPod, sampleGraph } from "../support/sample_facts.ts";
@@ -37,8 +38,7 @@ function listing(): string {
   return [head, ...rest.sort()].join("\n");
 }
 
-async function assertListsLikeNft(graph: PolicyGraph, dataplane: Dataplane): Promise<void> {
-  const ruleset = compile(graph.flush());
+async function assertListsLikeNft(ruleset: Ruleset, dataplane: Dataplane): Promise<void> {
   await dataplane.apply(ruleset);
   const ours = listing();
   await dataplane.remove();
@@ -53,11 +53,17 @@ async function assertListsLikeNft(graph: PolicyGraph, dataplane: Dataplane): Pro
   }
 }
 
-programTest("Dataplane programs what nft programs from the rendered text", ["nft"], async () => {
-  requireIsolation();
-  using socket = openNetlinkSocket(NETLINK_NETFILTER);
-  await assertListsLikeNft(sampleGraph(), new Dataplane(socket, logger));
-});
+for (const name of GOLDEN_FACTS) {
+  programTest(
+    `Dataplane programs of ${name}.yaml what nft programs of its text`,
+    ["nft"],
+    async () => {
+      requireIsolation();
+      using socket = openNetlinkSocket(NETLINK_NETFILTER);
+      await assertListsLikeNft(await goldenRuleset(name), new Dataplane(socket, logger));
+    },
+  );
+}
 
 programTest("Dataplane.apply() by differences ends where a fresh start does", ["nft"], async () => {
   requireIsolation();

@@ -29,11 +29,13 @@ function linkOf(socket: NetlinkSocket, name: string): Link {
   return link;
 }
 
+const NODE_ADDRESSES = ["192.0.2.1", "2001:db8::1"];
+
 /** Gives the node addresses to send from, on its loopback. */
 function addNodeAddresses(): void {
   using host = openNetlinkSocket(NETLINK_ROUTE);
-  for (const text of ["192.0.2.1/32", "2001:db8::1/128"]) {
-    const prefix = Prefix.parse(text);
+  for (const text of NODE_ADDRESSES) {
+    const prefix = Prefix.host(Address.parse(text));
     host.request(
       addAddress({ index: 1, prefix, noDad: prefix.address.family === 6, replace: true }),
     );
@@ -73,39 +75,63 @@ Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 an
   }
 });
 
+/** The link of a pod on this node. */
+function hostLinkOf(host: NetlinkSocket, pod: TestPod): Link {
+  const names = Deno.networkInterfaces().map((it) => it.name).filter((it) => it.startsWith("cali"));
+  const links = [...new Set(names)].map((name) => linkOf(host, name));
+  const link = links.find((it) => it.alias?.includes(pod.containerId));
+  if (link === undefined) throw new Error(`There is no interface of ${pod.name}`);
+  return link;
+}
+
 Deno.test("a pod may send only from its own addresses, unless that is switched off", async () => {
   requireIsolation();
   await using node = await TestNode.start();
   const [server, spoofer] = [await node.addPod("server"), await node.addPod("spoofer")];
   using servers = new PodServers();
+  using own = openCurrentNamespace();
   servers.tcp(server.namespace, 80);
-  const false4 = "10.244.9.77";
+  servers.tcp(own, 80);
+  addNodeAddresses();
   using inner = withNamespace(spoofer.namespace, () => openNetlinkSocket(NETLINK_ROUTE));
   using host = openNetlinkSocket(NETLINK_ROUTE);
-  const index = linkOf(inner, "eth0").index;
-  const to = server.addresses[0] ?? "";
-  assertEquals(await ask(spoofer, to), "open");
-  // The pod takes another address, and the node would route the answers to it.
-  inner.request(addAddress({ index, prefix: Prefix.parse(`${false4}/32`) }));
-  inner.request(addRoute({
-    destination: Prefix.host(Address.parse(to)),
-    index,
-    gateway: Address.parse("169.254.1.1"),
-    onlink: true,
-    preferredSource: Address.parse(false4),
+  const { index } = linkOf(inner, "eth0");
+  const hostLink = hostLinkOf(host, spoofer);
+  const targets = [...server.addresses, ...NODE_ADDRESSES];
+  const answers = (): Promise<ProbeResult[]> =>
+    Promise.all(targets.map((address) => ask(spoofer, address)));
+  assertEquals(await answers(), ["open", "open", "open", "open"]);
+  // The pod takes other addresses, and the node would route the answers to it.
+  const forged = { 4: Address.parse("10.244.9.77"), 6: Address.parse("fd00:10:244:9::77") };
+  const gateways = {
+    4: Address.parse("169.254.1.1"),
+    6: Address.parse("fe80::ecee:eeff:feee:eeee"),
+  };
+  for (const target of targets.map(Address.parse)) {
+    const { family } = target;
+    const prefix = Prefix.host(forged[family]);
+    inner.request(addAddress({ index, prefix, noDad: family === 6, replace: true }));
+    inner.request(addRoute({
+      destination: Prefix.host(target),
+      index,
+      gateway: gateways[family],
+      onlink: true,
+      preferredSource: forged[family],
+    }));
+  }
+  const back = Object.values(forged).map((it) => ({
+    destination: Prefix.host(it),
+    scope: RT_SCOPE_LINK,
+    index: hostLink.index,
   }));
-  const interfaces = Deno.networkInterfaces().map((it) => it.name);
-  const names = [...new Set(interfaces.filter((it) => it.startsWith("cali")))];
-  const links = names.map((name) => linkOf(host, name));
-  const back = { destination: Prefix.parse(`${false4}/32`), scope: RT_SCOPE_LINK };
-  const spooferLink = links.find((it) => it.alias?.includes(spoofer.containerId));
-  host.request(addRoute({ ...back, index: spooferLink?.index ?? 0 }));
-  assertEquals(await ask(spoofer, to), "timeout");
+  for (const route of back) host.request(addRoute(route));
+  assertEquals(await answers(), ["timeout", "timeout", "timeout", "timeout"]);
   node.agent.kill("SIGTERM");
   await node.agent.status;
   await node.startAgent({ FELIX_WORKLOADSOURCESPOOFING: "Any" });
-  await assertBecomes("open", () => ask(spoofer, to));
-  host.request(deleteRoute({ ...back, index: spooferLink?.index ?? 0 }));
+  await assertBecomes("open", () => ask(spoofer, targets[0] ?? ""));
+  assertEquals(await answers(), ["open", "open", "open", "open"]);
+  for (const route of back) host.request(deleteRoute(route));
 });
 
 Deno.test("traffic of a pod to its own node follows defaultEndpointToHostAction", async () => {
