@@ -15,6 +15,7 @@ type Fact = (graph: PolicyGraph) => void;
 function factsOf(world: Cluster): Fact[] {
   return [
     ...world.namespaces.map((it): Fact => (graph) => graph.update("namespace", it.name, it)),
+    ...world.nodes.map((it): Fact => (graph) => graph.update("node", it.name, it)),
     ...world.pods.map((it): Fact => (graph) => graph.update("workload", keyOf(it), it)),
     ...world.policies.map((it): Fact => (graph) => graph.update("policy", keyOf(it), it)),
     ...(world.clusterPolicies ?? []).map((it): Fact => (graph) =>
@@ -56,7 +57,7 @@ Deno.test("PolicyGraph.flush() says what evaluate() says of every flow", () => {
       const ends = world.pods
         .filter((it) => !it.finished && !it.hostNetwork)
         .flatMap((workload) => workload.addresses.map((address) => ({ address, workload })));
-      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77"].map((it) => ({
+      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", "192.168.0.2", "fd01::2"].map((it) => ({
         address: Address.parse(it),
         workload: undefined,
       }));

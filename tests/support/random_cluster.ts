@@ -5,10 +5,12 @@ import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Labels, LabelSelector } from "../../lib/model/labels.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
+import type { Node } from "../../lib/model/node.ts";
 import type {
   ClusterNetworkPolicy,
   NetworkPolicy,
   NetworkPolicyPeer,
+  PolicyPeer,
   PolicyPort,
   PolicyRule,
 } from "../../lib/model/policy.ts";
@@ -112,11 +114,16 @@ function policy(index: number): fc.Arbitrary<NetworkPolicy> {
   });
 }
 
+const nodePeer: fc.Arbitrary<PolicyPeer> = fc.record({
+  kind: fc.constant("nodes" as const),
+  selector,
+});
+
 const clusterRules = fc.array(
   fc.record({
     name: fc.constant(""),
     action: fc.constantFrom("accept" as const, "deny" as const, "pass" as const),
-    peers: fc.array(peer.map(withNamespaces), { maxLength: 2 }),
+    peers: fc.array(fc.oneof(peer.map(withNamespaces), nodePeer), { maxLength: 2 }),
     ports: fc.option(fc.array(port, { maxLength: 2 }), { nil: undefined }),
   }),
   { maxLength: 3 },
@@ -150,13 +157,20 @@ function some<T>(count: number, make: (index: number) => fc.Arbitrary<T>): fc.Ar
   return fc.tuple(...Array.from({ length: count }, (_, index) => make(index + 1)));
 }
 
-/** A cluster of three namespaces, six pods on two nodes, up to five policies. */
+/** A cluster of three namespaces, six pods on two nodes, up to five policies and four of the cluster. */
 export const cluster: fc.Arbitrary<Cluster> = fc.record({
   pods: some(6, workload),
   namespaces,
   policies: some(5, policy).chain((it) => fc.subarray(it)),
   clusterPolicies: some(4, clusterPolicy).chain((it) => fc.subarray(it)),
-  nodes: fc.constant([]),
+  nodes: fc.tuple(...NODES.map((name, index) =>
+    labels.map((it): Node => ({
+      name,
+      labels: it,
+      podCidrs: [],
+      addresses: [`192.168.0.${index + 1}`, `fd01::${index + 1}`].map(Address.parse),
+    }))
+  )),
 });
 
 /** A protocol and port near those that the policies name; undefined: ICMP. */
