@@ -23,6 +23,16 @@ import { PodServers, probe, type ProbeResult } from "../support/probe.ts";
 
 const DENY_ALL = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
 
+const CLUSTER_POLICY_KIND = {
+  group: "policy.networking.k8s.io",
+  version: "v1alpha2",
+  plural: "clusternetworkpolicies",
+  kind: "ClusterNetworkPolicy",
+  namespaced: false,
+  custom: true,
+  hasStatus: true,
+};
+
 function linkOf(socket: NetlinkSocket, name: string): Link {
   const [link] = socket.request(getLink({ name })).map(parseLink);
   if (link === undefined) throw new Error(`There is no link ${name}`);
@@ -291,15 +301,7 @@ Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and g
   servers.tcp(server.namespace, 80);
   const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
   assertEquals(await answer(), "open");
-  node.api.store.register({
-    group: "policy.networking.k8s.io",
-    version: "v1alpha2",
-    plural: "clusternetworkpolicies",
-    kind: "ClusterNetworkPolicy",
-    namespaced: false,
-    custom: true,
-    hasStatus: true,
-  });
+  node.api.store.register(CLUSTER_POLICY_KIND);
   const rule = { action: "Deny", from: [{ namespaces: {} }] };
   node.api.store.create("clusternetworkpolicies", {
     metadata: { name: "deny" },
@@ -320,4 +322,41 @@ Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and g
   await assertBecomes("timeout", answer);
   node.api.store.delete("clusternetworkpolicies", "deny");
   await assertBecomes("open", answer);
+});
+
+Deno.test("a ClusterNetworkPolicy's kind goes while its policies are in force, and comes again", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  const deny = {
+    metadata: { name: "deny" },
+    spec: {
+      tier: "Admin",
+      priority: 10,
+      subject: { namespaces: {} },
+      ingress: [{ action: "Deny", from: [{ namespaces: {} }] }],
+    },
+  };
+  node.api.store.register(CLUSTER_POLICY_KIND);
+  node.api.store.create("clusternetworkpolicies", deny);
+  await node.startAgent();
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
+  assertEquals(await answer(), "timeout");
+  // Nobody says that the policy is gone: the watch ends, and then there is no such kind.
+  node.api.store.unregister(CLUSTER_POLICY_KIND);
+  node.api.faults.closeWatches();
+  await node.agent.until("the kind is gone", async () => await answer() === "open");
+  // A newer version alone is not what we know: that is said, since its policies do not count.
+  const newer = { ...CLUSTER_POLICY_KIND, version: "v1beta1" };
+  node.api.store.register(newer);
+  await node.agent.until(
+    "that is said",
+    () => Promise.resolve(node.agent.log.includes("policy.networking.k8s.io/v1beta1")),
+  );
+  node.api.store.unregister(newer);
+  node.api.store.register(CLUSTER_POLICY_KIND);
+  node.api.store.create("clusternetworkpolicies", deny);
+  await node.agent.until("the kind is back", async () => await answer() === "timeout");
 });
