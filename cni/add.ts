@@ -112,6 +112,11 @@ function wiringOf(
     netns,
     mtu,
     addresses: result.ips.map((it) => it.address.address),
+    subnetGateways: new Map(
+      result.ips.flatMap((it) =>
+        it.gateway === undefined ? [] : [[it.address.address, it.gateway]]
+      ),
+    ),
     routes: result.routes,
     includeDefaultRoutes: settings.includeDefaultRoutes,
     allowIpForwarding: settings.allowIpForwarding,

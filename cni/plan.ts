@@ -49,6 +49,11 @@ export interface Wiring {
   readonly netns: string;
   readonly mtu: number | undefined;
   readonly addresses: readonly Address[];
+  /**
+   * What a delegate calls the gateway of an address's subnet: for the result alone, where CHECK of the
+   * delegate may look for it. No packet goes there.
+   */
+  readonly subnetGateways: ReadonlyMap<Address, Address>;
   /** Routes of IPAM; where they come from a configuration, their gateway is not asked for. */
   readonly routes: readonly ResultRoute[];
   readonly includeDefaultRoutes: boolean;
@@ -235,14 +240,18 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
 
 /** The result of a pod that is wired up. */
 export function resultOf(wiring: Wiring): CniResult {
-  const { hostName, podName, podLinkAddress, netns, mtu, addresses, dns } = wiring;
+  const { hostName, podName, podLinkAddress, netns, mtu, dns } = wiring;
   const size = mtu === undefined ? {} : { mtu };
   return {
     interfaces: [
       { name: hostName, mac: HOST_LINK_ADDRESS, ...size },
       { name: podName, mac: podLinkAddress, ...size, sandbox: netns },
     ],
-    ips: addresses.map((it) => ({ address: Prefix.host(it), interface: 1 })),
+    ips: wiring.addresses.map((it) => {
+      const gateway = wiring.subnetGateways.get(it);
+      const ip = { address: Prefix.host(it), interface: 1 };
+      return gateway === undefined ? ip : { ...ip, gateway };
+    }),
     routes: routesOf(wiring),
     dns,
   };

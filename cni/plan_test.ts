@@ -11,6 +11,7 @@ const WIRING: Wiring = {
   netns: "/run/netns/a",
   mtu: 1450,
   addresses: [Address.parse("10.1.0.5"), Address.parse("fd00::5")],
+  subnetGateways: new Map(),
   routes: [],
   includeDefaultRoutes: false,
   allowIpForwarding: false,
@@ -115,6 +116,15 @@ Deno.test("resultOf() names both ends, and the pod's as the one with the address
     "fd00::5/128 1",
   ]);
   assertEquals(result.dns, { domain: "cluster.local" });
+});
+
+Deno.test("resultOf() names the gateways of subnets that IPAM named", () => {
+  const gateway = Address.parse("10.1.0.1");
+  const subnetGateways = new Map(WIRING.addresses.slice(0, 1).map((it) => [it, gateway]));
+  const { ips, routes } = resultOf({ ...WIRING, subnetGateways });
+  const vias = routes.map((it) => `${it.gw}`);
+  assertEquals(ips.map((it) => `${it.gateway}`), ["10.1.0.1", "undefined"]);
+  assertEquals(vias, ["169.254.1.1", "fe80::ecee:eeff:feee:eeee"]);
 });
 
 Deno.test("linkLocalOf() is the modified EUI-64 of RFC 4291", () => {

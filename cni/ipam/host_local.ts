@@ -175,9 +175,9 @@ export function allocateAddresses(
     for (const { address } of taken) store.release(String(address), holder);
     throw error;
   }
+  // The range's gateway is left unsaid: pods have another.
   return taken.map(({ address, range }) => ({
     address: new Prefix(address, range.subnet.length),
-    gateway: range.gateway,
   }));
 }
 

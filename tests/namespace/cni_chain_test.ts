@@ -269,8 +269,8 @@ programTest("calyx takes addresses, routes and name servers from static", ["stat
     const ipam: Fields = {
       type: "static",
       addresses: [
-        // With a gateway, its CHECK would look for that in the result, where a pod has another.
-        { address: "10.9.0.7/24" },
+        // The gateway of the first one's subnet: its CHECK looks for that in the result.
+        { address: "10.9.0.7/24", gateway: "10.9.0.1" },
         { address: "fd00:9::7/64" },
       ],
       routes: [{ dst: "198.51.100.0/24" }, { dst: "2001:db8::/32" }],
@@ -280,7 +280,7 @@ programTest("calyx takes addresses, routes and name servers from static", ["stat
     const fields = { cniVersion, ipam };
     const answer = await network.add(container, { fields, env });
     assertEquals(answer.ips?.map((it) => [it.address, it.interface, it.gateway]), [
-      ["10.9.0.7/32", 1, undefined],
+      ["10.9.0.7/32", 1, "10.9.0.1"],
       ["fd00:9::7/128", 1, undefined],
     ]);
     assertEquals(answer.routes, [
@@ -291,7 +291,8 @@ programTest("calyx takes addresses, routes and name servers from static", ["stat
     assertEquals(container.ip("route", "show", "198.51.100.0/24")[0]?.gateway, "169.254.1.1");
     if (cniVersion >= "0.4.0") {
       const more = { ...fields, prevResult: answer };
-      assertEquals((await network.call("CHECK", container, { fields: more, env })).code, 0);
+      const checked = await network.call("CHECK", container, { fields: more, env });
+      assertEquals([checked.code, checked.stdout], [0, ""], cniVersion);
     }
     assertEquals((await network.call("DEL", container, { fields, env })).code, 0);
     assertEquals(nodeState(), []);
