@@ -71,6 +71,8 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
     ["ifname with slash", { ...add, CNI_IFNAME: "a/b" }, text, 4, /CNI_IFNAME/],
     ["ifname with colon", { ...add, CNI_IFNAME: "a:b" }, text, 4, /CNI_IFNAME/],
     ["ifname with space", { ...add, CNI_IFNAME: "a b" }, text, 4, /CNI_IFNAME/],
+    ["ifname as a pattern", { ...add, CNI_IFNAME: "eth%d" }, text, 4, /CNI_IFNAME.*percent/],
+    ["ifname with long letters", { ...add, CNI_IFNAME: "é".repeat(8) }, text, 4, /15 bytes/],
     [
       "id and ifname",
       { ...add, CNI_CONTAINERID: "-", CNI_IFNAME: ".." },

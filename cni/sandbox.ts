@@ -132,6 +132,7 @@ export class Sandbox implements Disposable {
     const host = reply === undefined ? findLink(this.host, step.hostName) : parseLink(reply);
     const pod = this.findPodLink(step.podName);
     if (host !== undefined && pod !== undefined) return { host: host.index, pod: pod.index };
+    if (host !== undefined) deleteLinkIfThere(this.host, host.index);
     throw new CniError("networkFailed", `Pair ${step.hostName} vanished while it was made`);
   }
 

@@ -608,13 +608,17 @@ Deno.test("C16 calyx takes container ids and network names of the specification'
 Deno.test("C17 calyx takes interface names that the kernel takes", async () => {
   requireIsolation();
   using network = new CniNetwork();
-  for (const name of ["a".repeat(16), ".", "..", "a/b", "a:b", "a b", "a\tb", "a\n"]) {
+  using untouched = new TestContainer("c17-untouched");
+  const wrong = ["a".repeat(16), "é".repeat(8), ".", "..", "a/b", "a:b", "a b", "a\tb", "a\n"]
+    .concat("eth%d", "%", "all", "default"); // a pattern to the kernel, and what its sysctls call all
+  for (const name of wrong) {
     for (const command of ["ADD", "DEL"]) {
-      const outcome = await network.call(command, NOBODY, { env: { CNI_IFNAME: name } });
+      const outcome = await network.call(command, untouched, { env: { CNI_IFNAME: name } });
       assertError(outcome, 4, name);
       assertMatch(outcome.answer.msg ?? "", /CNI_IFNAME/);
     }
   }
+  assertNothingLeft(network);
   for (const name of ["a", "a".repeat(15), "net-1.2_3", "..."]) {
     using container = new TestContainer("c17");
     await network.add(container, { env: { CNI_IFNAME: name } });
