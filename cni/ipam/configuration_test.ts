@@ -109,6 +109,12 @@ Deno.test("parseHostLocal() adds up the requested addresses of all three places"
     ipam: { subnet: "10.1.0.0/24" },
   }, "10.1.0.5/24");
   assertEquals(requested.map(String), ["10.1.0.5", "10.1.0.6", "10.1.0.7", "fd00::7"]);
+  const same = parse({
+    args: { cni: { ips: ["10.1.0.5"] } },
+    runtimeConfig: { ips: ["10.1.0.5/24", "10.1.0.5"] },
+    ipam: { subnet: "10.1.0.0/24" },
+  }, "10.1.0.5");
+  assertEquals(same.requested.map(String), ["10.1.0.5"], "whoever asks for it");
 });
 
 Deno.test("parseHostLocal() says everything that is wrong", () => {

@@ -53,9 +53,8 @@ export class DelegatedIpam implements Ipam {
     return [];
   }
 
-  async collect(call: Call): Promise<number> {
+  async collect(call: Call): Promise<void> {
     await this.#run(call, "GC");
-    return 0;
   }
 
   async status(call: Call): Promise<void> {

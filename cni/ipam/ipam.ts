@@ -36,9 +36,13 @@ export interface Ipam {
   check(call: Call): Promise<void>;
   /** Who holds addresses and is not in `valid`, as far as is known here. */
   listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[];
-  /** Frees what nobody in `valid` holds; how many addresses that were. */
-  collect(call: Call, valid: readonly ValidAttachment[]): Promise<number>;
-  /** @throws {CniError} code 50 if there is no address left */
+  /**
+   * Frees what nobody in `valid` holds, as much of it as can be.
+   *
+   * @throws {CniError} naming what is left
+   */
+  collect(call: Call, valid: readonly ValidAttachment[]): Promise<void>;
+  /** @throws {CniError} if there is no address left, or no room to note who has it */
   status(call: Call, context: IpamContext): Promise<void>;
 }
 

@@ -52,8 +52,9 @@ export class ReservationFolder implements Disposable {
   }
 
   write(name: string, text: string): void {
-    Deno.mkdirSync(this.path, { recursive: true });
-    Deno.writeTextFileSync(`${this.path}/${name}`, text);
+    const path = `${this.path}/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(path, text);
   }
 
   [Symbol.dispose](): void {
