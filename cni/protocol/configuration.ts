@@ -256,7 +256,8 @@ export interface ValidAttachment {
 }
 
 /**
- * Reads `cni.dev/valid-attachments`. It must be there: an absent list is no reason to remove all.
+ * Reads `cni.dev/valid-attachments`. It must be there: an absent list is no reason to remove all. One
+ * that is null is there, and empty: libcni writes so when the runtime has no container.
  *
  * @throws {CniError} code 7 if it is missing or malformed
  */
@@ -265,7 +266,7 @@ export function parseValidAttachments({ json }: NetworkConfiguration): ValidAtta
   if (json[key] === null) return []; // an empty list, as Go's encoder writes one that was never made
   const fields = new Fields(json);
   const list = fields.objects(key);
-  if (list === undefined) fields.refuse(key, "a list of attachments");
+  if (!Object.hasOwn(json, key)) fields.refuse(key, "a list of attachments");
   const attachments = (list ?? []).map((it) => ({
     containerId: it.required("containerID", "a container id", asIs) ?? "",
     ifname: it.required("ifname", "an interface name", asIs) ?? "",
