@@ -176,7 +176,8 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
     // A port of the node forwarded to a pod may have been opened on 127.0.0.1.
     set(`net/ipv4/conf/${hostName}/route_localnet`, "1", false),
-    set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0"),
+    // A node that has IPv6 switched off does so for a pod without it, too.
+    ...(isIPv4 ? [] : [set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0")]),
     // Every host end has the same link-local address, each on a link of its own: none is a duplicate.
     set(`net/ipv6/conf/${hostName}/accept_dad`, "0"),
     set(`net/ipv6/conf/${hostName}/accept_ra`, "0"),

@@ -77,6 +77,11 @@ Deno.test("planSandbox() gets by without IPv6 in the kernel when the pod has non
   const needed = steps.filter((it) => it.kind === "sysctl" && !it.optional).map(formatStep);
   assertEquals(needed.filter((it) => it.includes("ipv6")), []);
   assertEquals(steps.filter((it) => formatStep(it).includes("fe80")), []);
+  assertEquals(
+    steps.filter((it) => formatStep(it).includes("disable_ipv6")),
+    [],
+    "as the node has it",
+  );
 });
 
 Deno.test("planSandbox() lets the pod forward only where that is wanted", () => {
