@@ -16,18 +16,14 @@ import { planSandbox, resultOf, type Wiring } from "./plan.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { type CallArguments, parseArguments, type PodName } from "./protocol/environment.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
-import { Fields } from "./protocol/fields.ts";
-import {
-  appendResult,
-  type CniResult,
-  EMPTY_RESULT,
-  parseResult,
-  readDns,
-} from "./protocol/result.ts";
+import { appendResult, type CniResult, EMPTY_RESULT, parseResult } from "./protocol/result.ts";
 import { Sandbox } from "./sandbox.ts";
 
 /** How often a name that is taken is looked at: ADDs and DELs of one pod may cross. */
 const WIRE_ATTEMPTS_MAX = 4;
+
+/** The agent's status for an interface that somebody deleted while its policy was awaited. */
+const DETACHED = 409;
 
 /**
  * Connects the container.
@@ -103,7 +99,7 @@ function wiringOf(
   mtu: number | undefined,
 ): Wiring {
   const { containerId, ifname, netns } = environment;
-  const dns = readDns(new Fields(configuration.json));
+  const { dns } = settings;
   return {
     hostName: hostNameOf(pod, { network: configuration.name, containerId, ifname }),
     alias: aliasOf({ network: configuration.name, containerId, ifname }),
@@ -187,6 +183,7 @@ function enforce(
     }, policyTimeoutMs);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
+    if (error.status === DETACHED) throw new CniError("tryAgainLater", error.message);
     if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
     if (policyTimeoutAction === "closed" || policyTimeoutMs === 0) {
       log.warn("pod starts closed: its policy is not in the kernel yet", { error });

@@ -74,10 +74,25 @@ function isAt(path: string, file: Deno.FsFile): boolean {
   return there.dev === here.dev && there.ino === here.ino;
 }
 
+/** The number behind the last file that has to make room, or the last that there may be. */
+function firstFree(path: string, countMax: number): number {
+  let number = 1;
+  while (number < countMax && exists(`${path}.${number}`)) number++;
+  return number;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function rename(path: string, { countMax, ageMsMax }: LogFileBounds): void {
-  if (countMax === 0) return Deno.removeSync(path);
   const oldestMs = Date.now() - ageMsMax;
-  for (let number = countMax; number > 0; number--) {
+  for (let number = firstFree(path, countMax); number > 0; number--) {
     const from = number === 1 ? path : `${path}.${number - 1}`;
     try {
       const changedMs = Deno.statSync(from).mtime?.getTime() ?? oldestMs;

@@ -120,6 +120,45 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
   }
 });
 
+Deno.test("serve() takes null for what is unsaid, as programs in Go write it", async () => {
+  const add = { ...CALL, CNI_COMMAND: "ADD" };
+  const keys = ["args", "capabilities", "dns", "kubernetes", "mtu", "policy", "prevResult"]
+    .concat("runtimeConfig", "container_settings", "agent_socket", "log_level", "cniVersion");
+  const unsaid = Object.fromEntries(keys.map((it) => [it, null]));
+  const { error } = await run(add, JSON.stringify({ ...CONFIGURATION, ...unsaid }));
+  assertEquals([error.code, error.cniVersion], [8, "1.1.0"]); // as far as the namespace
+  const nameless = await run(add, JSON.stringify({ ...CONFIGURATION, name: null }));
+  assertEquals([nameless.error.code, nameless.error.msg], [7, "missing network name"]);
+});
+
+Deno.test("serve() says no secret, whatever is wrong with the configuration", async () => {
+  const add = { ...CALL, CNI_COMMAND: "ADD" };
+  const secret = "s3cret-token";
+  const text = JSON.stringify(CONFIGURATION).slice(0, -1);
+  const wrong = [
+    `${text},"policy":{"k8s_auth_token":"${secret}"},}`,
+    `${text},"policy":{"k8s_auth_token":${secret}}}`,
+    `${text},"policy":{"k8s_auth_token":'${secret}'}}`,
+    `${text},"policy":{"k8s_auth_token":"${secret}"}`,
+    `${text},"policy":{"k8s_auth_token":"${secret}"}}}`,
+    `${text},"policy":{"k8s_auth_token":["${secret}"]}}`,
+    `${text},"policy":[{"k8s_auth_token":"${secret}"}]}`,
+    `${text},"kubernetes":{"kubeconfig":{"token":"${secret}"}}}`,
+    `${text},"etcd_endpoints":"http://root:${secret}@etcd:2379"}`,
+    `"${secret}"`,
+    secret,
+  ];
+  for (const it of wrong) {
+    const { error, stdout, log } = await run(add, it);
+    assertEquals([2, 6, 7].includes(Number(error.code)), true, stdout);
+    assertEquals((stdout + JSON.stringify(log)).includes(secret.slice(0, 4)), false, stdout);
+  }
+  const token = `${text},"policy":{"k8s_auth_token":31415926}}`;
+  const { stdout, log } = await run(add, token);
+  assertMatch(stdout, /policy\.k8s_auth_token.* must be a text/);
+  assertEquals((stdout + JSON.stringify(log)).includes("31415926"), false, stdout);
+});
+
 Deno.test("serve() logs a failure once, with the call and the trace that it is part of", async () => {
   const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
   const { log } = await run(

@@ -105,6 +105,7 @@ export function parseHostLocal(
     routes: readRoutes(ipam),
     resolvConf: ipam.text("resolvConf"),
   };
+  for (const key of ["dataDir", "bootIdFile"]) ipam.text(key); // read elsewhere, and leniently
   requireNoProblems(fields.problems);
   validateSets(settings.sets, !isAtLeast(cniVersion, "0.3.0"));
   return settings;

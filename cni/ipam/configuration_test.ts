@@ -136,6 +136,8 @@ Deno.test("parseHostLocal() says everything that is wrong", () => {
     [{ ipam: { subnet: "10.0.0.0/24", exclude: ["fd00::1"] } }, '"fd00::1" is not in'],
     [{ ipam: { subnet: "10.0.0.0/24", exclude: ["10.0.0.0/24"] } }, "is excluded"],
     [{ ipam: { subnet: "10.0.0.0/24" }, args: { cni: { ips: ["x"] } } }, '"x"'],
+    [{ ipam: { subnet: "10.0.0.0/24", dataDir: 5 } }, '"ipam.dataDir" must be a text: got 5'],
+    [{ ipam: { subnet: "10.0.0.0/24", bootIdFile: {} } }, '"ipam.bootIdFile" must be a text'],
     [
       {
         cniVersion: "0.2.0",

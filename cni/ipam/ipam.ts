@@ -49,7 +49,7 @@ export interface Ipam {
 /**
  * The IPAM of the configuration.
  *
- * @throws {CniError} code 7 if there is none
+ * @throws {CniError} code 7 if there is none, or it is this plugin
  */
 export function ipamOf({ configuration }: Call): Ipam {
   const { ipamType } = configuration;
@@ -57,6 +57,12 @@ export function ipamOf({ configuration }: Call): Ipam {
     throw new CniError(
       "invalidConfiguration",
       `"ipam.type" is missing: say "host-local" with "ranges": [[{"subnet": "usePodCidr"}]]`,
+    );
+  }
+  if (ipamType === "calyx" || ipamType === configuration.json.type) {
+    throw new CniError(
+      "invalidConfiguration",
+      `"ipam.type" cannot be this plugin itself, which would call itself for ever: got "${ipamType}"`,
     );
   }
   return ipamType === "host-local" ? new HostLocalIpam() : new DelegatedIpam(ipamType);

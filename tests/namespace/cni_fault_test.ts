@@ -247,6 +247,20 @@ Deno.test("calyx leaves nothing when the namespace goes in the middle of ADD", a
   }
 });
 
+Deno.test("calyx ADD says to try again when a DEL was faster than its policy", async () => {
+  requireIsolation();
+  await using scene = await Scene.open();
+  using container = new TestContainer("overtaken");
+  scene.agent.answer = 409;
+  for (const policy_setup_timeout_action of ["fail", "closed"]) {
+    const outcome = await scene.network.call("ADD", container, {
+      fields: { policy_setup_timeout_action },
+    });
+    assertMatch(failureOf(outcome), /^1 11 calyx-agent refused \(409\)/);
+    scene.assertClean(policy_setup_timeout_action);
+  }
+});
+
 Deno.test("calyx ADD takes all back when the agent breaks off, or vanishes", async () => {
   requireIsolation();
   using network = new CniNetwork();

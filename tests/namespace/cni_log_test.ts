@@ -149,7 +149,13 @@ Deno.test("calyx renames a full log, keeps so many, and none that is too old", a
   await network.call("STATUS", NOBODY);
   assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.3"], "3 is the one from before");
   log.write(full);
-  await network.call("STATUS", NOBODY, { fields: { log_file_max_count: 0 } });
+  // 0 is Calico's word for its own number, and a large one costs nothing.
+  const unsaid = { log_file_max_count: 0, log_file_max_age: 0 };
+  await network.call("STATUS", NOBODY, { fields: unsaid });
+  assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.2", "cni.log.3"]);
+  log.write(full);
+  await network.call("STATUS", NOBODY, { fields: { log_file_max_count: Number.MAX_SAFE_INTEGER } });
+  assertEquals(log.files, ["cni.log", ...[1, 2, 3, 4].map((it) => `cni.log.${it}`)]);
   assertEquals(log.events().map((it) => it.message), ["call served"]);
 });
 

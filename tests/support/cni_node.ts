@@ -113,7 +113,7 @@ export class StubAgent implements AsyncDisposable {
   /** Containers that it was told of and not yet to forget. */
   readonly known: Set<string> = new Set<string>();
   /** How it answers PUT; "breaks off" closes the connection instead. */
-  answer: 200 | 504 | "breaks off" = 200;
+  answer: 200 | 409 | 504 | "breaks off" = 200;
   /** Called when PUT arrives, before it is answered. */
   onPut: () => void = () => {};
   readonly #listener: Deno.Listener<Deno.UnixConn>;
