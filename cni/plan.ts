@@ -96,9 +96,11 @@ export type Step =
     readonly side: Side;
     readonly destination: Prefix;
     readonly gateway: Address | undefined;
-    readonly priority: number | undefined;
-    readonly table: number | undefined;
+    readonly more: RouteDetails;
   };
+
+/** What a route may say beside where it leads to. */
+export type RouteDetails = Pick<ResultRoute, "mtu" | "advmss" | "priority" | "table">;
 
 /** The steps that wire up a pod, in their order. */
 export function planSandbox(wiring: Wiring): readonly Step[] {
@@ -119,13 +121,12 @@ export function planSandbox(wiring: Wiring): readonly Step[] {
     { kind: "up", side: "pod", link: "pair" },
     ...wiring.addresses.map((it): Step => ({ kind: "address", prefix: Prefix.host(it) })),
     ...familiesOf(wiring).flatMap(gatewaySteps),
-    ...routesOf(wiring).map(({ dst, gw, priority, table }): Step => ({
+    ...routesOf(wiring).map(({ dst, gw, ...more }): Step => ({
       kind: "route",
       side: "pod",
       destination: dst,
       gateway: gw,
-      priority,
-      table,
+      more,
     })),
     { kind: "up", side: "host", link: "pair" },
     ...wiring.addresses.flatMap((address): Step[] => [
@@ -153,8 +154,7 @@ function linkRoute(side: Side, address: Address): Step {
     side,
     destination: Prefix.host(address),
     gateway: undefined,
-    priority: undefined,
-    table: undefined,
+    more: {},
   };
 }
 
@@ -215,8 +215,8 @@ function familiesOf({ addresses }: Wiring): Family[] {
 }
 
 /**
- * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out;
- * and a default route for every family for which IPAM gave none at all.
+ * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out,
+ * and so with the scope of one that leads over a gateway; and a default route for every family for which IPAM gave none at all.
  */
 export function routesOf(wiring: Wiring): ResultRoute[] {
   const families = familiesOf(wiring);
@@ -225,14 +225,10 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
     const given = wiring.routes.filter((it) => it.dst.address.family === family);
     const defaultRoute: ResultRoute = { dst: new Prefix(Address.of(family, 0n), 0) };
     const needsDefault = given.length === 0 || wiring.includeDefaultRoutes;
-    for (const { dst, priority, table } of needsDefault ? [...given, defaultRoute] : given) {
-      const route: ResultRoute = {
-        dst: dst.network,
-        gw: GATEWAYS[family],
-        ...(priority === undefined ? {} : { priority }),
-        ...(table === undefined ? {} : { table }),
-      };
-      const key = `${route.dst} ${priority} ${table}`;
+    const wanted = needsDefault ? [...given, defaultRoute] : given;
+    for (const { dst, gw: _gateway, scope: _scope, ...more } of wanted) {
+      const route: ResultRoute = { dst: dst.network, gw: GATEWAYS[family], ...more };
+      const key = `${route.dst} ${more.priority} ${more.table}`;
       if (!routes.has(key)) routes.set(key, route);
     }
   }

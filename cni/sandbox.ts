@@ -282,14 +282,13 @@ function requestOf(step: Step, indexes: PairIndexes): Request {
       return addNeighbour({ index, address, linkAddress, replace: true });
     }
     case "route": {
-      const { destination, gateway, priority, table } = step;
+      const { destination, gateway, more } = step;
       return addRoute({
         destination: destination.length === 0 ? "default" : destination,
         family: destination.address.family,
         index,
         ...(gateway === undefined ? {} : { gateway }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(table === undefined ? {} : { table }),
+        ...more,
       });
     }
     case "pair":

@@ -174,6 +174,30 @@ const WORKING: readonly Working[] = [
     expected: ["169.254.1.1", "192.0.2.0/24"],
   },
   {
+    name: "ipam.routes with all that they may have",
+    fields: {
+      ipam: {
+        routes: [
+          { dst: "192.0.2.0/24", gw: "10.244.0.1", mtu: 1400, advmss: 1300, priority: 7, scope: 0 },
+          { dst: "2001:db8::/32", mtu: 1380, table: 100 },
+        ],
+      },
+    },
+    look: (it, { routes }) => [
+      routes?.slice(0, 2),
+      it.ip("route", "show", "192.0.2.0/24").map((route) => [route.metric, route.metrics]),
+      it.ip("-6", "route", "show", "2001:db8::/32", "table", "100").map((route) => route.metrics),
+    ],
+    expected: [
+      [
+        { dst: "192.0.2.0/24", gw: "169.254.1.1", mtu: 1400, advmss: 1300, priority: 7 },
+        { dst: "2001:db8::/32", gw: "fe80::ecee:eeff:feee:eeee", mtu: 1380, table: 100 },
+      ],
+      [[7, [{ mtu: 1400, advmss: 1300 }]]],
+      [[{ mtu: 1380 }]],
+    ],
+  },
+  {
     name: "policy_setup_timeout_seconds 0: nobody is waited for",
     fields: {
       agent_socket: `${FOLDER}/none.sock`,
