@@ -86,6 +86,16 @@ export class AgentClient {
   }
 
   /**
+   * Why policy is not in force on this node, in the agent's words; `undefined` when it is.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  unreadyReason(): string | undefined {
+    const { ready } = this.#call("GET", "/v1/status", ANSWER_MS_MAX);
+    return typeof ready === "string" ? ready : undefined;
+  }
+
+  /**
    * Tells the agent of a pod's interface and waits until its policy is in the kernel.
    *
    * @throws {AgentError} if the agent does not answer, or the policy is not there in time

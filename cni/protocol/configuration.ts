@@ -288,7 +288,6 @@ export interface ValidAttachment {
  */
 export function parseValidAttachments({ json }: NetworkConfiguration): ValidAttachment[] {
   const key = "cni.dev/valid-attachments";
-  if (json[key] === null) return []; // an empty list, as Go's encoder writes one that was never made
   const fields = new Fields(json);
   const list = fields.objects(key);
   if (!Object.hasOwn(json, key)) fields.refuse(key, "a list of attachments");

@@ -19,6 +19,7 @@ import {
   nodeState,
   TestContainer,
 } from "../support/cni_network.ts";
+import { StubAgent } from "../support/cni_node.ts";
 import { DIST } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { findProgram } from "../support/program.ts";
@@ -412,6 +413,18 @@ Deno.test("C09 calyx STATUS says whether ADD would be served, and ADD never need
   assertError(await status({ agent_socket: "/run/none.sock" }), 50, "no agent");
   assertError(await status({ agent_socket: "none.sock" }), 7, "nonsense");
   assertError(await status({ ipam: { type: "none" } }), 50, "no delegate");
+  await using agent = new StubAgent();
+  const waiting = { agent_socket: agent.path };
+  assertSilent(await status(waiting), "agent ready");
+  agent.ready = "Nothing is in the kernel yet";
+  const unready = await status(waiting);
+  assertError(unready, 50, "agent not ready");
+  assertMatch(unready.answer.msg ?? "", /calyx-agent is not ready: Nothing is in the kernel yet/);
+  for (
+    const more of [{ policy_setup_timeout_action: "closed" }, { policy_setup_timeout_seconds: 0 }]
+  ) {
+    assertSilent(await status({ ...waiting, ...more }), "pods start closed then");
+  }
   for (const cniVersion of VERSIONS.slice(0, -1)) {
     assertError(await status({ cniVersion }), 1, cniVersion);
   }

@@ -114,6 +114,8 @@ export class StubAgent implements AsyncDisposable {
   readonly known: Set<string> = new Set<string>();
   /** How it answers PUT; "breaks off" closes the connection instead. */
   answer: 200 | 409 | 504 | "breaks off" = 200;
+  /** Whether it says that policy is in force, or why not. */
+  ready: true | string = true;
   /** Called when PUT arrives, before it is answered. */
   onPut: () => void = () => {};
   readonly #listener: Deno.Listener<Deno.UnixConn>;
@@ -156,6 +158,7 @@ export class StubAgent implements AsyncDisposable {
 
   get #endpoints(): Fields {
     return {
+      ready: this.ready,
       endpoints: Array.from(this.known, (containerID) => ({
         containerID,
         ifname: "eth0",
