@@ -56,7 +56,7 @@ export class Sandbox implements Disposable {
   /**
    * Opens the namespace of the call.
    *
-   * @throws {CniError} code 8 if there is none at that path, or it is our own
+   * @throws {CniError} code 8 if there is none at that path, it is our own, or we may not enter it
    */
   static open({ netns, allowOwnNamespace }: CallEnvironment): Sandbox {
     const namespace = openPodNamespace(netns);
@@ -65,7 +65,15 @@ export class Sandbox implements Disposable {
       return new Sandbox(namespace);
     } catch (error) {
       namespace[Symbol.dispose]();
-      throw error;
+      if (!(error instanceof KernelError)) throw error;
+      throw new CniError(
+        "invalidNamespace",
+        `Cannot work in CNI_NETNS ${netns}: ${error.message}`,
+        {
+          details: "The plugin has to run as root",
+          cause: error,
+        },
+      );
     }
   }
 

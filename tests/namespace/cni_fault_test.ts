@@ -18,6 +18,7 @@ import { check } from "../../lib/kernel/errno.ts";
 import { unmount } from "../../lib/kernel/mount.ts";
 import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { DIST, runProgram } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { killAtEveryCall } from "../support/kill_walk.ts";
 import { programTest } from "../support/program.ts";
@@ -146,6 +147,23 @@ Deno.test("calyx says that the disk is read-only, and DEL finishes when it is no
   assertEquals((await network.call("STATUS", b)).code, 0);
   assertEquals((await network.call("DEL", a)).code, 0);
   assertEquals(readNode(network), []);
+});
+
+Deno.test("calyx says that it has to run as root, and leaves nothing", async () => {
+  requireIsolation();
+  using network = new CniNetwork();
+  using container = new TestContainer("c1");
+  const withoutCapabilities = ["--bounding-set=-all", "--inh-caps=-all", `${DIST}/calyx`];
+  const { code, stdout } = await runProgram("setpriv", {
+    args: withoutCapabilities,
+    env: network.environment("ADD", container),
+    stdin: JSON.stringify(network.configuration()),
+  });
+  assertEquals(code, 1);
+  const { code: reason, msg, details } = JSON.parse(stdout);
+  assertEquals(reason, 8, msg);
+  assertMatch(`${msg}: ${details}`, /Cannot work in CNI_NETNS .*EPERM: .* run as root/);
+  assertEquals([readNode(network), container.links], [[], ["lo"]]);
 });
 
 /** Must stay as it is, whoever links to it. */
