@@ -7,6 +7,7 @@ import { CNI_VERSIONS } from "./protocol/version.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const NETNS = "/nonexistent/netns";
 const CALL = {
   CNI_CONTAINERID: "c1",
@@ -114,8 +115,12 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
     ["prevResult", add, change({ prevResult: { ips: [{ address: "x" }] } }), 6, /prevResult\.ips/],
   ];
   for (const [name, variables, stdin, code, message] of cases) {
-    const { exitCode, error, stderr } = await run(variables, stdin);
+    const traced = { ...variables, TRACEPARENT: `00-${TRACE}-00f067aa0ba902b7-01` };
+    const { exitCode, error, stderr, log } = await run(traced, stdin);
     assertEquals([exitCode, error.code, stderr], [1, code, ""], `${name}: ${error.msg}`);
+    assertEquals(log.map((it) => [it.message, it.code, it.error, it.traceId]), [
+      ["call failed", code, error.msg, TRACE],
+    ]);
     assertMatch(String(error.msg), message, name);
   }
 });
@@ -160,9 +165,8 @@ Deno.test("serve() says no secret, whatever is wrong with the configuration", as
 });
 
 Deno.test("serve() logs a failure once, with the call and the trace that it is part of", async () => {
-  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
   const { log } = await run(
-    { ...CALL, CNI_COMMAND: "ADD", TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01` },
+    { ...CALL, CNI_COMMAND: "ADD", TRACEPARENT: `00-${TRACE}-00f067aa0ba902b7-01` },
     JSON.stringify(CONFIGURATION),
   );
   const [{ time, durationMs, ...fields } = {}, ...more] = log;
@@ -173,7 +177,7 @@ Deno.test("serve() logs a failure once, with the call and the trace that it is p
     command: "ADD",
     containerId: "c1",
     ifname: "eth0",
-    traceId: trace,
+    traceId: TRACE,
     spanId: "00f067aa0ba902b7",
     network: "net1",
     code: 8,

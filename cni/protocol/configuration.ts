@@ -255,6 +255,9 @@ export function readLogSettings({ json }: NetworkConfiguration): LogSettings {
   return readLog(new Fields(json));
 }
 
+/** Where to log before the configuration is read. */
+export const LOG_SETTINGS_UNSAID: LogSettings = readLog(new Fields({}));
+
 function readLog(fields: Fields): LogSettings {
   const isAbsolute = (text: string): string | undefined => text.startsWith("/") ? text : undefined;
   return {
