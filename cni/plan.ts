@@ -174,8 +174,8 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     set("net/ipv4/ip_forward", "1", false),
     ...(isIPv4 ? [] : [set("net/ipv6/conf/all/forwarding", "1")]),
     set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
-    // A port of the node forwarded to a pod may have been opened on 127.0.0.1.
-    set(`net/ipv4/conf/${hostName}/route_localnet`, "1", false),
+    // Not route_localnet: with it a pod reaches what listens on the node's 127.0.0.1 alone. Who forwards
+    // such ports to pods (portmap, kube-proxy) sets it, and guards against that.
     // A node that has IPv6 switched off does so for a pod without it, too.
     ...(isIPv4 ? [] : [set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0")]),
     // Every host end has the same link-local address, each on a link of its own: none is a duplicate.

@@ -44,7 +44,6 @@ Deno.test("planSandbox() wires up a pod of both families", () => {
     "host net/ipv4/ip_forward=1",
     "host net/ipv6/conf/all/forwarding=1",
     "host net/ipv4/conf/cali1/forwarding=1",
-    "host net/ipv4/conf/cali1/route_localnet=1",
     "host net/ipv6/conf/cali1/disable_ipv6=0",
     "host net/ipv6/conf/cali1/accept_dad=0",
     "host net/ipv6/conf/cali1/accept_ra=0",

@@ -267,7 +267,7 @@ Deno.test("calyx leaves nothing when the namespace goes in the middle of ADD", a
 
 Deno.test("calyx ADD says to try again when a DEL was faster than its policy", async () => {
   requireIsolation();
-  await using scene = await Scene.open();
+  await using scene = await CniScene.open();
   using container = new TestContainer("overtaken");
   scene.agent.answer = 409;
   for (const policy_setup_timeout_action of ["fail", "closed"]) {
