@@ -192,4 +192,5 @@ if (import.meta.main) {
   const part = { first: Number(first), step: Number(step) };
   const found = await walk(command as WalkedCommand, part);
   Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(found)));
+  Deno.exit(0); // the plugin's thread does not end by itself
 }
