@@ -31,6 +31,7 @@ import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { detectMtu } from "./mtu.ts";
+import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
@@ -121,7 +122,10 @@ async function run(settings: Settings): Promise<number> {
     const facts = new Facts({
       api,
       logger,
-      update: (kind, key, value) => graph.update(kind, key, value),
+      update: (kind, key, value) => {
+        graph.update(kind, key, value);
+        if (kind === "node" && key === settings.nodeName) rememberNode();
+      },
       onChange: () => loop.kick(),
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
@@ -132,12 +136,19 @@ async function run(settings: Settings): Promise<number> {
         });
       },
     });
+    const mtu = (): number => settings.mtu || detectMtu(route, logger);
+    const rememberNode = (): void => {
+      const node = graph.index.node(settings.nodeName);
+      if (node === undefined) return;
+      const answer = nodeAnswerOf(settings.nodeName, node, mtu());
+      writeNodeFile(nodeFilePath(settings.socketPath), answer, logger);
+    };
     const health = { host: settings.healthHost, port: settings.healthPort, nowMs: Date.now };
     await using socket = await serveAgentSocket({
       path: settings.socketPath,
       nodeName: settings.nodeName,
       node: () => graph.index.node(settings.nodeName),
-      mtu: () => settings.mtu || detectMtu(route, logger),
+      mtu,
       attachments,
       onAttachment: (key, attachment) => graph.update("attachment", key, attachment),
       loop,
@@ -176,7 +187,9 @@ async function cleanup(settings: Settings): Promise<number> {
   try {
     using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
     const isRemoved = await new Dataplane(netfilter, logger).remove();
-    await Deno.remove(`${settings.stateDir}/attachments`, { recursive: true }).catch(() => {});
+    for (const path of [`${settings.stateDir}/attachments`, nodeFilePath(settings.socketPath)]) {
+      await Deno.remove(path, { recursive: true }).catch(() => {});
+    }
     return print(
       isRemoved ? "Removed table inet calyx\n" : "There is no table inet calyx: nothing to do\n",
     );

@@ -171,7 +171,7 @@ function enforce(
   { environment, log }: Call,
   wiring: Wiring,
 ): void {
-  const { policyTimeoutMs, policyTimeoutAction } = settings;
+  const { policyTimeoutMs, startsClosed } = settings;
   try {
     agent.putEndpoint(environment, {
       namespace: pod.namespace,
@@ -185,7 +185,7 @@ function enforce(
     if (!(error instanceof AgentError)) throw error;
     if (error.status === DETACHED) throw new CniError("tryAgainLater", error.message);
     if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
-    if (policyTimeoutAction === "closed" || policyTimeoutMs === 0) {
+    if (startsClosed) {
       log.warn("pod starts closed: its policy is not in the kernel yet", { error });
       return;
     }

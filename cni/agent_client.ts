@@ -74,15 +74,18 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer, or does not know yet
    */
   node(): AgentNode {
-    const body = this.#call("GET", "/v1/node", ANSWER_MS_MAX);
-    const fields = new Fields(body);
-    const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
-    const mtu = fields.integer("mtu");
-    return {
-      nodeName: fields.text("nodeName") ?? "",
-      podCidrs: podCidrs.filter((it) => it !== undefined),
-      mtu: mtu === 0 ? undefined : mtu,
-    };
+    return parseNode(this.#call("GET", "/v1/node", ANSWER_MS_MAX));
+  }
+
+  /** What the agent wrote down of the node in this boot; `undefined` if it did not come to that. */
+  rememberedNode(): AgentNode | undefined {
+    try {
+      const path = `${this.#path.slice(0, this.#path.lastIndexOf("/"))}/node.json`;
+      const json: unknown = JSON.parse(Deno.readTextFileSync(path));
+      return isJsonObject(json) ? parseNode(json) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /**
@@ -160,6 +163,17 @@ export class AgentClient {
     if (!error.operation.startsWith("connect")) return `calyx-agent broke off: ${reason}`;
     return `calyx-agent does not answer on ${this.#path} (${error.code}): is it running on this node?`;
   }
+}
+
+function parseNode(json: JsonObject): AgentNode {
+  const fields = new Fields(json);
+  const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
+  const mtu = fields.integer("mtu");
+  return {
+    nodeName: fields.text("nodeName") ?? "",
+    podCidrs: podCidrs.filter((it) => it !== undefined),
+    mtu: mtu === 0 ? undefined : mtu,
+  };
 }
 
 function endpointPath(id: EndpointId): string {

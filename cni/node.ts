@@ -24,7 +24,7 @@ export class NodeFacts {
    */
   async podCidrs(): Promise<readonly Prefix[]> {
     const { agentSocket } = this.#settings;
-    if (agentSocket !== undefined) return this.#askAgent(agentSocket).podCidrs;
+    if (agentSocket !== undefined) return this.#nodeOf(agentSocket).podCidrs;
     const { readPodCidrs } = await import("./node_api.ts");
     const answer = await readPodCidrs(this.#settings);
     if ("podCidrs" in answer) return answer.podCidrs.map(Prefix.parse);
@@ -40,7 +40,7 @@ export class NodeFacts {
   mtu(): number | undefined {
     const { mtu, agentSocket } = this.#settings;
     if (mtu !== undefined || agentSocket === undefined) return mtu;
-    return this.#askAgent(agentSocket).mtu;
+    return this.#nodeOf(agentSocket).mtu;
   }
 
   /**
@@ -51,6 +51,18 @@ export class NodeFacts {
   requireAgent(): void {
     const { agentSocket } = this.#settings;
     if (agentSocket !== undefined) this.#askAgent(agentSocket);
+  }
+
+  /** The agent's word; where a pod may start without an agent, the last that it said. */
+  #nodeOf(path: string): AgentNode {
+    const { startsClosed } = this.#settings;
+    try {
+      return this.#askAgent(path);
+    } catch (error) {
+      this.#node = startsClosed ? new AgentClient(path).rememberedNode() : undefined;
+      if (this.#node === undefined) throw error;
+      return this.#node;
+    }
   }
 
   #askAgent(path: string): AgentNode {

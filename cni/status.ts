@@ -9,9 +9,8 @@ import { CNI_CODES, CniError, toCniError } from "./protocol/error.ts";
 
 /** @throws {CniError | AgentError} if ADD would wait in vain for a pod's policy */
 function requireReady(settings: PluginSettings): void {
-  const { agentSocket, policyTimeoutAction, policyTimeoutMs } = settings;
-  const waits = policyTimeoutAction === "fail" && policyTimeoutMs > 0;
-  if (agentSocket === undefined || !waits) return;
+  const { agentSocket, startsClosed } = settings;
+  if (agentSocket === undefined || startsClosed) return;
   const reason = new AgentClient(agentSocket).unreadyReason();
   if (reason === undefined) return;
   throw new CniError("tryAgainLater", `calyx-agent is not ready: ${reason}`);

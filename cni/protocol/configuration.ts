@@ -94,10 +94,10 @@ export interface PluginSettings {
   readonly agentSocket: string | undefined;
   /** Name resolution; what is said here counts instead of IPAM's. */
   readonly dns: ResultDns;
-  /** How long ADD waits for the pod's policy; 0 = not at all: the pod starts closed. */
+  /** How long ADD waits for the pod's policy. */
   readonly policyTimeoutMs: number;
-  /** What ADD does when that time is over: fail, or let the pod start closed. */
-  readonly policyTimeoutAction: "fail" | "closed";
+  /** Whether the pod starts all the same when that time is over, closed; otherwise ADD fails. */
+  readonly startsClosed: boolean;
   /** MTU of the pod's interface; `undefined` = the agent's, or the kernel's default. */
   readonly mtu: number | undefined;
   /** Whether the pod may forward packets between its own interfaces. */
@@ -172,7 +172,7 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
     agentSocket,
     dns: readDns(fields),
     policyTimeoutMs: (seconds ?? POLICY_TIMEOUT_SECONDS_DEFAULT) * 1000,
-    policyTimeoutAction: action ?? "fail",
+    startsClosed: action === "closed" || seconds === 0,
     mtu: mtu === 0 ? undefined : mtu,
     allowIpForwarding: containerSettings?.boolean("allow_ip_forwarding") ?? false,
     includeDefaultRoutes: fields.boolean("include_default_routes") ?? false,
