@@ -383,6 +383,21 @@ Deno.test("calyx takes the MTU and the pod CIDR from the agent, where it is told
   }
 });
 
+Deno.test("calyx reads the boot from whatever file it is told to", async () => {
+  requireIsolation();
+  const kernel = "/proc/sys/kernel/random/boot_id";
+  using network = new CniNetwork();
+  using container = new TestContainer("c1");
+  const fields = complete(network, { ipam: { bootIdFile: kernel } });
+  await network.add(container, { fields });
+  const id = (await Deno.readTextFile(kernel)).trim();
+  assertMatch(
+    await Deno.readTextFile(`${network.dataDir}/net1/.calyx`),
+    new RegExp(`\nboot ${id} `),
+  );
+  assertEquals((await network.call("DEL", container, { fields })).code, 0);
+});
+
 Deno.test("calyx explains itself to a person", async () => {
   const flags: readonly (readonly [string, RegExp])[] = [
     ["-v", /^calyx \d+\.\d+\.\d+ \(commit .+, deno .+\)\n$/],
