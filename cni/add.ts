@@ -6,6 +6,7 @@
 
 import type { Logger } from "../lib/base/log.ts";
 import { isExists } from "../lib/netlink/error.ts";
+import type { Link } from "../lib/netlink/link/link.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
 import { aliasOf, attachmentOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
@@ -62,7 +63,7 @@ export async function add(call: Call): Promise<CniResult> {
     const agent = settings.agentSocket === undefined
       ? undefined
       : new AgentClient(settings.agentSocket);
-    wire(sandbox, wiring, { agent, log: call.log });
+    wire(sandbox, wiring, { agent, pod: args.pod, log: call.log });
     if (agent !== undefined && args.pod !== undefined) {
       undo.add("tell the agent", () => agent.deleteEndpoint(environment));
       enforce(agent, settings, args.pod, call, wiring);
@@ -130,7 +131,11 @@ function randomLinkAddress(): string {
 function wire(
   sandbox: Sandbox,
   wiring: Wiring,
-  { agent, log }: { readonly agent: AgentClient | undefined; readonly log: Logger },
+  { agent, pod, log }: {
+    readonly agent: AgentClient | undefined;
+    readonly pod: PodName | undefined;
+    readonly log: Logger;
+  },
 ): void {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
@@ -142,7 +147,7 @@ function wire(
     }
     const earlier = findReplaceable(sandbox.host, hostName, alias);
     if (earlier === undefined) continue; // its own DEL was faster
-    if (agent !== undefined) forgetReplaced(agent, earlier.alias ?? "", log);
+    if (agent !== undefined) forgetReplaced(agent, earlier, pod, log);
     deleteLinkIfThere(sandbox.host, earlier.index);
     log.warn("interface of an earlier sandbox deleted", {
       interface: hostName,
@@ -151,11 +156,27 @@ function wire(
   }
 }
 
-/** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
-function forgetReplaced(agent: AgentClient, alias: string, log: Logger): void {
-  const id = attachmentOf(alias);
+/**
+ * The earlier sandbox's addresses must not be good for the new one's interface until DEL comes.
+ *
+ * @throws {CniError} if it is another pod's: interface names are short hashes, and somebody may have
+ * looked for a pod's name that has the hash of another's
+ */
+function forgetReplaced(
+  agent: AgentClient,
+  { name, alias }: Link,
+  pod: PodName | undefined,
+  log: Logger,
+): void {
+  const id = attachmentOf(alias ?? "");
   if (id === undefined) return;
   try {
+    const owner = agent.podOf(id);
+    if (owner !== undefined && owner !== `${pod?.namespace}/${pod?.name}`) {
+      throw new CniError("networkFailed", `Interface ${name} is that of pod ${owner}`, {
+        details: "The names of both pods have the same hash: one has to be renamed",
+      });
+    }
     agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;

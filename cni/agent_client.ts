@@ -124,11 +124,25 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer
    */
-  isEnforced({ containerId, ifname }: EndpointId): boolean | undefined {
+  isEnforced(id: EndpointId): boolean | undefined {
+    return this.#endpoint(id)?.boolean("enforced");
+  }
+
+  /**
+   * Whose a pod's interface is, as `namespace/name`; `undefined` if it is not known.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  podOf(id: EndpointId): string | undefined {
+    const endpoint = this.#endpoint(id);
+    const [namespace, pod] = [endpoint?.text("namespace"), endpoint?.text("pod")];
+    return namespace === undefined || pod === undefined ? undefined : `${namespace}/${pod}`;
+  }
+
+  #endpoint({ containerId, ifname }: EndpointId): Fields | undefined {
     const fields = new Fields(this.#call("GET", "/v1/endpoints", ANSWER_MS_MAX));
     return fields.objects("endpoints")
-      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname)
-      ?.boolean("enforced");
+      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname);
   }
 
   #call(

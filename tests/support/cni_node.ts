@@ -112,6 +112,8 @@ export class StubAgent implements AsyncDisposable {
   readonly path: string = `${Deno.makeTempDirSync({ dir: "/run" })}/agent.sock`;
   /** Containers that it was told of and not yet to forget. */
   readonly known: Set<string> = new Set<string>();
+  /** What else it says of a container: `namespace`, `pod`. */
+  readonly details: Map<string, Fields> = new Map<string, Fields>();
   /** How it answers PUT; "breaks off" closes the connection instead. */
   answer: 200 | 409 | 504 | "breaks off" = 200;
   /** Whether it says that policy is in force, or why not. */
@@ -163,6 +165,7 @@ export class StubAgent implements AsyncDisposable {
         containerID,
         ifname: "eth0",
         enforced: true,
+        ...this.details.get(containerID),
       })),
     };
   }
