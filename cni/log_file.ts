@@ -56,8 +56,39 @@ function openCurrent(path: string, bounds: LogFileBounds): Deno.FsFile {
   }
 }
 
-/** @throws {Error} if it is no regular file: to open a pipe would wait for its reader */
+/** How often a path is looked at that leads to another file each time: plugins rename full ones. */
+const OPEN_ATTEMPTS_MAX = 5;
+
+/** @throws {Error} if it is no regular file of ours */
 function openFile(path: string): Deno.FsFile {
+  for (let attempt = 1; attempt <= OPEN_ATTEMPTS_MAX; attempt++) {
+    const file = openAny(path);
+    if (isOurs(path, file)) return file;
+    file.close();
+  }
+  throw new TypeError(`${path} is not ours`);
+}
+
+/**
+ * Whether what was opened is a file of ours, and that by no link of somebody else's: in a folder where
+ * others may write, they choose where root's lines go, or read them. Asked once it is open, so that
+ * nobody can change it in between.
+ */
+function isOurs(path: string, file: Deno.FsFile): boolean {
+  const uid = Deno.uid();
+  const opened = file.statSync();
+  if (opened.uid !== uid) return false;
+  try {
+    const there = Deno.lstatSync(path);
+    if (there.isSymlink) return there.uid === uid;
+    return there.dev === opened.dev && there.ino === opened.ino;
+  } catch {
+    return false; // renamed
+  }
+}
+
+/** @throws {Error} if it is no regular file: to open a pipe would wait for its reader */
+function openAny(path: string): Deno.FsFile {
   const options: Deno.OpenOptions = { append: true, create: true, mode: 0o600 };
   try {
     if (!Deno.statSync(path).isFile) throw new TypeError(`${path} is no file`);

@@ -205,6 +205,27 @@ Deno.test("calyx serves calls whose log cannot be written, and says so on stderr
   assertEquals([code, stdout, stderr], [0, "", ""]);
 });
 
+Deno.test("calyx writes its log to no file of somebody else, and follows nobody else's link", async () => {
+  requireIsolation();
+  using log = new LogFolder();
+  const victim = `${log.folder}/victim`;
+  const [file, link, own] = ["file", "link", "own"].map((it) => `${log.folder}/${it}`);
+  await Deno.writeTextFile(victim, "");
+  await Deno.writeTextFile(`${file}`, "");
+  for (const it of [link, own]) await Deno.symlink(victim, `${it}`);
+  const chown = new Deno.Command("chown", { args: ["-h", "1:1", `${file}`, `${link}`] });
+  const cases: (readonly [string | undefined, boolean])[] = [[own, true]];
+  // An ordinary user's namespace knows nobody else.
+  if ((await chown.output()).success) cases.push([file, false], [link, false]);
+  for (const [log_file_path, isWritten] of cases) {
+    await Deno.writeTextFile(victim, "");
+    using network = new CniNetwork({ log_file_path });
+    const { code, stderr } = await network.call("STATUS", NOBODY);
+    assertEquals([code, stderr.includes("log file cannot be written")], [0, !isWritten]);
+    assertEquals((await Deno.readTextFile(`${log_file_path}`)).length > 0, isWritten);
+  }
+});
+
 Deno.test("calyx serves calls whose stderr is closed or full", async () => {
   requireIsolation();
   using network = new CniNetwork({ log_level: "debug", agent_socket: "/run/none.sock" });
