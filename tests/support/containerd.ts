@@ -24,6 +24,7 @@ const IMAGE = "localhost/calyx-test/pause:1";
 const CGROUP = "/calyx-test";
 const CGROUPS = "/sys/fs/cgroup";
 const READY_MS_MAX = 20_000;
+const STOP_ATTEMPTS_MAX = 20;
 
 /** Why containerd cannot run here; `undefined` if it can. */
 export function containerdProblem(): string | undefined {
@@ -147,7 +148,16 @@ export class Containerd implements AsyncDisposable {
 
   /** Has the pod's network taken away, its process killed: as often as one likes. */
   async stopPod({ id }: PodSandbox): Promise<void> {
-    await this.#call("StopPodSandbox", { 1: id });
+    for (let attempt = 1;; attempt++) {
+      try {
+        return void await this.#call("StopPodSandbox", { 1: id });
+      } catch (error) {
+        // The process was killed, and its supervisor ends just now: the kubelet asks again.
+        const passes = error instanceof Error && error.message.endsWith("ttrpc: closed: unknown");
+        if (!passes || attempt === STOP_ATTEMPTS_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 
   /** Has a stopped pod forgotten. */
