@@ -7,12 +7,18 @@
  * Several walk at once, each in namespaces of its own: this file is also the script that runs in there.
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { type Container, TestContainer } from "./cni_network.ts";
 import { validAttachments } from "./cni_node.ts";
 import { CniScene } from "./cni_scene.ts";
-import { DIST } from "./executable.ts";
 import { enterIsolation, runIsolated } from "./isolate.ts";
+import {
+  type CallList,
+  FIRST_OWN_CALL,
+  killPlugin,
+  listCalls,
+  type TracedCall,
+} from "./traced_plugin.ts";
 
 /** A command that changes something; the second is an ADD that the agent refuses. */
 export type WalkedCommand = "ADD" | "ADD, taken back" | "DEL" | "GC";
@@ -31,14 +37,8 @@ interface Part {
   readonly step: number;
 }
 
-/** The first call of our own program: it reads its configuration. What is before is the runtime's. */
-const FIRST_OWN_CALL = /"\{\\"cniVersion/;
 /** The call after which an ADD is all done but for the agent's word. */
 const ASKS_AGENT = /"PUT \/v1\/endpoints/;
-
-/** Calls that change something, or open what is to be changed: the main thread alone makes them. */
-const CHANGE =
-  /\bO_(WRONLY|RDWR|CREAT)\b|^\d+ +(mkdir|unlink|rmdir|rename|link|symlink|ftruncate|send|connect|setns|u?mount)/;
 
 /** Whether every retry comes after every kill, or one in turn. */
 const IS_EXHAUSTIVE = Deno.env.get("CALYX_KILL_WALK") === "exhaustive";
@@ -111,7 +111,7 @@ async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk>
   await using scene = await CniScene.open();
   const course = courseOf(walked, scene);
   const { command, prepare, retries } = course;
-  const { calls, before } = await listCalls(scene, course);
+  const { calls, before } = await listUntouched(scene, course);
   let kills = 0;
   for (const name of Object.keys(calls)) {
     const from = (before.get(name) ?? 0) + 1;
@@ -120,9 +120,7 @@ async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk>
       for (const retry of IS_EXHAUSTIVE ? retries : retries.slice(turn, turn + 1)) {
         using container = new TestContainer(`${name}-${nth}`.replaceAll("_", "-"));
         await prepare(container);
-        const inject = ["-e", `trace=${name}`, "-e", `inject=${name}:signal=KILL:when=${nth}`];
-        const { signal } = await trace(scene, command, container, ["-o", "/dev/null", ...inject]);
-        isKilled = signal === "SIGKILL";
+        isKilled = await killPlugin(callOf(scene, command, container), { name, nth }) === undefined;
         if (isKilled) kills++;
         const what = `${walked} killed at ${name} ${nth}, its ${nth - from + 1}th of our own`;
         await retry(container);
@@ -134,56 +132,28 @@ async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk>
   return { calls, kills };
 }
 
-/** The calls of an untouched run by name: ours, and how many of that name come before those. */
-async function listCalls(
+async function listUntouched(
   scene: CniScene,
   { command, from, prepare }: Course,
-): Promise<{ readonly calls: Record<string, number>; readonly before: Map<string, number> }> {
+): Promise<CallList> {
   using container = new TestContainer("untouched");
   await prepare(container);
-  const path = `${scene.network.dataDir}/trace`;
-  await trace(scene, command, container, ["-o", path]);
+  const list = await listCalls(callOf(scene, command, container), from);
   await scene.call("DEL", container);
   scene.assertClean("untouched");
-  // A call that is resumed, because another thread has made one in between, is no second one.
-  const lines = (await Deno.readTextFile(path)).split("\n").filter((it) => /^\d+ +\w+\(/.test(it));
-  await Deno.remove(path);
-  const [main] = lines[0]?.split(" ") ?? [];
-  const calls: Record<string, number> = {};
-  const before = new Map<string, number>();
-  let isOurs = false;
-  for (const line of lines) {
-    const [, name = ""] = /(\w+)\(/.exec(line) ?? [];
-    const isMain = line.startsWith(`${main} `);
-    isOurs ||= isMain && from.test(line);
-    assert(isMain || !isOurs || !CHANGE.test(line), `Another thread changes something: ${line}`);
-    if (!isMain) continue;
-    if (isOurs) calls[name] = (calls[name] ?? 0) + 1;
-    else before.set(name, (before.get(name) ?? 0) + 1);
-  }
-  assert(isOurs, `The plugin was not seen to call ${from}`);
-  return { calls, before };
+  return list;
 }
 
-/** Runs the compiled plugin under strace(1). */
-async function trace(
+function callOf(
   { network, bystander }: CniScene,
-  command: WalkedCommand,
+  command: string,
   container: Container,
-  options: readonly string[],
-): Promise<Deno.CommandStatus> {
-  const child = new Deno.Command("strace", {
-    args: ["-f", "-qq", ...options, `${DIST}/calyx`],
-    env: network.environment(command, container),
-    stdin: "piped",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  const writer = child.stdin.getWriter();
+): TracedCall {
   const fields = command === "GC" ? validAttachments(bystander) : {};
-  const bytes = new TextEncoder().encode(JSON.stringify(network.configuration(fields)));
-  await writer.write(bytes).then(() => writer.close()).catch(() => {}); // killed before it read
-  return await child.status;
+  return {
+    env: network.environment(command, container),
+    stdin: JSON.stringify(network.configuration(fields)),
+  };
 }
 
 if (import.meta.main) {
