@@ -51,8 +51,8 @@ export class HostLocalIpam implements Ipam {
     return Promise.resolve();
   }
 
-  check(call: Call): Promise<void> {
-    withExistingStore(call, (store) => requireReservation(store, holderOf(call)));
+  check(call: Call, addresses: readonly Address[]): Promise<void> {
+    withExistingStore(call, (store) => requireReservations(store, holderOf(call), addresses));
     return Promise.resolve();
   }
 
@@ -279,13 +279,23 @@ export function releaseOf(store: ReservationStore, holder: Holder): void {
   if (!isAsKnown && store.readAgain()) store.of(holder).forEach(release);
 }
 
-/** @throws {CniError} if the holder has no address */
-function requireReservation(store: ReservationStore | undefined, holder: Holder): void {
-  if (store?.of(holder).some((it) => isHeldBy(store, it, holder))) return;
-  throw new CniError(
-    "checkFailed",
-    `No address is reserved for interface ${holder.ifname} of container ${holder.containerId}`,
-  );
+/**
+ * What is not reserved is somebody else's before long.
+ *
+ * @throws {CniError} if the holder lacks one of these addresses, or has none at all
+ */
+function requireReservations(
+  store: ReservationStore | undefined,
+  holder: Holder,
+  addresses: readonly Address[],
+): void {
+  const owner = `interface ${holder.ifname} of container ${holder.containerId}`;
+  if (!store?.of(holder).some((it) => isHeldBy(store, it, holder))) {
+    throw new CniError("checkFailed", `No address is reserved for ${owner}`);
+  }
+  const lost = addresses.map(String).filter((it) => !isHeldBy(store, it, holder));
+  if (lost.length === 0) return;
+  throw new CniError("checkFailed", `Address ${lost.join(", ")} is not reserved for ${owner}`);
 }
 
 /** Whether the file of an address names the holder, in either form. */

@@ -3,6 +3,7 @@
  * called. Both do the same things.
  */
 
+import type { Address } from "../../lib/ip/address.ts";
 import type { Prefix } from "../../lib/ip/prefix.ts";
 import type { Call } from "../call.ts";
 import type { ValidAttachment } from "../protocol/configuration.ts";
@@ -32,8 +33,12 @@ export interface Ipam {
   allocate(call: Call, context: IpamContext): Promise<Lease>;
   /** Frees what the container's interface holds; nothing is fine too. */
   release(call: Call): Promise<void>;
-  /** @throws {CniError} if the container's interface holds nothing */
-  check(call: Call): Promise<void>;
+  /**
+   * Looks whether the container's interface holds these addresses; where there are none, any.
+   *
+   * @throws {CniError} if it does not
+   */
+  check(call: Call, addresses: readonly Address[]): Promise<void>;
   /** Who holds addresses and is not in `valid`, as far as is known here. */
   listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[];
   /**

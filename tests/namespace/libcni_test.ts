@@ -165,7 +165,7 @@ skippableTest(
       libcni.spoilCache(name, JSON.stringify({ ...kept, result: wrong }));
       const { failure } = await libcni.call("CHECK", { container });
       assertEquals(failure?.plugin?.code, 102);
-      assertMatch(failure?.plugin?.msg ?? "", /no address 192\.0\.2\.1/);
+      assertMatch(failure?.plugin?.msg ?? "", /Address 192\.0\.2\.1 is not reserved/);
       libcni.spoilCache(
         name,
         version === "1.0.0" ? "junk" : JSON.stringify({ ...kept, result: 1 }),
