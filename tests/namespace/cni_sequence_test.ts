@@ -98,12 +98,13 @@ class Model implements AsyncDisposable {
   async learn(): Promise<void> {
     const container = this.#makeContainer();
     const startMs = performance.now();
-    for (const command of ["ADD", "DEL", "GC"]) {
+    const commands = ["ADD", "DEL", "ADD", "GC"]; // each finds what the one before left to do
+    for (const command of commands) {
       const call = this.#tracedCall(command, container, validAttachments());
       if (findProgram("strace") === undefined) await callPlugin(undefined, call);
       else this.#killPoints.set(command, pointsOf(await listCalls(call, FIRST_OWN_CALL)));
     }
-    this.#callMs = (performance.now() - startMs) / 3;
+    this.#callMs = (performance.now() - startMs) / commands.length;
     this.#compare("before the first step");
   }
 
@@ -231,9 +232,10 @@ class Model implements AsyncDisposable {
   /** Somebody spoils the index beside the address files, or takes it away. */
   async #spoil(): Promise<string> {
     const path = `${this.network.dataDir}/net1/.calyx`;
+    await this.#run("DEL", this.#makeContainer());
     if (this.chance.below(2) === 0) await Deno.writeTextFile(path, "junk");
     else await Deno.remove(path).catch(() => {});
-    // Had nobody looked before a reboot, nobody could tell which boot the addresses are of.
+    // Between a reboot and the first look at the index it is all that tells the boots apart.
     await this.#run("DEL", this.#makeContainer());
     return "index spoilt";
   }

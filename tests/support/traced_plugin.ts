@@ -40,19 +40,19 @@ const CHANGE =
 export async function listCalls(call: TracedCall, from: RegExp): Promise<CallList> {
   const path = await Deno.makeTempFile({ dir: "/run" });
   await trace(call, ["-o", path]);
-  // A call that is resumed, because another thread has made one in between, is no second one.
-  const lines = (await Deno.readTextFile(path)).split("\n").filter((it) => /^\d+ +\w+\(/.test(it));
+  const lines = (await Deno.readTextFile(path)).split("\n").filter((it) => /^\d+ /.test(it));
   await Deno.remove(path);
   const [main] = lines[0]?.split(" ") ?? [];
   const calls: Record<string, number> = {};
   const before = new Map<string, number>();
   let isOurs = false;
   for (const line of lines) {
-    const [, name = ""] = /(\w+)\(/.exec(line) ?? [];
     const isMain = line.startsWith(`${main} `);
     isOurs ||= isMain && from.test(line);
     assert(isMain || !isOurs || !CHANGE.test(line), `Another thread changes something: ${line}`);
-    if (!isMain) continue;
+    // One that is resumed, because another thread has made a call in between, is no second one.
+    const [, name] = /^\d+ +(\w+)\(/.exec(line) ?? [];
+    if (!isMain || name === undefined) continue;
     if (isOurs) calls[name] = (calls[name] ?? 0) + 1;
     else before.set(name, (before.get(name) ?? 0) + 1);
   }
