@@ -16,6 +16,7 @@ import {
 } from "../../lib/netlink/link/link.ts";
 import { addRoute, deleteRoute } from "../../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { ask, assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
 import { TestPod } from "../support/pod.ts";
@@ -50,24 +51,6 @@ function addNodeAddresses(): void {
       addAddress({ index: 1, prefix, noDad: prefix.address.family === 6, replace: true }),
     );
   }
-}
-
-async function ask(from: TestPod, address: string, port = 80): Promise<ProbeResult> {
-  return await probe({ namespace: from.namespace, protocol: "TCP", address, port }, 300);
-}
-
-/** Until `what` is answered as expected; policy takes a few milliseconds to be in force. */
-async function assertBecomes(
-  expected: ProbeResult,
-  what: () => Promise<ProbeResult>,
-): Promise<void> {
-  let last: ProbeResult = "";
-  for (let i = 0; i < 20; i++) {
-    last = await what();
-    if (last === expected) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assertEquals(last, expected);
 }
 
 Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 and IPv6", async () => {
@@ -187,38 +170,6 @@ Deno.test("denied packets vanish, or are refused where cluster or namespace says
     metadata: { annotations: { "calyx.io/deny-action": null } },
   });
   await assertBecomes("timeout", tcp);
-});
-
-Deno.test("the tutorial of NetworkPolicy's first days runs, where the annotation counts", async () => {
-  requireIsolation();
-  await using node = await TestNode.start({ agent: false });
-  await node.startAgent({ CALYX_ISOLATION_ANNOTATION: "on" });
-  const [nginx, access, other] = [
-    await node.addPod("nginx", { run: "nginx" }),
-    await node.addPod("access", { run: "access" }),
-    await node.addPod("cant-access", { run: "cant-access" }),
-  ];
-  using servers = new PodServers();
-  servers.tcp(nginx.namespace, 80);
-  const address = nginx.addresses[0] ?? "";
-  assertEquals(await ask(access, address), "open");
-  const annotate = (text: string | null): Promise<void> =>
-    node.objects.patch("/api/v1/namespaces/default", {
-      metadata: { annotations: { "net.beta.kubernetes.io/network-policy": text } },
-    });
-  await annotate('{"ingress":{"isolation":"DefaultDeny"}}');
-  await assertBecomes("timeout", () => ask(access, address));
-  await node.createPolicy("access-nginx", {
-    podSelector: { matchLabels: { run: "nginx" } },
-    ingress: [{ from: [{ podSelector: { matchLabels: { run: "access" } } }] }],
-  });
-  await assertBecomes("open", () => ask(access, address));
-  assertEquals(await ask(other, address), "timeout");
-  await node.deletePolicy("access-nginx");
-  // One that is no JSON isolates nothing, and says so.
-  await annotate("DefaultDeny");
-  await assertBecomes("open", () => ask(other, address));
-  assertEquals(node.agent.log.includes("object not understood"), true);
 });
 
 Deno.test("pods that another plugin attached are governed by their addresses", async () => {
