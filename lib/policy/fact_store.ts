@@ -10,7 +10,12 @@ import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
-import { compareClusterPolicies, isGovernable, isolationPolicyOf } from "./select.ts";
+import {
+  compareClusterPolicies,
+  compareHolders,
+  isGovernable,
+  isolationPolicyOf,
+} from "./select.ts";
 
 /** Facts by key. */
 export class FactStore implements ClusterIndex {
@@ -18,7 +23,7 @@ export class FactStore implements ClusterIndex {
   readonly #usesIsolation: boolean;
   readonly #workloads = new Map<string, Workload>();
   readonly #workloadKeys = new Map<string, Set<string>>();
-  readonly #holders = new Map<string, Set<string>>();
+  readonly #claimants = new Map<string, Set<string>>();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
@@ -77,11 +82,25 @@ export class FactStore implements ClusterIndex {
   }
 
   podAt(address: string): Workload | undefined {
-    for (const key of this.#holders.get(address) ?? []) {
+    let holder: Workload | undefined;
+    for (const key of this.#claimants.get(address) ?? []) {
       const workload = this.#workloads.get(key);
-      if (workload !== undefined && isGovernable(workload)) return workload;
+      if (workload === undefined || !isGovernable(workload)) continue;
+      if (holder === undefined || this.#compareHolders(address, workload, holder) < 0) {
+        holder = workload;
+      }
     }
-    return undefined;
+    return holder;
+  }
+
+  /** The plugin knows better than any status whom it gave an address. */
+  #compareHolders(address: string, a: Workload, b: Workload): number {
+    const isAttached = (it: Workload): boolean =>
+      it.nodeName === this.#nodeName &&
+      [...this.attachmentsOf(keyOf(it))].some(({ addresses }) =>
+        addresses.some((it) => it.toString() === address)
+      );
+    return Number(isAttached(b)) - Number(isAttached(a)) || compareHolders(a, b);
   }
 
   /** The interfaces that the plugin reported of a pod. */
@@ -102,12 +121,25 @@ export class FactStore implements ClusterIndex {
     return [...addresses.values()];
   }
 
+  /** Those of its addresses that no other pod holds. */
+  heldAddressesOf(workload: Workload): readonly Address[] {
+    const addresses = this.addressesOf(workload);
+    const isHeld = (address: Address): boolean => {
+      const text = address.toString();
+      if ((this.#claimants.get(text)?.size ?? 0) < 2) return true;
+      const holder = this.podAt(text);
+      return holder === undefined || keyOf(holder) === keyOf(workload);
+    };
+    return addresses.every(isHeld) ? addresses : addresses.filter(isHeld);
+  }
+
   // What is told.
 
-  setWorkload(key: string, value: Workload | undefined): void {
+  /** @returns the keys of other pods that claim an address of this one */
+  setWorkload(key: string, value: Workload | undefined): readonly string[] {
     const namespace = (value ?? this.#workloads.get(key))?.namespace;
-    if (namespace === undefined) return;
-    this.#hold(key, () => {
+    if (namespace === undefined) return [];
+    return this.#claim(key, () => {
       set(this.#workloads, key, value);
       setIn(this.#workloadKeys, namespace, key, value !== undefined);
     });
@@ -137,35 +169,44 @@ export class FactStore implements ClusterIndex {
     set(this.#nodes, key, value);
   }
 
-  /** @returns the keys of the pods that it concerns */
+  /** @returns the keys of the pods that it concerns, rivals for their addresses among them */
   setAttachment(key: string, value: Attachment | undefined): readonly string[] {
     const previous = this.#attachmentOwners.get(key);
     const next = value && `${value.namespace}/${value.pod}`;
-    const owners = [...new Set([previous, next].filter((it) => it !== undefined))];
+    const owners = new Set([previous, next].filter((it) => it !== undefined));
+    const concerned = new Set(owners);
     for (const owner of owners) {
-      this.#hold(owner, () => {
+      const rivals = this.#claim(owner, () => {
         const siblings = this.#attachments.get(owner) ?? new Map<string, Attachment>();
         set(siblings, key, owner === next ? value : undefined);
         set(this.#attachments, owner, siblings.size > 0 ? siblings : undefined);
       });
+      for (const rival of rivals) concerned.add(rival);
     }
     set(this.#attachmentOwners, key, next);
-    return owners;
+    return [...concerned];
   }
 
-  /** Applies a change of a pod and keeps who holds which address; the newest holder comes first. */
-  #hold(key: string, change: () => void): void {
-    const before = this.#workloads.get(key);
-    const old = before === undefined ? [] : this.addressesOf(before).map(String);
+  /**
+   * Applies a change of a pod and keeps who claims which address.
+   *
+   * @returns the keys of the others that claim one of its addresses, former ones among them
+   */
+  #claim(key: string, change: () => void): readonly string[] {
+    const claimed = (): ReadonlySet<string> => {
+      const workload = this.#workloads.get(key);
+      return new Set(workload === undefined ? [] : this.addressesOf(workload).map(String));
+    };
+    const old = claimed();
     change();
-    const after = this.#workloads.get(key);
-    const now = new Set(after === undefined ? [] : this.addressesOf(after).map(String));
-    for (const address of old) if (!now.has(address)) setIn(this.#holders, address, key, false);
-    for (const address of now) {
-      const holders = this.#holders.get(address);
-      if (holders?.has(key)) continue;
-      this.#holders.set(address, new Set([key, ...holders ?? []]));
+    const now = claimed();
+    const rivals = new Set<string>();
+    for (const address of old) if (!now.has(address)) setIn(this.#claimants, address, key, false);
+    for (const address of now) setIn(this.#claimants, address, key, true);
+    for (const address of [...old, ...now]) {
+      for (const rival of this.#claimants.get(address) ?? []) if (rival !== key) rivals.add(rival);
     }
+    return [...rivals];
   }
 }
 

@@ -124,7 +124,7 @@ export class PolicyGraph {
 
   #updateWorkload(key: string, value: Workload | undefined): void {
     const previous = this.#facts.workload(key);
-    this.#facts.setWorkload(key, value);
+    const rivals = this.#facts.setWorkload(key, value);
     if (previous !== undefined && value !== undefined && isSame(previous, value)) return;
     const namespace = (value ?? previous)?.namespace;
     if (namespace === undefined) return;
@@ -134,6 +134,15 @@ export class PolicyGraph {
     this.#forget([key]);
     if (!isLocal) this.#local.delete(key);
     this.#index.refreshPod(key, namespace);
+    this.#refresh(rivals);
+  }
+
+  /** Of these pods something has changed that is not in their own objects. */
+  #refresh(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.#index.refreshPod(key, key.slice(0, key.indexOf("/")));
+      this.#forget([key]);
+    }
   }
 
   #updateNamespace(key: string, value: Namespace | undefined): void {
@@ -150,10 +159,7 @@ export class PolicyGraph {
   }
 
   #updateAttachment(key: string, value: Attachment | undefined): void {
-    for (const workload of this.#facts.setAttachment(key, value)) {
-      this.#index.refreshPod(workload, workload.slice(0, workload.indexOf("/")));
-      this.#forget([workload]);
-    }
+    this.#refresh(this.#facts.setAttachment(key, value));
   }
 
   /** What these pods bring in must be made anew, if they are this node's. */
@@ -165,11 +171,11 @@ export class PolicyGraph {
     }
   }
 
-  /** A pod with every address that it is known by. */
+  /** A pod with every address that it is known by, and that no newer pod holds. */
   #view(key: string): PodView | undefined {
     const workload = this.#facts.workload(key);
     if (workload === undefined) return undefined;
-    const addresses = this.#facts.addressesOf(workload);
+    const addresses = this.#facts.heldAddressesOf(workload);
     return {
       workload: addresses === workload.addresses ? workload : { ...workload, addresses },
       namespaceLabels: this.#facts.namespace(workload.namespace)?.labels,
@@ -210,7 +216,8 @@ export class PolicyGraph {
     }
     const policies: CompiledPolicy[] = [];
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
-    const addresses = this.#facts.addressesOf(workload).map(String).sort();
+    const addresses = this.#facts.addressesOf(workload).map(String).sort()
+      .filter((it) => !this.#isOfAnother(it, key));
     const endpoints = [...this.#interfacesOf(workload)].map((interfaceName) => ({
       interfaceName,
       workload: key,
@@ -220,6 +227,12 @@ export class PolicyGraph {
     }));
     const programs = [ingress, egress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
+  }
+
+  /** Whether another pod of this node holds the address. What a pod elsewhere claims frees nobody. */
+  #isOfAnother(address: string, key: string): boolean {
+    const holder = this.#facts.podAt(address);
+    return holder !== undefined && keyOf(holder) !== key && this.#local.has(keyOf(holder));
   }
 
   /** @param used takes the policies of the program */
@@ -279,7 +292,8 @@ export class PolicyGraph {
 
 /** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
 function isSame(a: Workload, b: Workload): boolean {
-  return a.nodeName === b.nodeName && a.hostNetwork === b.hostNetwork &&
+  return a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
+    a.hostNetwork === b.hostNetwork &&
     a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
     formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);
 }

@@ -50,7 +50,7 @@ const namedPort = fc.record({
   port: fc.integer({ min: 80, max: 83 }),
 });
 
-/** A pod at 10.0.0.`index` and fd00::`index`. */
+/** A pod at 10.0.0.`index` and fd00::`index`, or at the IPv4 address of the first. */
 function workload(index: number): fc.Arbitrary<Workload> {
   return fc.record({
     namespace: fc.constantFrom(...NAMESPACES),
@@ -58,11 +58,13 @@ function workload(index: number): fc.Arbitrary<Workload> {
     uid: fc.constant(`uid${index}`),
     nodeName: fc.constantFrom(...NODES, ""),
     labels,
+    createdAt: fc.constantFrom("2024-01-01T00:00:00Z", "2024-01-01T00:00:01Z"),
     serviceAccount: fc.constant("default"),
     addresses: fc.constantFrom(
       [`10.0.0.${index}`, `fd00::${index}`],
       [`10.0.0.${index}`],
       [`fd00::${index}`],
+      ["10.0.0.1"],
     ).map((it) => it.map(Address.parse)),
     hostNetwork: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),
     finished: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),

@@ -84,6 +84,8 @@ export interface Metadata {
   readonly namespace: string;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** RFC 3339, in UTC. */
+  readonly createdAt: string;
   readonly labels: Labels;
   readonly annotations: Labels;
 }
@@ -98,6 +100,7 @@ export function readMetadata(object: Fields, problems: Problems): Metadata {
     namespace: text("namespace"),
     uid: text("uid"),
     resourceVersion: text("resourceVersion"),
+    createdAt: text("creationTimestamp"),
     labels: readLabels(metadata.labels, "metadata.labels", problems),
     annotations: readLabels(metadata.annotations, "metadata.annotations", problems),
   };

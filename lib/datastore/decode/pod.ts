@@ -41,6 +41,7 @@ export function decodePod(object: unknown): Decoded<Workload> {
     uid: metadata.uid,
     nodeName,
     labels: metadata.labels,
+    ...(metadata.createdAt === "" ? {} : { createdAt: metadata.createdAt }),
     serviceAccount: readText(spec.serviceAccountName, "spec.serviceAccountName", problems) ?? "",
     addresses: readAddresses(status, problems),
     hostNetwork: hostNetwork === true,
