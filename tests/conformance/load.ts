@@ -17,6 +17,7 @@ export const CASE_FILES: readonly string[] = [
   "corners-netpol",
   "corners-cyclonus",
   "corners-cnp",
+  "corners-refused",
 ].map((name) => new URL(`cases/${name}.json`, import.meta.url).pathname);
 
 /**
