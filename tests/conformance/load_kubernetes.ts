@@ -2,6 +2,7 @@
 
 import type { Labels } from "../../lib/model/labels.ts";
 import { PROTOCOL_NUMBERS } from "../../lib/model/workload.ts";
+import { act } from "./action.ts";
 import type { CasePort, CaseStep, Cell, ConformanceCase } from "./case.ts";
 import { CaseState } from "./case_state.ts";
 import { Json, locate, mapTexts } from "./json.ts";
@@ -66,39 +67,6 @@ function servedPorts(it: Json, template: Json): readonly CasePort[] {
       port,
     }))
   );
-}
-
-function act(state: CaseState, action: Json): void {
-  for (const [name, it] of action.entries()) {
-    const [first, second, third] = Array.isArray(it.value) ? it.list() : [];
-    switch (name) {
-      case "create":
-      case "update":
-        state.putPolicy(it, name === "create");
-        break;
-      case "delete":
-        state.deletePolicy(it.text());
-        break;
-      case "deleteAllPolicies":
-        state.deletePolicies();
-        break;
-      case "setNamespaceLabel":
-        state.addNamespaceLabels(required(first, it).text(), {
-          [required(second, it).text()]: required(third, it).text(),
-        });
-        break;
-      case "addPodLabels":
-        state.addPodLabels(required(first, it).text(), required(second, it).labels());
-        break;
-      default:
-        throw new SyntaxError(`${action.path}: action "${name}" is not known`);
-    }
-  }
-}
-
-function required(item: Json | undefined, list: Json): Json {
-  if (item === undefined) throw new SyntaxError(`${list.path}: more is expected`);
-  return item;
 }
 
 function readCheck(check: Json, keys: readonly string[]): readonly Cell[] {

@@ -265,6 +265,8 @@ const MUTATIONS: readonly [string, readonly string[], readonly string[]][] = [
     ["Accept", "Deny", "Pass"],
     ["Deny web", "Accept", "Deny", "Pass"],
   ],
+  ["delete ingress rule at index1", ["Accept", "Pass"], ["Deny", "Accept", "Deny", "Pass"]],
+  ["remove rule at index0", ["Deny", "Pass"], ["Accept", "Deny", "Pass"]],
   [
     'insert the following rule at index0 name: "new" action: "Accept" to: - networks: - a-0.IP - a-1.IP',
     ["Accept", "Deny", "Pass"],
@@ -294,6 +296,30 @@ for (const [sentence, ingress, egress] of MUTATIONS) {
     assertEquals(spec.egress.map(formatRule), egress);
   });
 }
+
+Deno.test("parseCases() changes tiers, takes policies away, and does what Kubernetes' actions do", () => {
+  const { steps } = only(clusterFile([
+    { mutate: "change tier from Admin to Baseline" },
+    probe,
+    { mutate: { setNamespaceLabel: ["x", "house", "y"] } },
+    { mutate: { addPodLabels: ["a-0", { more: "1" }] } },
+    { mutate: { setPodLabels: ["a-1", { only: "1" }] } },
+    { mutate: { deletePod: "x/h-1" } },
+    { mutate: { update: policy("p", { egress: [] }) } },
+    probe,
+    { mutate: "delete CNP c" },
+    { mutate: { delete: "x/p" } },
+    probe,
+  ]));
+  const [first, second, third] = steps.map((it) => it.snapshot);
+  assertEquals((first?.clusterPolicies.get("c")?.spec as { tier: unknown }).tier, "Baseline");
+  assertEquals(second?.namespaces.get("x")?.house, "y");
+  assertEquals(second?.pods.get("x/a-0")?.labels.more, "1");
+  assertEquals(second?.pods.get("x/a-1")?.labels, { only: "1" });
+  assertEquals(second?.pods.has("x/h-1"), false);
+  assertEquals(second?.policies.get("x/p")?.spec, { egress: [] });
+  assertEquals([third?.clusterPolicies.size, third?.policies.size], [0, 0]);
+});
 
 Deno.test("parseCases() skips tests that need a Service", () => {
   const file = clusterFile([{ ...probe, to: "s" }], [{ kind: "Service", metadata: { name: "s" } }]);
