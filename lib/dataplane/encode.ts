@@ -123,6 +123,8 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       ];
     case "icmpv6Type":
       return icmpv6Type(statement.first, statement.last);
+    case "destinationLoopback":
+      return destinationLoopback();
     case "sourceNotLinkLocal":
       return sourceNotLinkLocal();
     case "ctState":
@@ -209,6 +211,20 @@ function sourceNotOfInterface(family: Family, set: string): readonly Expression[
       destinationRegister: NFT_REG_2,
     }),
     lookup({ set, sourceRegister: NFT_REG_1, inverted: true }),
+  ];
+}
+
+/** 127.0.0.0/8: the first byte says it. */
+function destinationLoopback(): readonly Expression[] {
+  return [
+    ...matchFamily(4),
+    payload({
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: ADDRESS_FIELDS[4].destination,
+      length: 1,
+      destinationRegister: NFT_REG_1,
+    }),
+    equal(Uint8Array.of(127)),
   ];
 }
 

@@ -139,6 +139,8 @@ function renderStatement(statement: Statement): string {
       } vmap @${statement.map}`;
     case "icmpv6Type":
       return `icmpv6 type ${renderNumbers(statement)}`;
+    case "destinationLoopback":
+      return "ip daddr 127.0.0.0/8";
     case "sourceNotLinkLocal":
       return "ip6 saddr != fe80::/10";
     case "ctState":

@@ -55,6 +55,8 @@ export type Statement =
   }
   /** `icmpv6 type 130-137`. */
   | { readonly kind: "icmpv6Type"; readonly first: number; readonly last: number }
+  /** `ip daddr 127.0.0.0/8`, with the family's guard. */
+  | { readonly kind: "destinationLoopback" }
   /** `ip6 saddr != fe80::/10`, with the family's guard. */
   | { readonly kind: "sourceNotLinkLocal" }
   /** `ct state established,related`. */

@@ -2,14 +2,18 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Address } from "../../lib/ip/address.ts";
+import { Prefix } from "../../lib/ip/prefix.ts";
+import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
+import { addAddress } from "../../lib/netlink/address/address.ts";
+import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { nft } from "../support/nft_listing.ts";
 import { TestNode } from "../support/node.ts";
 import type { TestPod } from "../support/pod.ts";
-import { probe, type ProbeResult } from "../support/probe.ts";
+import { PodServers, probe, type ProbeResult, sendDatagram } from "../support/probe.ts";
 import { programTest } from "../support/program.ts";
-import { ping, sendInvalidTcp } from "../support/raw_socket.ts";
+import { ping, sendInvalidTcp, sendToLoopback } from "../support/raw_socket.ts";
 
 const TIMEOUT_MS = 300;
 const BOTH = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
@@ -86,4 +90,33 @@ programTest("what is invalid is dropped, though a rule allows everything", ["nft
 
 function listsPolicy(): boolean {
   return nft("list", "table", "inet", "calyx").includes("policy-egress/default/every");
+}
+
+Deno.test("a pod does not reach what its node serves on its loopback", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const client = await node.addPod("client");
+  using servers = new PodServers();
+  using own = openCurrentNamespace();
+  servers.udp(own, 5353);
+  const heard: string[] = [];
+  servers.onDatagram = (payload) => heard.push(new TextDecoder().decode(payload));
+  sendToLoopback(client.namespace, 5353, new TextEncoder().encode("forged"));
+  // What comes after it, by an address that the pod may use, shows that it would have been heard.
+  addNodeAddress("192.0.2.1");
+  await node.agent.until("the node hears the pod", () => {
+    sendDatagram(
+      { namespace: client.namespace, address: "192.0.2.1", port: 5353 },
+      new TextEncoder().encode("plain"),
+    );
+    return Promise.resolve(heard.includes("plain"));
+  });
+  assertEquals(heard.filter((it) => it !== "plain"), []);
+});
+
+function addNodeAddress(text: string): void {
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  host.request(
+    addAddress({ index: 1, prefix: Prefix.host(Address.parse(text)), replace: true }),
+  );
 }

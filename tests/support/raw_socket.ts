@@ -1,7 +1,7 @@
-/** Packets that no ordinary socket sends: pings, and TCP that nobody means. */
+/** Packets that no ordinary socket sends: pings, TCP that nobody means, what is for another's loopback. */
 
 import type { Bytes } from "../../lib/base/bytes.ts";
-import type { Address } from "../../lib/ip/address.ts";
+import { Address } from "../../lib/ip/address.ts";
 import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
@@ -11,6 +11,10 @@ import { poll, type ProbeResult, socketAddress } from "./probe.ts";
 const DOMAINS = { 4: 2, 6: 10 } as const;
 /** SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC */
 const RAW = 3 | 0x80800;
+/** SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC */
+const DATAGRAM = 2 | 0x80800;
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
 const IPPROTO_TCP = 6;
 const IPPROTO_ICMP = { 4: 1, 6: 58 } as const;
 const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
@@ -57,6 +61,26 @@ export function sendInvalidTcp(namespace: Descriptor, address: Address, port: nu
     segment[12] = 5 << 4; // words of the header
     segment[13] = 0x03; // FIN, SYN
     send(fd, segment, address);
+  } finally {
+    libc().close(fd);
+  }
+}
+
+/** Sends a UDP datagram to 127.0.0.1 out of the pod's interface, as its own loopback would not. */
+export function sendToLoopback(namespace: Descriptor, port: number, payload: Bytes): void {
+  const address = Address.parse("127.0.0.1");
+  const fd = withNamespace(
+    namespace,
+    () => check("open socket", libc().socket(DOMAINS[4], DATAGRAM, 0)),
+  );
+  try {
+    const device = new TextEncoder().encode("eth0\0");
+    check(
+      "bind to device",
+      libc().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length),
+    );
+    const name = socketAddress(address, port);
+    check("send", Number(libc().sendto(fd, payload, BigInt(payload.length), 0, name, name.length)));
   } finally {
     libc().close(fd);
   }

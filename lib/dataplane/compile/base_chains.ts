@@ -39,6 +39,12 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
     ],
     [CHAIN_INPUT]: [
       drop([from, { kind: "interfaceNotInSet", end: "in", set: SET_PODS }], UNKNOWN),
+      // The plugin lets the interface carry 127.0.0.1, for the answers of forwarded ports alone.
+      drop([
+        from,
+        { kind: "destinationLoopback" },
+        { kind: "ctState", states: ["invalid", "new", "untracked"] },
+      ], "the node's loopback is not for pods"),
       ...nodeRules(from, options),
     ],
     [CHAIN_OUTPUT]: [
