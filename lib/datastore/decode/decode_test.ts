@@ -366,6 +366,13 @@ Deno.test("every decoder takes any JSON, and reads nothing from a prototype", ()
   assertEquals(Object.entries(value?.labels ?? {}), [["__proto__", "x"], ["constructor", "y"]]);
 });
 
+Deno.test("decodePod() takes a pod that is being deleted for one that runs", () => {
+  const metadata = { name: "a", namespace: "b", deletionTimestamp: "2024-01-01T00:00:00Z" };
+  const finished = ["Running", "Pending", "Unknown", undefined, "Succeeded", "Failed"]
+    .map((phase) => decodePod({ metadata, status: { phase } }).value?.finished);
+  assertEquals(finished, [false, false, false, false, true, true]);
+});
+
 Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
   assertEquals(decodeNamespace({ metadata: { name: "x", labels: { a: "1" } } }).value, {
     name: "x",

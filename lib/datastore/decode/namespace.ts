@@ -48,6 +48,7 @@ function readIsolation(text: string | undefined, problems: Problems): boolean {
     problems.add(path, text, "JSON is expected");
     return false;
   }
+  if (json === null) problems.add(path, text, "an object is expected");
   const { isolation } = readObject(readObject(json, path, problems).ingress, path, problems);
   if (isolation === "DefaultDeny") return true;
   if (isolation !== undefined) problems.add(path, text, "DefaultDeny is expected");
