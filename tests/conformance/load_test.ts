@@ -145,7 +145,7 @@ Deno.test("parseCases() follows cyclonus' actions", () => {
   const actions = [
     { CreateNamespace: { Namespace: "y", Labels: { ns: "y" } } },
     { CreatePod: { Namespace: "y", Pod: "c", Labels: { pod: "c" } } },
-    { CreatePod: { Namespace: "x", Pod: "d", Labels: {} } },
+    { CreatePod: { Namespace: "x", Pod: "d", Labels: {}, IP: "fd00::d", Ports: ["web 90 TCP"] } },
     { DeletePod: { Namespace: "x", Pod: "b" } },
     { SetPodLabels: { Namespace: "x", Pod: "a", Labels: { other: "1" } } },
     { CreatePolicy: { Policy: policy("p") } },
@@ -158,8 +158,10 @@ Deno.test("parseCases() follows cyclonus' actions", () => {
   assertEquals([...snapshot?.pods.values() ?? []].map((it) => [it.name, it.address, it.labels]), [
     ["a", "192.168.1.1", { other: "1" }],
     ["c", "192.168.1.3", { pod: "c" }],
-    ["d", "192.168.1.4", {}],
+    ["d", "fd00::d", {}],
   ]);
+  assertEquals(snapshot?.pods.get("y/c")?.ports.map((it) => it.name), ["serve-81-udp"]);
+  assertEquals(snapshot?.pods.get("x/d")?.ports.map((it) => it.name), ["web"]);
   assertEquals([...snapshot?.policies.keys() ?? []], ["x/q"]);
   assertEquals(snapshot?.namespaces.get("y"), { ns: "y", "kubernetes.io/metadata.name": "y" });
 });
