@@ -20,6 +20,7 @@ const NOTHING: Desired = {
   programs: new Map(),
   policies: new Map(),
   sets: new Map(),
+  conflicts: new Map(),
 };
 
 /** A table of flows, in parts, and what was asked of it. */

@@ -4,7 +4,7 @@
  */
 
 import type { Facts } from "./facts.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
 
 /** What the answers are made from. */
@@ -32,9 +32,10 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
         return new Response("ok\n");
       case "/readyz": {
         const reason = unreadyReason(options);
-        return reason === undefined
-          ? new Response("ok\n")
-          : new Response(`${reason}\n`, { status: 503 });
+        // A detail is for people: it does not make a node unready for all its other pods.
+        const details = formatConflicts(options.loop.enforced?.conflicts ?? new Map());
+        const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
+        return new Response(text, { status: reason === undefined ? 200 : 503 });
       }
       case "/metrics":
         return new Response(formatMetrics(options), {

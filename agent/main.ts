@@ -3,7 +3,7 @@
  *
  *   API server ──▶ Facts ──▶ PolicyGraph ──▶ EnforcementLoop ──▶ Dataplane ──▶ kernel
  *                              ▲                  ▲  │              (table inet calyx)
- *   plugin ──▶ AgentSocket ────┴── attachments    │  ├──▶ waiters of the socket: "enforced"
+ *   plugin ──▶ AgentSocket ──▶ AttachmentFacts    │  ├──▶ waiters of the socket: "enforced"
  *                    └────────────── kick ────────┘  └──▶ FlowCut ──▶ kernel (table of flows)
  *   /healthz /readyz /metrics ◀── Facts, EnforcementLoop        systemd ◀── Notifier
  *
@@ -25,6 +25,7 @@ import {
   openNetlinkSocket,
 } from "../lib/netlink/socket.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
+import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
@@ -86,9 +87,14 @@ async function run(settings: Settings): Promise<number> {
     const graph = new PolicyGraph(settings);
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();
+    const attachmentFacts = new AttachmentFacts({
+      update: (kind, key, value) => graph.update(kind, key, value),
+      uidOf: (key) => graph.uidOf(key),
+    });
+    for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
     const forgotten = await attachments.retain((name) => hasInterface(route, name));
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
-    for (const [key, attachment] of attachments.all) graph.update("attachment", key, attachment);
+    for (const key of forgotten) attachmentFacts.take(key, undefined);
 
     const dataplane = new Dataplane(netfilter, logger, { mayOwn: settings.ownsTable });
     const loop = new EnforcementLoop({
@@ -121,7 +127,10 @@ async function run(settings: Settings): Promise<number> {
     const facts = new Facts({
       api,
       logger,
-      update: (kind, key, value) => graph.update(kind, key, value),
+      update: (kind, key, value) => {
+        graph.update(kind, key, value);
+        if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
+      },
       onChange: () => loop.kick(),
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
@@ -139,7 +148,7 @@ async function run(settings: Settings): Promise<number> {
       node: () => graph.index.node(settings.nodeName),
       mtu: () => settings.mtu || detectMtu(route, logger),
       attachments,
-      onAttachment: (key, attachment) => graph.update("attachment", key, attachment),
+      onAttachment: (key, attachment) => attachmentFacts.take(key, attachment),
       loop,
       status: () => ({
         version,

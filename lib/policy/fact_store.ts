@@ -4,28 +4,30 @@
  */
 
 import type { Address } from "../ip/address.ts";
-import type { Attachment } from "../model/facts.ts";
+import type { Attachment, Detachment } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
+import { AttachmentIndex, fileIn, podKeyOf } from "./attachment_index.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { compareClusterPolicies, isGovernable, isolationPolicyOf } from "./select.ts";
 
 /** Facts by key. */
 export class FactStore implements ClusterIndex {
+  readonly attachments = new AttachmentIndex();
   readonly #nodeName: string;
   readonly #usesIsolation: boolean;
   readonly #workloads = new Map<string, Workload>();
   readonly #workloadKeys = new Map<string, Set<string>>();
-  readonly #holders = new Map<string, Set<string>>();
+  /** Keys of the pods that claim an address; whose it is `addressesOf()` says. */
+  readonly #claims = new Map<string, Set<string>>();
+  readonly #claimed = new Map<string, readonly string[]>();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
   readonly #clusterPolicies = new Map<string, ClusterNetworkPolicy>();
   readonly #nodes = new Map<string, Node>();
-  readonly #attachments = new Map<string, Map<string, Attachment>>();
-  readonly #attachmentOwners = new Map<string, string>();
   #tiers = new Map<string, readonly ClusterNetworkPolicy[]>();
 
   /** @param usesIsolation whether the annotation of NetworkPolicy's first days counts */
@@ -77,29 +79,46 @@ export class FactStore implements ClusterIndex {
   }
 
   podAt(address: string): Workload | undefined {
-    for (const key of this.#holders.get(address) ?? []) {
+    for (const key of this.#claims.get(address) ?? []) {
       const workload = this.#workloads.get(key);
-      if (workload !== undefined && isGovernable(workload)) return workload;
+      if (workload === undefined || !isGovernable(workload)) continue;
+      if (this.addressesOf(workload).some((it) => it.toString() === address)) return workload;
     }
     return undefined;
   }
 
-  /** The interfaces that the plugin reported of a pod. */
-  attachmentsOf(key: string): Iterable<Attachment> {
-    return this.#attachments.get(key)?.values() ?? [];
+  /** Whether an attachment is this very pod's, and not that of another one of its name. */
+  isOf({ namespace, pod, uid }: Attachment, workload: Workload): boolean {
+    return namespace === workload.namespace && pod === workload.name &&
+      workload.nodeName === this.#nodeName && (uid === undefined || uid === workload.uid);
   }
 
-  /** Every address that a pod is known by: its status's, and for one of this node the plugin's. */
+  /** What the plugin reported of this very pod. */
+  attachmentsOf(workload: Workload): readonly Attachment[] {
+    return [...this.attachments.ofPod(keyOf(workload))].filter((it) => this.isOf(it, workload));
+  }
+
+  /**
+   * Every address that is a pod's: its status's, and for one of this node the plugin's. An address that
+   * is attached belongs to its attachment, whoever's status says it too.
+   */
   addressesOf(workload: Workload): readonly Address[] {
-    const attachments = workload.nodeName === this.#nodeName
-      ? this.#attachments.get(keyOf(workload))
-      : undefined;
-    if (attachments === undefined) return workload.addresses;
-    const addresses = new Map(workload.addresses.map((it) => [it.toString(), it]));
-    for (const attachment of attachments.values()) {
-      for (const address of attachment.addresses) addresses.set(address.toString(), address);
+    const own = this.attachmentsOf(workload);
+    const isForeign = (address: Address): boolean =>
+      [...this.attachments.atAddress(address.toString())].some((it) => !this.isOf(it, workload));
+    if (own.length === 0 && !workload.addresses.some(isForeign)) return workload.addresses;
+    const all = [...workload.addresses, ...own.flatMap((it) => it.addresses)];
+    const addresses = new Map(all.map((it) => [it.toString(), it]));
+    return [...addresses.values()].filter((it) => !isForeign(it));
+  }
+
+  /** Keys of the pods that an attachment can concern: its own, and those that claim its addresses. */
+  claimantsOf(attachment: Attachment): Iterable<string> {
+    const claimants = new Set([podKeyOf(attachment)]);
+    for (const address of attachment.addresses) {
+      for (const key of this.#claims.get(address.toString()) ?? []) claimants.add(key);
     }
-    return [...addresses.values()];
+    return claimants;
   }
 
   // What is told.
@@ -107,10 +126,9 @@ export class FactStore implements ClusterIndex {
   setWorkload(key: string, value: Workload | undefined): void {
     const namespace = (value ?? this.#workloads.get(key))?.namespace;
     if (namespace === undefined) return;
-    this.#hold(key, () => {
-      set(this.#workloads, key, value);
-      setIn(this.#workloadKeys, namespace, key, value !== undefined);
-    });
+    set(this.#workloads, key, value);
+    fileIn(this.#workloadKeys, namespace, key, value !== undefined);
+    this.#claim(key);
   }
 
   setNamespace(key: string, value: Namespace | undefined): void {
@@ -137,34 +155,29 @@ export class FactStore implements ClusterIndex {
     set(this.#nodes, key, value);
   }
 
-  /** @returns the keys of the pods that it concerns */
-  setAttachment(key: string, value: Attachment | undefined): readonly string[] {
-    const previous = this.#attachmentOwners.get(key);
-    const next = value && `${value.namespace}/${value.pod}`;
-    const owners = [...new Set([previous, next].filter((it) => it !== undefined))];
-    for (const owner of owners) {
-      this.#hold(owner, () => {
-        const siblings = this.#attachments.get(owner) ?? new Map<string, Attachment>();
-        set(siblings, key, owner === next ? value : undefined);
-        set(this.#attachments, owner, siblings.size > 0 ? siblings : undefined);
-      });
-    }
-    set(this.#attachmentOwners, key, next);
-    return owners;
+  /** @returns what was there before */
+  setAttachment(key: string, value: Attachment | undefined): Attachment | undefined {
+    const before = this.attachments.set(key, value);
+    for (const it of [before, value]) if (it !== undefined) this.#claim(podKeyOf(it));
+    return before;
   }
 
-  /** Applies a change of a pod and keeps who holds which address; the newest holder comes first. */
-  #hold(key: string, change: () => void): void {
-    const before = this.#workloads.get(key);
-    const old = before === undefined ? [] : this.addressesOf(before).map(String);
-    change();
-    const after = this.#workloads.get(key);
-    const now = new Set(after === undefined ? [] : this.addressesOf(after).map(String));
-    for (const address of old) if (!now.has(address)) setIn(this.#holders, address, key, false);
-    for (const address of now) {
-      const holders = this.#holders.get(address);
-      if (holders?.has(key)) continue;
-      this.#holders.set(address, new Set([key, ...holders ?? []]));
+  setDetachment(key: string, value: Detachment | undefined): void {
+    this.attachments.setDetachment(key, value);
+  }
+
+  /** Notes which addresses a pod claims, by its status and its attachments; the newest comes first. */
+  #claim(key: string): void {
+    const attached = [...this.attachments.ofPod(key)].flatMap((it) => it.addresses);
+    const all = [...this.#workloads.get(key)?.addresses ?? [], ...attached].map(String);
+    const before = this.#claimed.get(key) ?? [];
+    set(this.#claimed, key, all.length > 0 ? all : undefined);
+    for (const address of before) {
+      if (!all.includes(address)) fileIn(this.#claims, address, key, false);
+    }
+    for (const address of all) {
+      const claims = this.#claims.get(address);
+      if (!claims?.has(key)) this.#claims.set(address, new Set([key, ...claims ?? []]));
     }
   }
 }
@@ -172,12 +185,4 @@ export class FactStore implements ClusterIndex {
 function set<V>(map: Map<string, V>, key: string, value: V | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-function setIn(map: Map<string, Set<string>>, key: string, member: string, isIn: boolean): void {
-  const members = map.get(key) ?? new Set();
-  if (isIn) members.add(member);
-  else members.delete(member);
-  if (members.size === 0) map.delete(key);
-  else map.set(key, members);
 }

@@ -20,8 +20,7 @@ import type {
   DesiredProgram,
   DesiredSet,
 } from "../model/desired.ts";
-import type { Attachment, FactKind, FactTypes } from "../model/facts.ts";
-import { interfaceNameOf } from "../model/interface_name.ts";
+import type { Attachment, Detachment, FactKind, FactTypes } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import {
@@ -30,10 +29,11 @@ import {
   DIRECTIONS,
   type NetworkPolicy,
 } from "../model/policy.ts";
-import { keyOf, type Workload } from "../model/workload.ts";
+import type { Workload } from "../model/workload.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { FactStore } from "./fact_store.ts";
+import { LocalPods } from "./local_pods.ts";
 import { concerns, governs, isGovernable } from "./select.ts";
 import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
@@ -62,7 +62,7 @@ interface LocalPart {
 export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
   readonly #facts: FactStore;
-  readonly #local = new Set<string>();
+  readonly #local: LocalPods;
   /** By the pods' keys; what is not here is made when it is next asked for. */
   readonly #parts = new Map<string, LocalPart>();
   readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
@@ -73,11 +73,13 @@ export class PolicyGraph {
     programs: new Map(),
     policies: new Map(),
     sets: new Map(),
+    conflicts: new Map(),
   };
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
     this.#facts = new FactStore(options.nodeName, options.isolationAnnotation ?? false);
+    this.#local = new LocalPods(this.#facts, options.interfacePrefix);
     this.#index = new SetIndex({
       podKeys: (namespace) => this.#facts.workloadKeys(namespace),
       pod: (key) => this.#view(key),
@@ -88,6 +90,11 @@ export class PolicyGraph {
   /** The facts taken so far, for the evaluator. */
   get index(): ClusterIndex {
     return this.#facts;
+  }
+
+  /** The uid of the pod of this key, as far as it is known. */
+  uidOf(key: string): string | undefined {
+    return this.#facts.workload(key)?.uid;
   }
 
   /** Takes one fact; `undefined` means gone, or so malformed that it counts as absent. */
@@ -101,9 +108,12 @@ export class PolicyGraph {
         return this.#updatePolicy(key, value as NetworkPolicy | undefined);
       case "clusterPolicy":
         this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
-        return this.#forget(this.#local);
+        return this.#forget(this.#local.keys());
       case "attachment":
         return this.#updateAttachment(key, value as Attachment | undefined);
+      case "detachment":
+        this.#facts.setDetachment(key, value as Detachment | undefined);
+        return this.#forget(this.#local.rivalsOf(key));
       case "node":
         this.#facts.setNode(key, value as Node | undefined);
         return this.#index.refreshNode(key, value as Node | undefined);
@@ -130,8 +140,8 @@ export class PolicyGraph {
     if (namespace === undefined) return;
     const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
       isGovernable(value);
-    if (isLocal) this.#local.add(key);
-    this.#forget([key]);
+    if (isLocal) this.#local.add(key, value);
+    this.#forget(this.#local.rivalsOf(key));
     if (!isLocal) this.#local.delete(key);
     this.#index.refreshPod(key, namespace);
   }
@@ -150,9 +160,14 @@ export class PolicyGraph {
   }
 
   #updateAttachment(key: string, value: Attachment | undefined): void {
-    for (const workload of this.#facts.setAttachment(key, value)) {
-      this.#index.refreshPod(workload, workload.slice(0, workload.indexOf("/")));
-      this.#forget([workload]);
+    const before = this.#facts.setAttachment(key, value);
+    for (const attachment of [before, value]) {
+      if (attachment === undefined) continue;
+      for (const pod of this.#facts.claimantsOf(attachment)) {
+        this.#index.refreshPod(pod, pod.slice(0, pod.indexOf("/")));
+        this.#forget([pod]);
+      }
+      this.#forget(this.#local.keysAt(attachment.interfaceName));
     }
   }
 
@@ -182,10 +197,12 @@ export class PolicyGraph {
     const policies = new Map<string, DesiredPolicy>();
     const specs = new Map<string, SetSpec>();
     const rangeSets = new Map<string, DesiredSet>();
-    for (const key of [...this.#local].sort()) {
+    for (const key of [...this.#local.keys()].sort()) {
       const part = this.#parts.get(key) ?? this.#computePart(key);
       this.#parts.set(key, part);
-      for (const endpoint of part.endpoints) endpoints.set(endpoint.interfaceName, endpoint);
+      for (const endpoint of part.endpoints) {
+        endpoints.set(endpoint.interfaceName ?? key, endpoint);
+      }
       for (const program of part.programs) programs.set(program.id, program);
       for (const compiled of part.policies) {
         policies.set(compiled.policy.id, compiled.policy);
@@ -199,6 +216,7 @@ export class PolicyGraph {
       programs,
       policies,
       sets: new Map([...this.#index.sets(), ...rangeSets]),
+      conflicts: this.#local.conflicts(),
     };
   }
 
@@ -211,13 +229,17 @@ export class PolicyGraph {
     const policies: CompiledPolicy[] = [];
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
     const addresses = this.#facts.addressesOf(workload).map(String).sort();
-    const endpoints = [...this.#interfacesOf(workload)].map((interfaceName) => ({
+    const interfaces = this.#local.interfacesOf(key, workload);
+    const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
+    const endpoints = ways.map((interfaceName) => ({
       interfaceName,
       workload: key,
+      uid: workload.uid,
       addresses,
       ingress: ingress?.id,
       egress: egress?.id,
     }));
+    // Also without an endpoint: what is to govern a pod is there before the pod is.
     const programs = [ingress, egress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
   }
@@ -255,15 +277,6 @@ export class PolicyGraph {
     return this.#desired.programs.get(id) ?? { id, direction, denyAction, ...tiers };
   }
 
-  #interfacesOf(workload: Workload): ReadonlySet<string> {
-    const { namespace, name } = workload;
-    const reported = this.#facts.attachmentsOf(keyOf(workload));
-    return new Set([
-      interfaceNameOf(namespace, name, this.#options.interfacePrefix),
-      ...[...reported].map((it) => it.interfaceName),
-    ]);
-  }
-
   #compile(policy: AnyPolicy): Compiled {
     let compiled = this.#compiled.get(policy);
     if (compiled === undefined) {
@@ -279,7 +292,7 @@ export class PolicyGraph {
 
 /** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
 function isSame(a: Workload, b: Workload): boolean {
-  return a.nodeName === b.nodeName && a.hostNetwork === b.hostNetwork &&
+  return a.uid === b.uid && a.nodeName === b.nodeName && a.hostNetwork === b.hostNetwork &&
     a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
     formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);
 }

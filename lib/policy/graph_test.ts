@@ -38,7 +38,7 @@ function print(desired: Desired): unknown {
       : [...it.members.members()].sort(),
   ]);
   return {
-    endpoints: [...desired.endpoints.values()].sort(by((it) => it.interfaceName)),
+    endpoints: [...desired.endpoints.values()].sort(by((it) => it.interfaceName ?? it.workload)),
     programs: [...desired.programs.values()].sort(by((it) => it.id)),
     policies: [...desired.policies.values()].sort(by((it) => it.id)),
     sets: sets.sort(by((it) => String(it[0]))),
@@ -169,7 +169,7 @@ Deno.test("PolicyGraph keeps a pod closed until its namespace is known", () => {
     nodeName: NODE,
     labels: {},
     serviceAccount: "default",
-    addresses: [],
+    addresses: [Address.parse("10.0.0.1")],
     hostNetwork: false,
     finished: false,
     ports: [],
@@ -225,6 +225,7 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
     ifname: "eth0",
     namespace: "x",
     pod: "web",
+    uid: undefined,
     interfaceName: interfaceNameOf("x", "web"),
     addresses: [Address.parse("10.0.0.9")],
   };

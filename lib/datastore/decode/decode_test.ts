@@ -275,6 +275,16 @@ Deno.test("decodePod() keeps what policy needs", () => {
   });
 });
 
+Deno.test("decodePod() gives a static pod the uid that the kubelet gives to the runtime", () => {
+  const uidOf = (annotations: object): string | undefined =>
+    decodePod({ metadata: { name: "web", namespace: "x", uid: "u", annotations } }).value?.uid;
+  const [hash, mirror] = ["kubernetes.io/config.hash", "kubernetes.io/config.mirror"];
+  assertEquals(uidOf({ [hash]: "h", [mirror]: "h" }), "h");
+  assertEquals(uidOf({ [mirror]: "h" }), "h");
+  // Whatever else a pod of the API server says, the kubelet knows it by its uid.
+  assertEquals(uidOf({ [hash]: "h" }), "u");
+});
+
 Deno.test("decodePod() survives every kind of junk", () => {
   const junk: readonly unknown[] = [undefined, null, 1, "x", [], {}, { metadata: 1 }, {
     metadata: { name: 1, namespace: [] },
