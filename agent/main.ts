@@ -128,8 +128,9 @@ async function run(settings: Settings): Promise<number> {
       api,
       logger,
       update: (kind, key, value) => {
-        graph.update(kind, key, value);
+        const isChanged = graph.update(kind, key, value);
         if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
+        return isChanged;
       },
       onChange: () => loop.kick(),
       onInSync: () => {

@@ -41,8 +41,11 @@ export class AttachmentIndex {
     return this.#detachments.get(key);
   }
 
-  /** @returns what was there before */
-  set(key: string, value: Attachment | undefined): Attachment | undefined {
+  get(key: string): Attachment | undefined {
+    return this.#attachments.get(key);
+  }
+
+  set(key: string, value: Attachment | undefined): void {
     const before = this.#attachments.get(key);
     if (before !== undefined) this.#file(before, false);
     if (value === undefined) this.#attachments.delete(key);
@@ -50,7 +53,6 @@ export class AttachmentIndex {
       this.#attachments.set(key, value);
       this.#file(value, true);
     }
-    return before;
   }
 
   setDetachment(key: string, value: Detachment | undefined): void {

@@ -22,7 +22,6 @@ export class FactStore implements ClusterIndex {
   readonly #workloadKeys = new Map<string, Set<string>>();
   /** Keys of the pods that claim an address; whose it is `addressesOf()` says. */
   readonly #claims = new Map<string, Set<string>>();
-  readonly #claimed = new Map<string, readonly string[]>();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
@@ -126,9 +125,10 @@ export class FactStore implements ClusterIndex {
   setWorkload(key: string, value: Workload | undefined): void {
     const namespace = (value ?? this.#workloads.get(key))?.namespace;
     if (namespace === undefined) return;
+    const before = this.#claimsOf(key);
     set(this.#workloads, key, value);
     fileIn(this.#workloadKeys, namespace, key, value !== undefined);
-    this.#claim(key);
+    this.#claim(key, before);
   }
 
   setNamespace(key: string, value: Namespace | undefined): void {
@@ -157,25 +157,31 @@ export class FactStore implements ClusterIndex {
 
   /** @returns what was there before */
   setAttachment(key: string, value: Attachment | undefined): Attachment | undefined {
-    const before = this.attachments.set(key, value);
-    for (const it of [before, value]) if (it !== undefined) this.#claim(podKeyOf(it));
-    return before;
+    const previous = this.attachments.get(key);
+    const pods = new Set([previous, value].filter((it) => it !== undefined).map(podKeyOf));
+    const claims = new Map([...pods].map((it) => [it, this.#claimsOf(it)]));
+    this.attachments.set(key, value);
+    for (const [pod, before] of claims) this.#claim(pod, before);
+    return previous;
   }
 
   setDetachment(key: string, value: Detachment | undefined): void {
     this.attachments.setDetachment(key, value);
   }
 
-  /** Notes which addresses a pod claims, by its status and its attachments; the newest comes first. */
-  #claim(key: string): void {
+  /** The addresses that a pod claims, by its status and its attachments. */
+  #claimsOf(key: string): readonly string[] {
     const attached = [...this.attachments.ofPod(key)].flatMap((it) => it.addresses);
-    const all = [...this.#workloads.get(key)?.addresses ?? [], ...attached].map(String);
-    const before = this.#claimed.get(key) ?? [];
-    set(this.#claimed, key, all.length > 0 ? all : undefined);
+    return [...this.#workloads.get(key)?.addresses ?? [], ...attached].map(String);
+  }
+
+  /** Notes the claims of a pod after a change; the newest come first. */
+  #claim(key: string, before: readonly string[]): void {
+    const now = this.#claimsOf(key);
     for (const address of before) {
-      if (!all.includes(address)) fileIn(this.#claims, address, key, false);
+      if (!now.includes(address)) fileIn(this.#claims, address, key, false);
     }
-    for (const address of all) {
+    for (const address of now) {
       const claims = this.#claims.get(address);
       if (!claims?.has(key)) this.#claims.set(address, new Set([key, ...claims ?? []]));
     }

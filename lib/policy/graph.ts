@@ -97,27 +97,14 @@ export class PolicyGraph {
     return this.#facts.workload(key)?.uid;
   }
 
-  /** Takes one fact; `undefined` means gone, or so malformed that it counts as absent. */
-  update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): void {
-    switch (kind) {
-      case "workload":
-        return this.#updateWorkload(key, value as Workload | undefined);
-      case "namespace":
-        return this.#updateNamespace(key, value as Namespace | undefined);
-      case "policy":
-        return this.#updatePolicy(key, value as NetworkPolicy | undefined);
-      case "clusterPolicy":
-        this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
-        return this.#forget(this.#local.keys());
-      case "attachment":
-        return this.#updateAttachment(key, value as Attachment | undefined);
-      case "detachment":
-        this.#facts.setDetachment(key, value as Detachment | undefined);
-        return this.#forget(this.#local.rivalsOf(key));
-      case "node":
-        this.#facts.setNode(key, value as Node | undefined);
-        return this.#index.refreshNode(key, value as Node | undefined);
-    }
+  /**
+   * Takes one fact; `undefined` means gone, or so malformed that it counts as absent.
+   *
+   * @returns whether there is something to flush: most changes in a cluster concern no pod of this node
+   */
+  update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    const isSetChanged = this.#take(kind, key, value);
+    return isSetChanged || this.#isLocalDirty;
   }
 
   /**
@@ -132,26 +119,55 @@ export class PolicyGraph {
     return this.#desired;
   }
 
-  #updateWorkload(key: string, value: Workload | undefined): void {
+  /** @returns whether a set changed; what concerns this node's pods is marked */
+  #take<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    switch (kind) {
+      case "workload":
+        return this.#updateWorkload(key, value as Workload | undefined);
+      case "namespace":
+        return this.#updateNamespace(key, value as Namespace | undefined);
+      case "attachment":
+        return this.#updateAttachment(key, value as Attachment | undefined);
+      case "node":
+        this.#facts.setNode(key, value as Node | undefined);
+        return this.#index.refreshNode(key, value as Node | undefined);
+      case "policy":
+        this.#updatePolicy(key, value as NetworkPolicy | undefined);
+        return false;
+      case "clusterPolicy":
+        this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
+        this.#forget(this.#local.keys());
+        return false;
+      case "detachment":
+        this.#facts.setDetachment(key, value as Detachment | undefined);
+        this.#forget(this.#local.rivalsOf(key));
+        return false;
+    }
+    throw new TypeError(`No facts are of kind ${kind}`);
+  }
+
+  #updateWorkload(key: string, value: Workload | undefined): boolean {
     const previous = this.#facts.workload(key);
     this.#facts.setWorkload(key, value);
-    if (previous !== undefined && value !== undefined && isSame(previous, value)) return;
+    if (previous !== undefined && value !== undefined && isSame(previous, value)) return false;
     const namespace = (value ?? previous)?.namespace;
-    if (namespace === undefined) return;
+    if (namespace === undefined) return false;
     const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
       isGovernable(value);
     if (isLocal) this.#local.add(key, value);
     this.#forget(this.#local.rivalsOf(key));
     if (!isLocal) this.#local.delete(key);
-    this.#index.refreshPod(key, namespace);
+    return this.#index.refreshPod(key, namespace);
   }
 
-  #updateNamespace(key: string, value: Namespace | undefined): void {
+  #updateNamespace(key: string, value: Namespace | undefined): boolean {
     this.#facts.setNamespace(key, value);
+    let isSetChanged = false;
     for (const workload of this.#facts.workloadKeys(key)) {
-      this.#index.refreshPod(workload, key);
+      isSetChanged = this.#index.refreshPod(workload, key) || isSetChanged;
       this.#forget([workload]);
     }
+    return isSetChanged;
   }
 
   #updatePolicy(key: string, value: NetworkPolicy | undefined): void {
@@ -159,16 +175,19 @@ export class PolicyGraph {
     if (namespace !== undefined) this.#forget(this.#facts.workloadKeys(namespace));
   }
 
-  #updateAttachment(key: string, value: Attachment | undefined): void {
+  #updateAttachment(key: string, value: Attachment | undefined): boolean {
     const before = this.#facts.setAttachment(key, value);
+    let isSetChanged = false;
     for (const attachment of [before, value]) {
       if (attachment === undefined) continue;
       for (const pod of this.#facts.claimantsOf(attachment)) {
-        this.#index.refreshPod(pod, pod.slice(0, pod.indexOf("/")));
+        const namespace = pod.slice(0, pod.indexOf("/"));
+        isSetChanged = this.#index.refreshPod(pod, namespace) || isSetChanged;
         this.#forget([pod]);
       }
       this.#forget(this.#local.keysAt(attachment.interfaceName));
     }
+    return isSetChanged;
   }
 
   /** What these pods bring in must be made anew, if they are this node's. */

@@ -58,17 +58,25 @@ export class SetIndex {
     }
   }
 
-  /** A pod came, changed or went, or its namespace's labels did. */
-  refreshPod(key: string, namespace: string): void {
+  /** A pod came, changed or went, or its namespace's labels did. @returns whether a set changed */
+  refreshPod(key: string, namespace: string): boolean {
     const view = this.#source.pod(key);
+    let isChanged = false;
     for (const scope of [namespace, ANY_NAMESPACE]) {
-      for (const set of this.#byScope.get(scope) ?? []) contribute(set, key, podMembers(set, view));
+      for (const set of this.#byScope.get(scope) ?? []) {
+        isChanged = contribute(set, key, podMembers(set, view)) || isChanged;
+      }
     }
+    return isChanged;
   }
 
-  /** A node came, changed or went. */
-  refreshNode(name: string, node: Node | undefined): void {
-    for (const set of this.#byScope.get(NODES) ?? []) contribute(set, name, nodeMembers(set, node));
+  /** A node came, changed or went. @returns whether a set changed */
+  refreshNode(name: string, node: Node | undefined): boolean {
+    let isChanged = false;
+    for (const set of this.#byScope.get(NODES) ?? []) {
+      isChanged = contribute(set, name, nodeMembers(set, node)) || isChanged;
+    }
+    return isChanged;
   }
 
   /** The sets in use, by id. */
@@ -112,12 +120,15 @@ function nodeMembers({ spec }: ActiveSet, node: Node | undefined): readonly Memb
   return node === undefined || !("nodes" in spec) ? NOTHING : nodeMembersOf(spec, node);
 }
 
-function contribute(set: ActiveSet, key: string, after: readonly Member[]): void {
+/** @returns whether the set's members changed */
+function contribute(set: ActiveSet, key: string, after: readonly Member[]): boolean {
   const before = set.contributions.get(key) ?? NOTHING;
-  if (before.length === 0 && after.length === 0) return;
+  if (before.length === 0 && after.length === 0) return false;
+  const { revision } = set.members;
   // The new ones first: a member that stays never leaves in between.
   for (const member of after) set.members.add(member);
   for (const member of before) set.members.remove(member);
   if (after.length === 0) set.contributions.delete(key);
   else set.contributions.set(key, after);
+  return set.members.revision !== revision;
 }
