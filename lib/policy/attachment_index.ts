@@ -13,6 +13,10 @@ export class AttachmentIndex {
   readonly #byAddress = new Map<string, Set<Attachment>>();
   readonly #detachments = new Map<string, Detachment>();
 
+  get isEmpty(): boolean {
+    return this.#attachments.size === 0;
+  }
+
   /** Those of the pod's name, whatever their uid. */
   ofPod(key: string): Iterable<Attachment> {
     return this.#byPod.get(key) ?? [];

@@ -94,6 +94,7 @@ export class FactStore implements ClusterIndex {
 
   /** What the plugin reported of this very pod. */
   attachmentsOf(workload: Workload): readonly Attachment[] {
+    if (this.attachments.isEmpty) return [];
     return [...this.attachments.ofPod(keyOf(workload))].filter((it) => this.isOf(it, workload));
   }
 
@@ -102,6 +103,7 @@ export class FactStore implements ClusterIndex {
    * is attached belongs to its attachment, whoever's status says it too.
    */
   addressesOf(workload: Workload): readonly Address[] {
+    if (this.attachments.isEmpty) return workload.addresses;
     const own = this.attachmentsOf(workload);
     const isForeign = (address: Address): boolean =>
       [...this.attachments.atAddress(address.toString())].some((it) => !this.isOf(it, workload));

@@ -351,16 +351,3 @@ Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
   assertEquals(node.value?.podCidrs.map(String), ["10.244.0.0/24"]);
   assertEquals(node.value?.addresses.map(String), ["192.0.2.1"]);
 });
-
-Deno.test("decodeNetworkPolicy() takes no more peers times ports than a kernel bears", () => {
-  const from = Array.from(
-    { length: 300 },
-    (_, i) => ({ ipBlock: { cidr: `10.0.${i % 256}.0/24` } }),
-  );
-  const ports = Array.from({ length: 300 }, (_, i) => ({ port: `p${i}` }));
-  const { value, problems } = decodeNetworkPolicy({
-    metadata: { name: "p", namespace: "x" },
-    spec: { ingress: [{}, { from, ports }, { from }] },
-  });
-  assertEquals([value?.ingress?.length, problems.length], [1, 2]);
-});
