@@ -1,7 +1,19 @@
 import { assertEquals } from "@std/assert";
 import type { Facts } from "./facts.ts";
+import type { FlowCutCounts } from "./flow_cut.ts";
 import { serveHealth } from "./health.ts";
 import type { EnforcementLoop } from "./loop.ts";
+
+const FLOW_CUT: FlowCutCounts = {
+  passes: 7,
+  failed: 1,
+  cut: 30,
+  released: 4,
+  refused: 2,
+  flows: 500,
+  denied: 26,
+  durationMs: 12,
+};
 
 type HealthOptions = Parameters<typeof serveHealth>[0];
 
@@ -12,6 +24,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     port: 0,
     facts: { states: {} } as Facts,
     loop: { counts: { applied: 1 } } as EnforcementLoop,
+    flowCut: FLOW_CUT,
     nowMs: () => 0,
     ...changes,
   });
@@ -38,4 +51,20 @@ Deno.test("/readyz says what is missing", async () => {
   const loop = { counts: { applied: 0 } } as EnforcementLoop;
   const [status, text] = await ask("/readyz", { loop });
   assertEquals([status, text], [503, "Nothing is in the kernel yet: see the agent's log\n"]);
+});
+
+Deno.test("/metrics says what was cut of open flows", async () => {
+  const loop = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementLoop;
+  const [status, text] = await ask("/metrics", { loop });
+  const flows = text.split("\n").filter((it) => it.startsWith("calyx_flow"));
+  assertEquals([status, flows], [200, [
+    "calyx_flows_cut_total 30",
+    "calyx_flows_released_total 4",
+    "calyx_flows_refused_total 2",
+    "calyx_flows_denied 26",
+    "calyx_flows_read 500",
+    "calyx_flow_cut_passes_total 7",
+    "calyx_flow_cut_failures_total 1",
+    "calyx_flow_cut_duration_seconds 0.012",
+  ]]);
 });

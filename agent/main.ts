@@ -142,7 +142,12 @@ async function run(settings: Settings): Promise<number> {
         });
       },
     });
-    const health = { host: settings.healthHost, port: settings.healthPort, nowMs: Date.now };
+    const health = {
+      host: settings.healthHost,
+      port: settings.healthPort,
+      flowCut: flowCut.counts,
+      nowMs: Date.now,
+    };
     await using socket = await serveAgentSocket({
       path: settings.socketPath,
       nodeName: settings.nodeName,
