@@ -120,7 +120,15 @@ Deno.test("FlowCut.pass() marks what is denied, forgets what is allowed again, a
   ]);
   const { durationMs, ...counts } = cut.counts;
   assert(durationMs > 0);
-  assertEquals(counts, { passes: 1, failed: 0, cut: 3, released: 1, refused: 0, flows: 6, denied: 3 });
+  assertEquals(counts, {
+    passes: 1,
+    failed: 0,
+    cut: 3,
+    released: 1,
+    refused: 0,
+    flows: 6,
+    denied: 3,
+  });
   assertEquals(log.map((it) => ({ ...it, durationMs: 0 })), [{
     time: "1970-01-01T00:00:00.000Z",
     level: "info",
