@@ -39,6 +39,9 @@ export interface KindState {
   readonly problems: Map<string, readonly string[]>;
 }
 
+/** An object may have as many problems as it has fields. */
+const PROBLEMS_SHOWN_MAX = 20;
+
 /** Watches every kind until `signal` aborts. */
 export class Facts {
   readonly states: Readonly<Record<string, KindState>>;
@@ -110,8 +113,17 @@ export class Facts {
     if (item === undefined || item.problems.length === 0) {
       state.problems.delete(key);
     } else {
+      // Most events of an object say the same again.
+      if (state.problems.get(key)?.join() !== item.problems.join()) {
+        const { problems } = item;
+        this.#options.logger.warn("object not understood", {
+          kind,
+          key,
+          problems: problems.slice(0, PROBLEMS_SHOWN_MAX),
+          ...(problems.length > PROBLEMS_SHOWN_MAX ? { count: problems.length } : {}),
+        });
+      }
       state.problems.set(key, item.problems);
-      this.#options.logger.warn("object not understood", { kind, key, problems: item.problems });
     }
     return this.#options.update(kind, key, item?.value);
   }

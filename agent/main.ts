@@ -32,6 +32,7 @@ import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { detectMtu } from "./mtu.ts";
+import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
@@ -130,6 +131,7 @@ async function run(settings: Settings): Promise<number> {
       update: (kind, key, value) => {
         const isChanged = graph.update(kind, key, value);
         if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
+        if (kind === "node" && key === settings.nodeName) rememberNode();
         return isChanged;
       },
       onChange: () => loop.kick(),
@@ -142,6 +144,13 @@ async function run(settings: Settings): Promise<number> {
         });
       },
     });
+    const mtu = (): number => settings.mtu || detectMtu(route, logger);
+    const rememberNode = (): void => {
+      const node = graph.index.node(settings.nodeName);
+      if (node === undefined) return;
+      const answer = nodeAnswerOf(settings.nodeName, node, mtu());
+      writeNodeFile(nodeFilePath(settings.socketPath), answer, logger);
+    };
     const health = {
       host: settings.healthHost,
       port: settings.healthPort,
@@ -152,7 +161,7 @@ async function run(settings: Settings): Promise<number> {
       path: settings.socketPath,
       nodeName: settings.nodeName,
       node: () => graph.index.node(settings.nodeName),
-      mtu: () => settings.mtu || detectMtu(route, logger),
+      mtu,
       attachments,
       onAttachment: (key, attachment) => attachmentFacts.take(key, attachment),
       loop,
@@ -191,7 +200,9 @@ async function cleanup(settings: Settings): Promise<number> {
   try {
     using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
     const isRemoved = await new Dataplane(netfilter, logger).remove();
-    await Deno.remove(`${settings.stateDir}/attachments`, { recursive: true }).catch(() => {});
+    for (const path of [`${settings.stateDir}/attachments`, nodeFilePath(settings.socketPath)]) {
+      await Deno.remove(path, { recursive: true }).catch(() => {});
+    }
     return print(
       isRemoved ? "Removed table inet calyx\n" : "There is no table inet calyx: nothing to do\n",
     );

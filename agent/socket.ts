@@ -14,6 +14,7 @@ import type { Attachment } from "../lib/model/facts.ts";
 import type { Node } from "../lib/model/node.ts";
 import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
+import { nodeAnswerOf } from "./node_file.ts";
 
 /** What the socket answers from. */
 export interface AgentSocketOptions {
@@ -90,7 +91,7 @@ function getNode({ node, nodeName, mtu }: AgentSocketOptions): Response {
   if (known === undefined) {
     return failure(503, `Node "${nodeName}" is not known yet: the API server has not answered`);
   }
-  return Response.json({ nodeName, podCIDRs: known.podCidrs.map(String), mtu: mtu() });
+  return Response.json(nodeAnswerOf(nodeName, known, mtu()));
 }
 
 function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {

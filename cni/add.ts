@@ -6,6 +6,7 @@
 
 import type { Logger } from "../lib/base/log.ts";
 import { isExists } from "../lib/netlink/error.ts";
+import type { Link } from "../lib/netlink/link/link.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
 import { aliasOf, attachmentOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
@@ -16,18 +17,14 @@ import { planSandbox, resultOf, type Wiring } from "./plan.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { type CallArguments, parseArguments, type PodName } from "./protocol/environment.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
-import { Fields } from "./protocol/fields.ts";
-import {
-  appendResult,
-  type CniResult,
-  EMPTY_RESULT,
-  parseResult,
-  readDns,
-} from "./protocol/result.ts";
+import { appendResult, type CniResult, EMPTY_RESULT, parseResult } from "./protocol/result.ts";
 import { Sandbox } from "./sandbox.ts";
 
 /** How often a name that is taken is looked at: ADDs and DELs of one pod may cross. */
 const WIRE_ATTEMPTS_MAX = 4;
+
+/** The agent's status for an interface that somebody deleted while its policy was awaited. */
+const DETACHED = 409;
 
 /**
  * Connects the container.
@@ -50,7 +47,7 @@ export async function add(call: Call): Promise<CniResult> {
   const node = new NodeFacts(settings);
   using sandbox = Sandbox.open(environment);
   refuseTakenName(sandbox, environment.ifname);
-  const mtu = await node.mtu();
+  const mtu = node.mtu();
   const lease = await ipam.allocate(call, {
     requested: args.address,
     podCidrs: () => node.podCidrs(),
@@ -66,10 +63,10 @@ export async function add(call: Call): Promise<CniResult> {
     const agent = settings.agentSocket === undefined
       ? undefined
       : new AgentClient(settings.agentSocket);
-    await wire(sandbox, wiring, { agent, log: call.log });
+    wire(sandbox, wiring, { agent, pod: args.pod, log: call.log });
     if (agent !== undefined && args.pod !== undefined) {
       undo.add("tell the agent", () => agent.deleteEndpoint(environment));
-      await enforce(agent, settings, args.pod, call, wiring);
+      enforce(agent, settings, args.pod, call, wiring);
     }
     return appendResult(previous, resultOf(wiring));
   } catch (error) {
@@ -103,7 +100,7 @@ function wiringOf(
   mtu: number | undefined,
 ): Wiring {
   const { containerId, ifname, netns } = environment;
-  const dns = readDns(new Fields(configuration.json));
+  const { dns } = settings;
   return {
     hostName: hostNameOf(pod, { network: configuration.name, containerId, ifname }),
     alias: aliasOf({ network: configuration.name, containerId, ifname }),
@@ -112,6 +109,11 @@ function wiringOf(
     netns,
     mtu,
     addresses: result.ips.map((it) => it.address.address),
+    subnetGateways: new Map(
+      result.ips.flatMap((it) =>
+        it.gateway === undefined ? [] : [[it.address.address, it.gateway]]
+      ),
+    ),
     routes: result.routes,
     includeDefaultRoutes: settings.includeDefaultRoutes,
     allowIpForwarding: settings.allowIpForwarding,
@@ -126,11 +128,15 @@ function randomLinkAddress(): string {
   return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
 }
 
-async function wire(
+function wire(
   sandbox: Sandbox,
   wiring: Wiring,
-  { agent, log }: { readonly agent: AgentClient | undefined; readonly log: Logger },
-): Promise<void> {
+  { agent, pod, log }: {
+    readonly agent: AgentClient | undefined;
+    readonly pod: PodName | undefined;
+    readonly log: Logger;
+  },
+): void {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
   for (let attempt = 1;; attempt++) {
@@ -141,7 +147,7 @@ async function wire(
     }
     const earlier = findReplaceable(sandbox.host, hostName, alias);
     if (earlier === undefined) continue; // its own DEL was faster
-    if (agent !== undefined) await forgetReplaced(agent, earlier.alias ?? "", log);
+    if (agent !== undefined) forgetReplaced(agent, earlier, pod, log);
     deleteLinkIfThere(sandbox.host, earlier.index);
     log.warn("interface of an earlier sandbox deleted", {
       interface: hostName,
@@ -150,12 +156,28 @@ async function wire(
   }
 }
 
-/** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
-async function forgetReplaced(agent: AgentClient, alias: string, log: Logger): Promise<void> {
-  const id = attachmentOf(alias);
+/**
+ * The earlier sandbox's addresses must not be good for the new one's interface until DEL comes.
+ *
+ * @throws {CniError} if it is another pod's: interface names are short hashes, and somebody may have
+ * looked for a pod's name that has the hash of another's
+ */
+function forgetReplaced(
+  agent: AgentClient,
+  { name, alias }: Link,
+  pod: PodName | undefined,
+  log: Logger,
+): void {
+  const id = attachmentOf(alias ?? "");
   if (id === undefined) return;
   try {
-    await agent.deleteEndpoint(id);
+    const owner = agent.podOf(id);
+    if (owner !== undefined && owner !== `${pod?.namespace}/${pod?.name}`) {
+      throw new CniError("networkFailed", `Interface ${name} is that of pod ${owner}`, {
+        details: "The names of both pods have the same hash: one has to be renamed",
+      });
+    }
+    agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.warn("agent not told of a deletion", { alias, error });
@@ -163,16 +185,16 @@ async function forgetReplaced(agent: AgentClient, alias: string, log: Logger): P
 }
 
 /** Waits until the pod's policy is in the kernel, or lets it start closed where that is wanted. */
-async function enforce(
+function enforce(
   agent: AgentClient,
   settings: PluginSettings,
   pod: PodName,
   { environment, log }: Call,
   wiring: Wiring,
-): Promise<void> {
-  const { policyTimeoutMs, policyTimeoutAction } = settings;
+): void {
+  const { policyTimeoutMs, startsClosed } = settings;
   try {
-    await agent.putEndpoint(environment, {
+    agent.putEndpoint(environment, {
       namespace: pod.namespace,
       pod: pod.name,
       ...(pod.uid === undefined ? {} : { uid: pod.uid }),
@@ -182,8 +204,9 @@ async function enforce(
     }, policyTimeoutMs);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
+    if (error.status === DETACHED) throw new CniError("tryAgainLater", error.message);
     if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
-    if (policyTimeoutAction === "closed" || policyTimeoutMs === 0) {
+    if (startsClosed) {
       log.warn("pod starts closed: its policy is not in the kernel yet", { error });
       return;
     }

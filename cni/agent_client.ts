@@ -1,10 +1,14 @@
 /**
  * The agent on this node, over its unix socket: what node this is, and whether a pod's policy is in the
- * kernel. One request a connection, written by hand: the runtime's own HTTP client costs 2 ms more to
- * start, which every pod would pay. HTTP/1.0, so that an answer ends with its connection.
+ * kernel. One request a connection, written by hand and waited for in system calls: the runtime's own
+ * client takes milliseconds to start, which every pod would pay. HTTP/1.0, so that an answer ends with
+ * its connection.
  */
 
+import type { Bytes } from "../lib/base/bytes.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
+import { KernelError } from "../lib/kernel/errno.ts";
+import { exchange } from "../lib/kernel/unix_stream.ts";
 import { Fields, isJsonObject, type JsonObject } from "./protocol/fields.ts";
 
 /** The agent did not do what it was asked. */
@@ -69,16 +73,29 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer, or does not know yet
    */
-  async node(): Promise<AgentNode> {
-    const body = await this.#call("GET", "/v1/node", ANSWER_MS_MAX);
-    const fields = new Fields(body);
-    const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
-    const mtu = fields.integer("mtu");
-    return {
-      nodeName: fields.text("nodeName") ?? "",
-      podCidrs: podCidrs.filter((it) => it !== undefined),
-      mtu: mtu === 0 ? undefined : mtu,
-    };
+  node(): AgentNode {
+    return parseNode(this.#call("GET", "/v1/node", ANSWER_MS_MAX));
+  }
+
+  /** What the agent wrote down of the node in this boot; `undefined` if it did not come to that. */
+  rememberedNode(): AgentNode | undefined {
+    try {
+      const path = `${this.#path.slice(0, this.#path.lastIndexOf("/"))}/node.json`;
+      const json: unknown = JSON.parse(Deno.readTextFileSync(path));
+      return isJsonObject(json) ? parseNode(json) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Why policy is not in force on this node, in the agent's words; `undefined` when it is.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  unreadyReason(): string | undefined {
+    const { ready } = this.#call("GET", "/v1/status", ANSWER_MS_MAX);
+    return typeof ready === "string" ? ready : undefined;
   }
 
   /**
@@ -86,12 +103,8 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer, or the policy is not there in time
    */
-  async putEndpoint(
-    id: EndpointId,
-    endpoint: AgentEndpoint,
-    timeoutMs: number,
-  ): Promise<void> {
-    await this.#call("PUT", endpointPath(id), timeoutMs + GRACE_MS, {
+  putEndpoint(id: EndpointId, endpoint: AgentEndpoint, timeoutMs: number): void {
+    this.#call("PUT", endpointPath(id), timeoutMs + GRACE_MS, {
       headers: { "x-timeout-ms": String(timeoutMs) },
       body: JSON.stringify(endpoint),
     });
@@ -102,8 +115,8 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer
    */
-  async deleteEndpoint(id: EndpointId): Promise<void> {
-    await this.#call("DELETE", endpointPath(id), DELETE_MS_MAX);
+  deleteEndpoint(id: EndpointId): void {
+    this.#call("DELETE", endpointPath(id), DELETE_MS_MAX);
   }
 
   /**
@@ -111,14 +124,28 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer
    */
-  async isEnforced({ containerId, ifname }: EndpointId): Promise<boolean | undefined> {
-    const fields = new Fields(await this.#call("GET", "/v1/endpoints", ANSWER_MS_MAX));
-    return fields.objects("endpoints")
-      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname)
-      ?.boolean("enforced");
+  isEnforced(id: EndpointId): boolean | undefined {
+    return this.#endpoint(id)?.boolean("enforced");
   }
 
-  async #call(
+  /**
+   * Whose a pod's interface is, as `namespace/name`; `undefined` if it is not known.
+   *
+   * @throws {AgentError} if the agent does not answer
+   */
+  podOf(id: EndpointId): string | undefined {
+    const endpoint = this.#endpoint(id);
+    const [namespace, pod] = [endpoint?.text("namespace"), endpoint?.text("pod")];
+    return namespace === undefined || pod === undefined ? undefined : `${namespace}/${pod}`;
+  }
+
+  #endpoint({ containerId, ifname }: EndpointId): Fields | undefined {
+    const fields = new Fields(this.#call("GET", "/v1/endpoints", ANSWER_MS_MAX));
+    return fields.objects("endpoints")
+      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname);
+  }
+
+  #call(
     method: string,
     path: string,
     timeoutMs: number,
@@ -126,45 +153,41 @@ export class AgentClient {
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
     } = {},
-  ): Promise<JsonObject> {
-    const text = await this.#exchange(formatRequest(method, path, headers, body), timeoutMs);
+  ): JsonObject {
+    const text = this.#exchange(formatRequest(method, path, headers, body), timeoutMs);
     const { status, json } = parseAnswer(text);
     if (status === 200) return json;
     const reason = typeof json.error === "string" ? json.error : "no reason given";
     throw new AgentError(`calyx-agent refused (${status}): ${reason}`, { status });
   }
 
-  async #exchange(request: Uint8Array, timeoutMs: number): Promise<string> {
-    let connection: Deno.UnixConn;
+  #exchange(request: Bytes, timeoutMs: number): string {
+    const bounds = { timeoutMs, answerBytesMax: ANSWER_BYTES_MAX };
     try {
-      connection = await Deno.connect({ transport: "unix", path: this.#path });
+      return new TextDecoder().decode(exchange(this.#path, request, bounds));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new AgentError(
-        `calyx-agent does not answer on ${this.#path} (${reason}): is it running on this node?`,
-        { cause: error },
-      );
-    }
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      connection.close();
-    }, timeoutMs);
-    try {
-      for (let sent = 0; sent < request.length;) {
-        sent += await connection.write(request.subarray(sent));
-      }
-      return await readToEnd(connection);
-    } catch (error) {
-      const message = late
-        ? `calyx-agent did not answer within ${timeoutMs} ms`
-        : `calyx-agent broke off: ${error instanceof Error ? error.message : String(error)}`;
-      throw new AgentError(message, { cause: error });
-    } finally {
-      clearTimeout(timer);
-      if (!late) connection.close();
+      throw new AgentError(this.#explain(error, timeoutMs), { cause: error });
     }
   }
+
+  #explain(error: unknown, timeoutMs: number): string {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (!(error instanceof KernelError)) return `Cannot ask calyx-agent: ${reason}`;
+    if (error.code === "ETIMEDOUT") return `calyx-agent did not answer within ${timeoutMs} ms`;
+    if (!error.operation.startsWith("connect")) return `calyx-agent broke off: ${reason}`;
+    return `calyx-agent does not answer on ${this.#path} (${error.code}): is it running on this node?`;
+  }
+}
+
+function parseNode(json: JsonObject): AgentNode {
+  const fields = new Fields(json);
+  const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
+  const mtu = fields.integer("mtu");
+  return {
+    nodeName: fields.text("nodeName") ?? "",
+    podCidrs: podCidrs.filter((it) => it !== undefined),
+    mtu: mtu === 0 ? undefined : mtu,
+  };
 }
 
 function endpointPath(id: EndpointId): string {
@@ -176,7 +199,7 @@ function formatRequest(
   path: string,
   headers: Readonly<Record<string, string>>,
   body: string,
-): Uint8Array {
+): Bytes {
   const encoder = new TextEncoder();
   const bytes = encoder.encode(body);
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -190,18 +213,6 @@ function formatRequest(
   request.set(head);
   request.set(bytes, head.length);
   return request;
-}
-
-async function readToEnd(connection: Deno.UnixConn): Promise<string> {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(16 << 10);
-  let text = "";
-  for (;;) {
-    const length = await connection.read(buffer);
-    if (length === null) return text + decoder.decode();
-    text += decoder.decode(buffer.subarray(0, length), { stream: true });
-    if (text.length > ANSWER_BYTES_MAX) throw new RangeError("Answer is too long");
-  }
 }
 
 /** @throws {AgentError} if it is no HTTP answer with a JSON object */

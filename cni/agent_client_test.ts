@@ -1,5 +1,9 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { libc } from "../lib/kernel/symbols.ts";
+import { CannedServer } from "../tests/support/canned_server.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
+
+libc(); // loaded here: a test that loads a library counts as leaking it
 
 const ID = { containerId: "c1", ifname: "eth0" };
 const ENDPOINT = {
@@ -10,95 +14,94 @@ const ENDPOINT = {
   netns: "/run/netns/a",
 };
 
-/** Serves `answer` on a socket while `f` runs. */
-async function withServer(
-  answer: (request: Request) => Response | Promise<Response>,
-  f: (client: AgentClient) => Promise<void>,
-): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/agent.sock`;
-  const server = Deno.serve({ transport: "unix", path, onListen: () => {} }, answer);
-  try {
-    await f(new AgentClient(path));
-  } finally {
-    await server.shutdown();
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 Deno.test("node() reads what the agent knows, and asks for nothing else", async () => {
-  const seen: string[] = [];
-  await withServer((request) => {
-    seen.push(`${request.method} ${new URL(request.url).pathname}`);
-    return Response.json({ nodeName: "n1", podCIDRs: ["10.1.0.0/24", "fd00::/64"], mtu: 1450 });
-  }, async (client) => {
-    const node = await client.node();
-    assertEquals(
-      [node.nodeName, node.podCidrs.map(String), node.mtu],
-      ["n1", ["10.1.0.0/24", "fd00::/64"], 1450],
-    );
+  const body = JSON.stringify({
+    nodeName: "n1",
+    podCIDRs: ["10.1.0.0/24", "fd00::/64"],
+    mtu: 1450,
   });
-  assertEquals(seen, ["GET /v1/node"]);
+  await using server = await CannedServer.start({ body });
+  const node = new AgentClient(server.path).node();
+  assertEquals(
+    [node.nodeName, node.podCidrs.map(String), node.mtu],
+    ["n1", ["10.1.0.0/24", "fd00::/64"], 1450],
+  );
+  const seen = await server.seen();
+  assertEquals(seen.map((it) => `${it.method} ${it.path}`), ["GET /v1/node"]);
 });
 
 Deno.test("putEndpoint() sends the endpoint and how long it waits", async () => {
-  const seen: unknown[] = [];
-  await withServer(async (request) => {
-    const { pathname } = new URL(request.url);
-    seen.push(request.method, pathname, request.headers.get("x-timeout-ms"), await request.json());
-    return Response.json({ enforced: true });
-  }, (client) => client.putEndpoint(ID, ENDPOINT, 10_000));
-  assertEquals(seen, ["PUT", "/v1/endpoints/c1/eth0", "10000", ENDPOINT]);
+  await using server = await CannedServer.start({ body: '{"enforced":true}' });
+  new AgentClient(server.path).putEndpoint(ID, ENDPOINT, 10_000);
+  const [seen] = await server.seen();
+  assertEquals(
+    [seen?.method, seen?.path, seen?.headers["x-timeout-ms"], JSON.parse(seen?.body ?? "")],
+    ["PUT", "/v1/endpoints/c1/eth0", "10000", ENDPOINT],
+  );
 });
 
 Deno.test("AgentClient tells apart what may pass from what will not", async () => {
   for (const [status, isRefusal] of [[400, true], [503, false], [504, false]] as const) {
-    await withServer(
-      () => Response.json({ error: "because" }, { status }),
-      async (client) => {
-        const error = await assertRejects(() => client.node(), AgentError, "because");
-        assertEquals([error.status, error.isRefusal], [status, isRefusal]);
-      },
-    );
+    await using server = await CannedServer.start({ status, body: '{"error":"because"}' });
+    const error = assertThrows(() => new AgentClient(server.path).node(), AgentError, "because");
+    assertEquals([error.status, error.isRefusal], [status, isRefusal]);
   }
 });
 
-Deno.test("AgentClient reads a large answer whole", async () => {
+Deno.test("AgentClient reads a large answer whole, and not one that never ends", async () => {
   const endpoints = Array.from({ length: 3000 }, (_, index) => ({
     containerID: `c${index}`,
     ifname: "eth0",
     enforced: index === 2999,
   }));
-  await withServer(() => Response.json({ endpoints }), async (client) => {
-    const enforced = (containerId: string): Promise<boolean | undefined> =>
-      client.isEnforced({ containerId, ifname: "eth0" });
-    assertEquals(await enforced("c2999"), true);
-    assertEquals(await enforced("c0"), false);
-    assertEquals(await enforced("x"), undefined);
-  });
+  await using server = await CannedServer.start({ body: JSON.stringify({ endpoints }) });
+  const client = new AgentClient(server.path);
+  const enforced = (containerId: string): boolean | undefined =>
+    client.isEnforced({ containerId, ifname: "eth0" });
+  assertEquals([enforced("c2999"), enforced("c0"), enforced("x")], [true, false, undefined]);
+  await using huge = await CannedServer.start({ body: " ".repeat((1 << 20) + 1) });
+  assertThrows(() => new AgentClient(huge.path).node(), AgentError, "longer than");
 });
 
 Deno.test("AgentClient says that no agent is there, or that it talks nonsense", async () => {
-  const error = await assertRejects(
-    () => new AgentClient("/nonexistent/agent.sock").node(),
+  const folder = await Deno.makeTempDir();
+  const stale = `${folder}/agent.sock`;
+  Deno.listen({ transport: "unix", path: stale }).close();
+  for (const path of ["/nonexistent/agent.sock", stale]) {
+    const error = assertThrows(
+      () => new AgentClient(path).node(),
+      AgentError,
+      "is it running on this node?",
+    );
+    assertEquals(error.isRefusal, false);
+  }
+  await Deno.remove(folder, { recursive: true });
+  assertThrows(() => new AgentClient("/x".repeat(60)).node(), AgentError, "too long");
+  await using server = await CannedServer.start({ body: "hello" });
+  assertThrows(
+    () => new AgentClient(server.path).node(),
     AgentError,
-    "is it running on this node?",
+    "something else than a JSON object",
   );
-  assertEquals(error.isRefusal, false);
-  await withServer(() => new Response("hello"), async (client) => {
-    await assertRejects(() => client.node(), AgentError, "something else than a JSON object");
-  });
 });
 
-Deno.test("AgentClient gives up when nobody answers in time", async () => {
+Deno.test("AgentClient gives up when nobody answers, or even takes the call, in time", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/agent.sock`;
   using _silent = Deno.listen({ transport: "unix", path });
-  const client = new AgentClient(path);
-  await assertRejects(
-    () => client.putEndpoint(ID, ENDPOINT, -900), // beside the second of grace
-    AgentError,
-    "did not answer within 100 ms",
-  );
+  const put = (): void => new AgentClient(path).putEndpoint(ID, ENDPOINT, -900); // + 1 s of grace
+  assertThrows(put, AgentError, "did not answer within 100 ms");
+  const waiting: Deno.UnixConn[] = [];
+  for (let isFull = false; !isFull;) {
+    const connecting = Deno.connect({ transport: "unix", path }).catch(() => undefined);
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(late.resolve, 200);
+    const connection = await Promise.race([connecting, late.promise]);
+    clearTimeout(timer);
+    if (connection !== undefined) waiting.push(connection);
+    isFull = connection === undefined;
+  }
+  assertThrows(put, AgentError, "did not answer within 100 ms");
+  waiting.forEach((it) => it.close());
   await Deno.remove(folder, { recursive: true });
 });

@@ -38,18 +38,29 @@ export async function check(call: Call): Promise<void> {
     throw new CniError("invalidConfiguration", `CHECK needs "prevResult": it is missing`);
   }
   const result = parseResult(prevResult, configuration.cniVersion, "prevResult");
-  await ipamOf(call).check(call);
+  await ipamOf(call).check(call, addressesOf(result, interfaceOf(result, call)));
   using sandbox = Sandbox.open(environment);
   const problems = problemsOf(sandbox, result, call);
   if (problems.length > 0) {
     throw new CniError("checkFailed", `Pod is not connected as it was: ${problems.join("; ")}`);
   }
-  if (settings.agentSocket !== undefined) await requireEnforced(settings.agentSocket, call);
+  if (settings.agentSocket !== undefined) requireEnforced(settings.agentSocket, call);
+}
+
+/** Where the pod's end of the pair is among the result's interfaces; -1: nowhere. */
+function interfaceOf({ interfaces }: CniResult, { environment: { ifname } }: Call): number {
+  return interfaces.findIndex((it) => it.name === ifname && it.sandbox !== undefined);
+}
+
+/** The addresses of that interface, and those of which nobody says whose they are. */
+function addressesOf({ ips }: CniResult, at: number): readonly Address[] {
+  return ips.filter((it) => it.interface === undefined || it.interface === at)
+    .map((it) => it.address.address);
 }
 
 function problemsOf(sandbox: Sandbox, result: CniResult, call: Call): string[] {
   const { containerId, ifname, netns } = call.environment;
-  const at = result.interfaces.findIndex((it) => it.name === ifname && it.sandbox !== undefined);
+  const at = interfaceOf(result, call);
   const expected = result.interfaces[at];
   if (expected === undefined) return [`prevResult has no interface ${ifname} in ${netns}`];
   const pod = sandbox.findPodLink(ifname);
@@ -57,9 +68,7 @@ function problemsOf(sandbox: Sandbox, result: CniResult, call: Call): string[] {
   const alias = aliasOf({ network: call.configuration.name, containerId, ifname });
   const host = listOurLinks(sandbox.host).find((it) => it.alias === alias);
   if (host === undefined) return [`the node has no interface of container ${containerId}`];
-  const addresses = result.ips
-    .filter((it) => it.interface === undefined || it.interface === at)
-    .map((it) => it.address.address);
+  const addresses = addressesOf(result, at);
   return [
     ...linkProblems(host, pod, expected.mac),
     ...podProblems(sandbox, pod, addresses, result),
@@ -149,11 +158,11 @@ function leadsTo({ destination, family }: Route, wanted: Prefix): boolean {
 }
 
 /** @throws {CniError} if the agent says that the pod's policy is not in force */
-async function requireEnforced(path: string, { environment, log }: Call): Promise<void> {
+function requireEnforced(path: string, { environment, log }: Call): void {
   const { containerId, ifname } = environment;
   let enforced: boolean | undefined;
   try {
-    enforced = await new AgentClient(path).isEnforced({ containerId, ifname });
+    enforced = new AgentClient(path).isEnforced({ containerId, ifname });
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.warn("policy not checked", { error });

@@ -26,7 +26,7 @@ import { refuseOwnNamespace } from "./sandbox.ts";
 export async function del(call: Call): Promise<void> {
   const { environment, configuration } = call;
   refuseOwnNamespace(environment);
-  await forget(call);
+  forget(call);
   deletePair(call);
   if (configuration.ipamType !== undefined) await ipamOf(call).release(call);
 }
@@ -66,11 +66,11 @@ function podOf({ environment }: Call): PodName | undefined {
 }
 
 /** Tells the agent; one that is down finds out by itself when it starts. */
-async function forget({ environment, configuration, log }: Call): Promise<void> {
+function forget({ environment, configuration, log }: Call): void {
   const path = readAgentSocket(configuration);
   if (path === undefined) return;
   try {
-    await new AgentClient(path).deleteEndpoint(environment);
+    new AgentClient(path).deleteEndpoint(environment);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     log.warn("agent not told of a deletion", { error });

@@ -21,6 +21,9 @@ import { CniError, toCniError } from "./protocol/error.ts";
 /** How long an ADD may take at most from making a pair to marking it; it takes less than one. */
 const MARKING_MS_MAX = 250;
 
+/** Does something, and notes that it failed. */
+type Attempt = (f: () => Promise<void> | void) => Promise<void>;
+
 /**
  * Collects what is stale.
  *
@@ -29,7 +32,7 @@ const MARKING_MS_MAX = 250;
 export async function collect(call: Call): Promise<void> {
   const valid = parseValidAttachments(call.configuration);
   const failures: CniError[] = [];
-  const attempt = async (f: () => Promise<void>): Promise<void> => {
+  const attempt: Attempt = async (f) => {
     try {
       await f();
     } catch (error) {
@@ -37,13 +40,10 @@ export async function collect(call: Call): Promise<void> {
     }
   };
   await attempt(() => tellAgent(call, valid));
-  await attempt(() => deletePairs(call, valid));
+  await attempt(() => deletePairs(call, valid, attempt));
   await attempt(() => deleteHalfMade(call));
   if (call.configuration.ipamType !== undefined) {
-    await attempt(async () => {
-      const addresses = await ipamOf(call).collect(call, valid);
-      if (addresses > 0) call.log.info("stale addresses freed", { addresses });
-    });
+    await attempt(() => ipamOf(call).collect(call, valid));
   }
   const [first] = failures;
   if (first === undefined) return;
@@ -55,7 +55,7 @@ export async function collect(call: Call): Promise<void> {
  * Has the agent forget what is stale: whatever has a pair or an address still, and therefore before
  * either goes.
  */
-async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+function tellAgent(call: Call, valid: readonly ValidAttachment[]): void {
   const { configuration, log } = call;
   const path = readAgentSocket(configuration);
   if (path === undefined) return;
@@ -65,7 +65,7 @@ async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise
   const stale = new Map(ids.flatMap((it) => it ? [[`${it.containerId}/${it.ifname}`, it]] : []));
   for (const id of stale.values()) {
     try {
-      await new AgentClient(path).deleteEndpoint(id);
+      new AgentClient(path).deleteEndpoint(id);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       return log.warn("agent not told of deletions", { error });
@@ -73,13 +73,18 @@ async function tellAgent(call: Call, valid: readonly ValidAttachment[]): Promise
   }
 }
 
-function deletePairs(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+async function deletePairs(
+  call: Call,
+  valid: readonly ValidAttachment[],
+  attempt: Attempt,
+): Promise<void> {
   using socket = openNetlinkSocket(NETLINK_ROUTE);
   for (const { link: { index, name, alias } } of listStalePairs(socket, call, valid)) {
-    deleteLinkIfThere(socket, index);
-    call.log.info("stale interface deleted", { interface: name, alias });
+    await attempt(() => {
+      deleteLinkIfThere(socket, index);
+      call.log.info("stale interface deleted", { interface: name, alias });
+    });
   }
-  return Promise.resolve();
 }
 
 /** The links of this network that no valid attachment has, and whose they are, where that is said. */

@@ -56,8 +56,39 @@ function openCurrent(path: string, bounds: LogFileBounds): Deno.FsFile {
   }
 }
 
-/** @throws {Error} if it is no regular file: to open a pipe would wait for its reader */
+/** How often a path is looked at that leads to another file each time: plugins rename full ones. */
+const OPEN_ATTEMPTS_MAX = 5;
+
+/** @throws {Error} if it is no regular file of ours */
 function openFile(path: string): Deno.FsFile {
+  for (let attempt = 1; attempt <= OPEN_ATTEMPTS_MAX; attempt++) {
+    const file = openAny(path);
+    if (isOurs(path, file)) return file;
+    file.close();
+  }
+  throw new TypeError(`${path} is not ours`);
+}
+
+/**
+ * Whether what was opened is a file of ours, and that by no link of somebody else's: in a folder where
+ * others may write, they choose where root's lines go, or read them. Asked once it is open, so that
+ * nobody can change it in between.
+ */
+function isOurs(path: string, file: Deno.FsFile): boolean {
+  const uid = Deno.uid();
+  const opened = file.statSync();
+  if (opened.uid !== uid) return false;
+  try {
+    const there = Deno.lstatSync(path);
+    if (there.isSymlink) return there.uid === uid;
+    return there.dev === opened.dev && there.ino === opened.ino;
+  } catch {
+    return false; // renamed
+  }
+}
+
+/** @throws {Error} if it is no regular file: to open a pipe would wait for its reader */
+function openAny(path: string): Deno.FsFile {
   const options: Deno.OpenOptions = { append: true, create: true, mode: 0o600 };
   try {
     if (!Deno.statSync(path).isFile) throw new TypeError(`${path} is no file`);
@@ -74,10 +105,25 @@ function isAt(path: string, file: Deno.FsFile): boolean {
   return there.dev === here.dev && there.ino === here.ino;
 }
 
+/** The number behind the last file that has to make room, or the last that there may be. */
+function firstFree(path: string, countMax: number): number {
+  let number = 1;
+  while (number < countMax && exists(`${path}.${number}`)) number++;
+  return number;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function rename(path: string, { countMax, ageMsMax }: LogFileBounds): void {
-  if (countMax === 0) return Deno.removeSync(path);
   const oldestMs = Date.now() - ageMsMax;
-  for (let number = countMax; number > 0; number--) {
+  for (let number = firstFree(path, countMax); number > 0; number--) {
     const from = number === 1 ? path : `${path}.${number - 1}`;
     try {
       const changedMs = Deno.statSync(from).mtime?.getTime() ?? oldestMs;

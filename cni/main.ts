@@ -56,22 +56,25 @@ function stdinIsReady(): boolean {
   return ready === 1 && ((poll[3] ?? 0) & (POLLIN | POLLHUP)) !== 0;
 }
 
-const [flag] = Deno.args;
-if (flag === "--version" || flag === "-v") {
-  writeAll(Deno.stdout, formatVersion("calyx") + "\n");
-  Deno.exit(0);
-}
-if (flag === "--help" || flag === "-h") {
-  writeAll(Deno.stdout, formatAbout());
-  Deno.exit(0);
+/** The program is compiled as a script, so that nothing waits at the top level. */
+async function main([flag]: readonly string[]): Promise<void> {
+  if (flag === "--version" || flag === "-v") {
+    writeAll(Deno.stdout, formatVersion("calyx") + "\n");
+    Deno.exit(0);
+  }
+  if (flag === "--help" || flag === "-h") {
+    writeAll(Deno.stdout, formatAbout());
+    Deno.exit(0);
+  }
+  const output = await serve({
+    variables: Deno.env.toObject(),
+    readInput: () => readStdin(),
+    readPending: () => readStdin(stdinIsReady),
+    writeLog: (line) => writeLog(line + "\n"),
+  });
+  writeLog(output.stderr);
+  writeAll(Deno.stdout, output.stdout);
+  Deno.exit(output.exitCode);
 }
 
-const output = await serve({
-  variables: Deno.env.toObject(),
-  readInput: () => readStdin(),
-  readPending: () => readStdin(stdinIsReady),
-  writeLog: (line) => writeLog(line + "\n"),
-});
-writeLog(output.stderr);
-writeAll(Deno.stdout, output.stdout);
-Deno.exit(output.exitCode);
+main(Deno.args);

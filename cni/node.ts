@@ -3,7 +3,7 @@
  * no agent is configured, the API server does, and only then is any of that code loaded.
  */
 
-import type { Prefix } from "../lib/ip/prefix.ts";
+import { Prefix } from "../lib/ip/prefix.ts";
 import { AgentClient, AgentError, type AgentNode } from "./agent_client.ts";
 import type { PluginSettings } from "./protocol/configuration.ts";
 import { CniError } from "./protocol/error.ts";
@@ -11,7 +11,7 @@ import { CniError } from "./protocol/error.ts";
 /** The node, asked at most once and only for what is needed. */
 export class NodeFacts {
   readonly #settings: PluginSettings;
-  #node: Promise<AgentNode> | undefined;
+  #node: AgentNode | undefined;
 
   constructor(settings: PluginSettings) {
     this.#settings = settings;
@@ -24,9 +24,12 @@ export class NodeFacts {
    */
   async podCidrs(): Promise<readonly Prefix[]> {
     const { agentSocket } = this.#settings;
-    if (agentSocket !== undefined) return (await this.#askAgent(agentSocket)).podCidrs;
+    if (agentSocket !== undefined) return this.#nodeOf(agentSocket).podCidrs;
     const { readPodCidrs } = await import("./node_api.ts");
-    return await readPodCidrs(this.#settings);
+    const answer = await readPodCidrs(this.#settings);
+    if ("podCidrs" in answer) return answer.podCidrs.map(Prefix.parse);
+    const { code, message, details, cause } = answer.problem;
+    throw new CniError(code, message, { cause, ...(details === undefined ? {} : { details }) });
   }
 
   /**
@@ -34,10 +37,10 @@ export class NodeFacts {
    *
    * @throws {CniError} code 11 if the agent does not answer
    */
-  async mtu(): Promise<number | undefined> {
+  mtu(): number | undefined {
     const { mtu, agentSocket } = this.#settings;
     if (mtu !== undefined || agentSocket === undefined) return mtu;
-    return (await this.#askAgent(agentSocket)).mtu;
+    return this.#nodeOf(agentSocket).mtu;
   }
 
   /**
@@ -45,14 +48,26 @@ export class NodeFacts {
    *
    * @throws {CniError} code 11 if it does not answer
    */
-  async requireAgent(): Promise<void> {
+  requireAgent(): void {
     const { agentSocket } = this.#settings;
-    if (agentSocket !== undefined) await this.#askAgent(agentSocket);
+    if (agentSocket !== undefined) this.#askAgent(agentSocket);
   }
 
-  async #askAgent(path: string): Promise<AgentNode> {
+  /** The agent's word; where a pod may start without an agent, the last that it said. */
+  #nodeOf(path: string): AgentNode {
+    const { startsClosed } = this.#settings;
     try {
-      return await (this.#node ??= new AgentClient(path).node());
+      return this.#askAgent(path);
+    } catch (error) {
+      this.#node = startsClosed ? new AgentClient(path).rememberedNode() : undefined;
+      if (this.#node === undefined) throw error;
+      return this.#node;
+    }
+  }
+
+  #askAgent(path: string): AgentNode {
+    try {
+      return this.#node ??= new AgentClient(path).node();
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       throw new CniError("tryAgainLater", error.message, { cause: error });

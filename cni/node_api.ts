@@ -1,6 +1,7 @@
 /**
  * The node's pod CIDRs from the API server, where no agent is configured that would say them. Loaded
- * only then: `node.ts` imports it when it needs it.
+ * only then: `node.ts` imports it when it needs it, and the build keeps it apart from the program, with
+ * its own copies of what both import. So only plain data goes out of here.
  */
 
 import { systemClock } from "../lib/base/clock.ts";
@@ -11,21 +12,32 @@ import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
 import { decodeNode } from "../lib/datastore/decode/node.ts";
 import { DatastoreError } from "../lib/datastore/error.ts";
 import { getJson } from "../lib/datastore/request.ts";
-import type { Prefix } from "../lib/ip/prefix.ts";
 import type { NodeSettings, PluginSettings } from "./protocol/configuration.ts";
-import { CniError } from "./protocol/error.ts";
+import { CniError, toCniError } from "./protocol/error.ts";
 
 /** How long the API server may take; the runtime waits, and asks again later. */
 const REQUEST_MS_MAX = 10_000;
 
-/**
- * Reads `spec.podCIDRs` of the node.
- *
- * @throws {CniError} code 7 if the credentials cannot be used, 11 if the API server does not say
- */
+/** What came of asking: CIDRs as texts, or why there are none. */
+export type NodeAnswer =
+  | { readonly podCidrs: readonly string[] }
+  | { readonly problem: Pick<CniError, "code" | "message" | "details" | "cause"> };
+
+/** Reads `spec.podCIDRs` of the node. Problems: code 7 credentials, 11 the API server does not say. */
 export async function readPodCidrs(
   settings: Pick<PluginSettings, "node" | "api">,
-): Promise<readonly Prefix[]> {
+): Promise<NodeAnswer> {
+  try {
+    return { podCidrs: await askApiServer(settings) };
+  } catch (error) {
+    const { code, message, details, cause } = toCniError(error);
+    return { problem: { code, message, details, cause } };
+  }
+}
+
+async function askApiServer(
+  settings: Pick<PluginSettings, "node" | "api">,
+): Promise<readonly string[]> {
   const name = await nodeNameOf(settings.node);
   try {
     using api = await openApiServer({
@@ -36,7 +48,7 @@ export async function readPodCidrs(
     const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
     const signal = AbortSignal.timeout(REQUEST_MS_MAX);
     const node = decodeNode(await getJson(api, path, `read node "${name}"`, signal));
-    return node.value?.podCidrs ?? [];
+    return node.value?.podCidrs.map(String) ?? [];
   } catch (error) {
     throw toNodeError(error, name);
   }

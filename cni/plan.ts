@@ -49,6 +49,11 @@ export interface Wiring {
   readonly netns: string;
   readonly mtu: number | undefined;
   readonly addresses: readonly Address[];
+  /**
+   * What a delegate calls the gateway of an address's subnet: for the result alone, where CHECK of the
+   * delegate may look for it. No packet goes there.
+   */
+  readonly subnetGateways: ReadonlyMap<Address, Address>;
   /** Routes of IPAM; where they come from a configuration, their gateway is not asked for. */
   readonly routes: readonly ResultRoute[];
   readonly includeDefaultRoutes: boolean;
@@ -91,9 +96,11 @@ export type Step =
     readonly side: Side;
     readonly destination: Prefix;
     readonly gateway: Address | undefined;
-    readonly priority: number | undefined;
-    readonly table: number | undefined;
+    readonly more: RouteDetails;
   };
+
+/** What a route may say beside where it leads to. */
+export type RouteDetails = Pick<ResultRoute, "mtu" | "advmss" | "priority" | "table">;
 
 /** The steps that wire up a pod, in their order. */
 export function planSandbox(wiring: Wiring): readonly Step[] {
@@ -114,13 +121,12 @@ export function planSandbox(wiring: Wiring): readonly Step[] {
     { kind: "up", side: "pod", link: "pair" },
     ...wiring.addresses.map((it): Step => ({ kind: "address", prefix: Prefix.host(it) })),
     ...familiesOf(wiring).flatMap(gatewaySteps),
-    ...routesOf(wiring).map(({ dst, gw, priority, table }): Step => ({
+    ...routesOf(wiring).map(({ dst, gw, ...more }): Step => ({
       kind: "route",
       side: "pod",
       destination: dst,
       gateway: gw,
-      priority,
-      table,
+      more,
     })),
     { kind: "up", side: "host", link: "pair" },
     ...wiring.addresses.flatMap((address): Step[] => [
@@ -148,8 +154,7 @@ function linkRoute(side: Side, address: Address): Step {
     side,
     destination: Prefix.host(address),
     gateway: undefined,
-    priority: undefined,
-    table: undefined,
+    more: {},
   };
 }
 
@@ -169,9 +174,10 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     set("net/ipv4/ip_forward", "1", false),
     ...(isIPv4 ? [] : [set("net/ipv6/conf/all/forwarding", "1")]),
     set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
-    // A port of the node forwarded to a pod may have been opened on 127.0.0.1.
-    set(`net/ipv4/conf/${hostName}/route_localnet`, "1", false),
-    set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0"),
+    // Not route_localnet: with it a pod reaches what listens on the node's 127.0.0.1 alone. Who forwards
+    // such ports to pods (portmap, kube-proxy) sets it, and guards against that.
+    // A node that has IPv6 switched off does so for a pod without it, too.
+    ...(isIPv4 ? [] : [set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0")]),
     // Every host end has the same link-local address, each on a link of its own: none is a duplicate.
     set(`net/ipv6/conf/${hostName}/accept_dad`, "0"),
     set(`net/ipv6/conf/${hostName}/accept_ra`, "0"),
@@ -209,8 +215,8 @@ function familiesOf({ addresses }: Wiring): Family[] {
 }
 
 /**
- * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out;
- * and a default route for every family for which IPAM gave none at all.
+ * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out,
+ * and so with the scope of one that leads over a gateway; and a default route for every family for which IPAM gave none at all.
  */
 export function routesOf(wiring: Wiring): ResultRoute[] {
   const families = familiesOf(wiring);
@@ -219,14 +225,10 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
     const given = wiring.routes.filter((it) => it.dst.address.family === family);
     const defaultRoute: ResultRoute = { dst: new Prefix(Address.of(family, 0n), 0) };
     const needsDefault = given.length === 0 || wiring.includeDefaultRoutes;
-    for (const { dst, priority, table } of needsDefault ? [...given, defaultRoute] : given) {
-      const route: ResultRoute = {
-        dst: dst.network,
-        gw: GATEWAYS[family],
-        ...(priority === undefined ? {} : { priority }),
-        ...(table === undefined ? {} : { table }),
-      };
-      const key = `${route.dst} ${priority} ${table}`;
+    const wanted = needsDefault ? [...given, defaultRoute] : given;
+    for (const { dst, gw: _gateway, scope: _scope, ...more } of wanted) {
+      const route: ResultRoute = { dst: dst.network, gw: GATEWAYS[family], ...more };
+      const key = `${route.dst} ${more.priority} ${more.table}`;
       if (!routes.has(key)) routes.set(key, route);
     }
   }
@@ -235,14 +237,18 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
 
 /** The result of a pod that is wired up. */
 export function resultOf(wiring: Wiring): CniResult {
-  const { hostName, podName, podLinkAddress, netns, mtu, addresses, dns } = wiring;
+  const { hostName, podName, podLinkAddress, netns, mtu, dns } = wiring;
   const size = mtu === undefined ? {} : { mtu };
   return {
     interfaces: [
       { name: hostName, mac: HOST_LINK_ADDRESS, ...size },
       { name: podName, mac: podLinkAddress, ...size, sandbox: netns },
     ],
-    ips: addresses.map((it) => ({ address: Prefix.host(it), interface: 1 })),
+    ips: wiring.addresses.map((it) => {
+      const gateway = wiring.subnetGateways.get(it);
+      const ip = { address: Prefix.host(it), interface: 1 };
+      return gateway === undefined ? ip : { ...ip, gateway };
+    }),
     routes: routesOf(wiring),
     dns,
   };

@@ -11,6 +11,7 @@ const WIRING: Wiring = {
   netns: "/run/netns/a",
   mtu: 1450,
   addresses: [Address.parse("10.1.0.5"), Address.parse("fd00::5")],
+  subnetGateways: new Map(),
   routes: [],
   includeDefaultRoutes: false,
   allowIpForwarding: false,
@@ -43,7 +44,6 @@ Deno.test("planSandbox() wires up a pod of both families", () => {
     "host net/ipv4/ip_forward=1",
     "host net/ipv6/conf/all/forwarding=1",
     "host net/ipv4/conf/cali1/forwarding=1",
-    "host net/ipv4/conf/cali1/route_localnet=1",
     "host net/ipv6/conf/cali1/disable_ipv6=0",
     "host net/ipv6/conf/cali1/accept_dad=0",
     "host net/ipv6/conf/cali1/accept_ra=0",
@@ -76,6 +76,11 @@ Deno.test("planSandbox() gets by without IPv6 in the kernel when the pod has non
   const needed = steps.filter((it) => it.kind === "sysctl" && !it.optional).map(formatStep);
   assertEquals(needed.filter((it) => it.includes("ipv6")), []);
   assertEquals(steps.filter((it) => formatStep(it).includes("fe80")), []);
+  assertEquals(
+    steps.filter((it) => formatStep(it).includes("disable_ipv6")),
+    [],
+    "as the node has it",
+  );
 });
 
 Deno.test("planSandbox() lets the pod forward only where that is wanted", () => {
@@ -115,6 +120,15 @@ Deno.test("resultOf() names both ends, and the pod's as the one with the address
     "fd00::5/128 1",
   ]);
   assertEquals(result.dns, { domain: "cluster.local" });
+});
+
+Deno.test("resultOf() names the gateways of subnets that IPAM named", () => {
+  const gateway = Address.parse("10.1.0.1");
+  const subnetGateways = new Map(WIRING.addresses.slice(0, 1).map((it) => [it, gateway]));
+  const { ips, routes } = resultOf({ ...WIRING, subnetGateways });
+  const vias = routes.map((it) => `${it.gw}`);
+  assertEquals(ips.map((it) => `${it.gateway}`), ["10.1.0.1", "undefined"]);
+  assertEquals(vias, ["169.254.1.1", "fe80::ecee:eeff:feee:eeee"]);
 });
 
 Deno.test("linkLocalOf() is the modified EUI-64 of RFC 4291", () => {

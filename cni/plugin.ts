@@ -3,7 +3,7 @@
  * and makes every failure an error object. It writes nowhere and does not exit: `main.ts` does.
  */
 
-import type { Logger } from "../lib/base/log.ts";
+import { createLogger, type Logger } from "../lib/base/log.ts";
 import { formatVersion } from "../lib/base/version.ts";
 import { add } from "./add.ts";
 import type { Call } from "./call.ts";
@@ -11,9 +11,13 @@ import { check } from "./check.ts";
 import { del } from "./delete.ts";
 import { collect } from "./gc.ts";
 import { openLog } from "./log.ts";
-import { parseConfiguration, peekVersion, readLogSettings } from "./protocol/configuration.ts";
 import {
-  type CallEnvironment,
+  LOG_SETTINGS_UNSAID,
+  parseConfiguration,
+  peekVersion,
+  readLogSettings,
+} from "./protocol/configuration.ts";
+import {
   type CniCommand,
   parseEnvironment,
   validateEnvironment,
@@ -28,6 +32,7 @@ import {
   parseCniVersion,
   requireCommand,
 } from "./protocol/version.ts";
+import { parseTraceParent } from "./protocol/trace.ts";
 import { status } from "./status.ts";
 
 /** Where a call's parameters come from. */
@@ -61,41 +66,36 @@ const COMMANDS: Readonly<
 
 /** Serves one call. */
 export async function serve(input: PluginInput): Promise<PluginOutput> {
+  const startMs = performance.now();
+  const { variables, writeLog } = input;
+  const trace = parseTraceParent(variables.TRACEPARENT ?? "");
+  // Until the configuration says where else the log goes.
+  let log = createLogger({ write: writeLog, fields: { command: variables.CNI_COMMAND, ...trace } });
   let version: string | undefined;
+  let network: string | undefined;
   try {
-    const environment = parseEnvironment(input.variables);
+    const environment = parseEnvironment(variables);
     if (environment === undefined) return { exitCode: 0, stdout: "", stderr: formatAbout() };
-    if (environment.command === "VERSION") {
+    const { command } = environment;
+    if (command === "VERSION") {
       return answer(formatVersions(knownVersion(peekVersion(input.readPending()))));
     }
+    log = openLog(LOG_SETTINGS_UNSAID, environment, writeLog);
     const stdin = readInput(input);
     version = peekVersion(stdin);
-    return answer(await serveCall(environment, environment.command, stdin, input.writeLog));
-  } catch (error) {
-    const failure = formatError(toCniError(error), knownVersion(version));
-    return { exitCode: 1, stdout: failure + "\n", stderr: "" };
-  }
-}
-
-/** From here on the configuration says where the log goes. */
-async function serveCall(
-  environment: CallEnvironment,
-  command: keyof typeof COMMANDS,
-  stdin: string,
-  writeLog: (line: string) => void,
-): Promise<string> {
-  const startMs = performance.now();
-  const configuration = parseConfiguration(stdin);
-  const log = openLog(readLogSettings(configuration), environment, writeLog);
-  try {
+    const configuration = parseConfiguration(stdin);
+    network = configuration.name;
+    log = openLog(readLogSettings(configuration), environment, writeLog);
     validateEnvironment(environment);
     requireCommand(configuration.cniVersion, command);
     const text = await COMMANDS[command]({ environment, configuration, stdin, log });
-    log.info("call served", { network: configuration.name, durationMs: durationOf(startMs) });
-    return text ?? "";
+    log.info("call served", { network, durationMs: durationOf(startMs) });
+    return answer(text ?? "");
   } catch (error) {
-    logFailure(log, toCniError(error), { network: configuration.name, startMs });
-    throw error;
+    const failure = toCniError(error);
+    logFailure(log, failure, { network, startMs });
+    const text = formatError(failure, knownVersion(version));
+    return { exitCode: 1, stdout: text + "\n", stderr: "" };
   }
 }
 
@@ -109,7 +109,7 @@ const PASSING: readonly number[] = [
 function logFailure(
   log: Logger,
   error: CniError,
-  { network, startMs }: { readonly network: string; readonly startMs: number },
+  { network, startMs }: { readonly network: string | undefined; readonly startMs: number },
 ): void {
   const { code, message, details } = error;
   const cause = rootOf(error);

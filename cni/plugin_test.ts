@@ -7,6 +7,7 @@ import { CNI_VERSIONS } from "./protocol/version.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const NETNS = "/nonexistent/netns";
 const CALL = {
   CNI_CONTAINERID: "c1",
@@ -71,6 +72,8 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
     ["ifname with slash", { ...add, CNI_IFNAME: "a/b" }, text, 4, /CNI_IFNAME/],
     ["ifname with colon", { ...add, CNI_IFNAME: "a:b" }, text, 4, /CNI_IFNAME/],
     ["ifname with space", { ...add, CNI_IFNAME: "a b" }, text, 4, /CNI_IFNAME/],
+    ["ifname as a pattern", { ...add, CNI_IFNAME: "eth%d" }, text, 4, /CNI_IFNAME.*percent/],
+    ["ifname with long letters", { ...add, CNI_IFNAME: "é".repeat(8) }, text, 4, /15 bytes/],
     [
       "id and ifname",
       { ...add, CNI_CONTAINERID: "-", CNI_IFNAME: ".." },
@@ -112,16 +115,58 @@ Deno.test("serve() answers wrong calls with the code and the words of the specif
     ["prevResult", add, change({ prevResult: { ips: [{ address: "x" }] } }), 6, /prevResult\.ips/],
   ];
   for (const [name, variables, stdin, code, message] of cases) {
-    const { exitCode, error, stderr } = await run(variables, stdin);
+    const traced = { ...variables, TRACEPARENT: `00-${TRACE}-00f067aa0ba902b7-01` };
+    const { exitCode, error, stderr, log } = await run(traced, stdin);
     assertEquals([exitCode, error.code, stderr], [1, code, ""], `${name}: ${error.msg}`);
+    assertEquals(log.map((it) => [it.message, it.code, it.error, it.traceId]), [
+      ["call failed", code, error.msg, TRACE],
+    ]);
     assertMatch(String(error.msg), message, name);
   }
 });
 
+Deno.test("serve() takes null for what is unsaid, as programs in Go write it", async () => {
+  const add = { ...CALL, CNI_COMMAND: "ADD" };
+  const keys = ["args", "capabilities", "dns", "kubernetes", "mtu", "policy", "prevResult"]
+    .concat("runtimeConfig", "container_settings", "agent_socket", "log_level", "cniVersion");
+  const unsaid = Object.fromEntries(keys.map((it) => [it, null]));
+  const { error } = await run(add, JSON.stringify({ ...CONFIGURATION, ...unsaid }));
+  assertEquals([error.code, error.cniVersion], [8, "1.1.0"]); // as far as the namespace
+  const nameless = await run(add, JSON.stringify({ ...CONFIGURATION, name: null }));
+  assertEquals([nameless.error.code, nameless.error.msg], [7, "missing network name"]);
+});
+
+Deno.test("serve() says no secret, whatever is wrong with the configuration", async () => {
+  const add = { ...CALL, CNI_COMMAND: "ADD" };
+  const secret = "s3cret-token";
+  const text = JSON.stringify(CONFIGURATION).slice(0, -1);
+  const wrong = [
+    `${text},"policy":{"k8s_auth_token":"${secret}"},}`,
+    `${text},"policy":{"k8s_auth_token":${secret}}}`,
+    `${text},"policy":{"k8s_auth_token":'${secret}'}}`,
+    `${text},"policy":{"k8s_auth_token":"${secret}"}`,
+    `${text},"policy":{"k8s_auth_token":"${secret}"}}}`,
+    `${text},"policy":{"k8s_auth_token":["${secret}"]}}`,
+    `${text},"policy":[{"k8s_auth_token":"${secret}"}]}`,
+    `${text},"kubernetes":{"kubeconfig":{"token":"${secret}"}}}`,
+    `${text},"etcd_endpoints":"http://root:${secret}@etcd:2379"}`,
+    `"${secret}"`,
+    secret,
+  ];
+  for (const it of wrong) {
+    const { error, stdout, log } = await run(add, it);
+    assertEquals([2, 6, 7].includes(Number(error.code)), true, stdout);
+    assertEquals((stdout + JSON.stringify(log)).includes(secret.slice(0, 4)), false, stdout);
+  }
+  const token = `${text},"policy":{"k8s_auth_token":31415926}}`;
+  const { stdout, log } = await run(add, token);
+  assertMatch(stdout, /policy\.k8s_auth_token.* must be a text/);
+  assertEquals((stdout + JSON.stringify(log)).includes("31415926"), false, stdout);
+});
+
 Deno.test("serve() logs a failure once, with the call and the trace that it is part of", async () => {
-  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
   const { log } = await run(
-    { ...CALL, CNI_COMMAND: "ADD", TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01` },
+    { ...CALL, CNI_COMMAND: "ADD", TRACEPARENT: `00-${TRACE}-00f067aa0ba902b7-01` },
     JSON.stringify(CONFIGURATION),
   );
   const [{ time, durationMs, ...fields } = {}, ...more] = log;
@@ -132,7 +177,7 @@ Deno.test("serve() logs a failure once, with the call and the trace that it is p
     command: "ADD",
     containerId: "c1",
     ifname: "eth0",
-    traceId: trace,
+    traceId: TRACE,
     spanId: "00f067aa0ba902b7",
     network: "net1",
     code: 8,

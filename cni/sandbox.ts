@@ -56,7 +56,7 @@ export class Sandbox implements Disposable {
   /**
    * Opens the namespace of the call.
    *
-   * @throws {CniError} code 8 if there is none at that path, or it is our own
+   * @throws {CniError} code 8 if there is none at that path, it is our own, or we may not enter it
    */
   static open({ netns, allowOwnNamespace }: CallEnvironment): Sandbox {
     const namespace = openPodNamespace(netns);
@@ -65,7 +65,15 @@ export class Sandbox implements Disposable {
       return new Sandbox(namespace);
     } catch (error) {
       namespace[Symbol.dispose]();
-      throw error;
+      if (!(error instanceof KernelError)) throw error;
+      throw new CniError(
+        "invalidNamespace",
+        `Cannot work in CNI_NETNS ${netns}: ${error.message}`,
+        {
+          details: "The plugin has to run as root",
+          cause: error,
+        },
+      );
     }
   }
 
@@ -132,6 +140,7 @@ export class Sandbox implements Disposable {
     const host = reply === undefined ? findLink(this.host, step.hostName) : parseLink(reply);
     const pod = this.findPodLink(step.podName);
     if (host !== undefined && pod !== undefined) return { host: host.index, pod: pod.index };
+    if (host !== undefined) deleteLinkIfThere(this.host, host.index);
     throw new CniError("networkFailed", `Pair ${step.hostName} vanished while it was made`);
   }
 
@@ -281,14 +290,13 @@ function requestOf(step: Step, indexes: PairIndexes): Request {
       return addNeighbour({ index, address, linkAddress, replace: true });
     }
     case "route": {
-      const { destination, gateway, priority, table } = step;
+      const { destination, gateway, more } = step;
       return addRoute({
         destination: destination.length === 0 ? "default" : destination,
         family: destination.address.family,
         index,
         ...(gateway === undefined ? {} : { gateway }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(table === undefined ? {} : { table }),
+        ...more,
       });
     }
     case "pair":

@@ -1,10 +1,20 @@
 /** STATUS: whether an ADD could be served now: settings, the agent or the API server, free addresses. */
 
+import { AgentClient } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import { ipamOf } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
-import { parseSettings } from "./protocol/configuration.ts";
+import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { CNI_CODES, CniError, toCniError } from "./protocol/error.ts";
+
+/** @throws {CniError | AgentError} if ADD would wait in vain for a pod's policy */
+function requireReady(settings: PluginSettings): void {
+  const { agentSocket, startsClosed } = settings;
+  if (agentSocket === undefined || startsClosed) return;
+  const reason = new AgentClient(agentSocket).unreadyReason();
+  if (reason === undefined) return;
+  throw new CniError("tryAgainLater", `calyx-agent is not ready: ${reason}`);
+}
 
 /**
  * Looks whether an ADD could be served.
@@ -15,7 +25,8 @@ export async function status(call: Call): Promise<void> {
   const settings = parseSettings(call.configuration);
   const node = new NodeFacts(settings);
   try {
-    await node.requireAgent();
+    node.requireAgent();
+    requireReady(settings);
     await ipamOf(call).status(call, {
       requested: undefined,
       podCidrs: () => node.podCidrs(),

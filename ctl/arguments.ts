@@ -39,7 +39,7 @@ export function splitArguments(args: readonly string[]): SplitArguments {
  * @throws {CtlError} naming the flag that is unknown or lacks its value
  */
 export function parseArguments(args: readonly string[], spec: FlagSpec): Flags {
-  const merged: Required<FlagSpec> = {
+  const merged: Required<Omit<FlagSpec, "collect">> = {
     boolean: [...GLOBAL_FLAGS.boolean, ...(spec.boolean ?? [])],
     string: [...GLOBAL_FLAGS.string, ...(spec.string ?? [])],
     alias: { ...GLOBAL_FLAGS.alias, ...spec.alias },

@@ -12,14 +12,18 @@ import { parseFlags } from "../lib/base/flags.ts";
 import {
   type Bundle,
   bundle,
+  bundleScript,
   CLIENT_NODE,
   CLIENT_NODE_FILE,
   CLIENT_NODE_PACK,
   packClientNode,
+  SCRIPT,
+  SCRIPT_CACHE,
 } from "./bundle.ts";
 import { hashInputs, isCurrent, readCommit, readRecords, writeRecords } from "./build_record.ts";
+import { makeCodeCache } from "./code_cache.ts";
 import { CompileBaseError, resolveCompileBase, type Target } from "./compile_base.ts";
-import { BuildError, openStage, runDeno } from "./stage.ts";
+import { BuildError, openStage, runDeno, writeUndated } from "./stage.ts";
 
 /** What is built, and what each program may do. */
 interface Executable {
@@ -27,6 +31,11 @@ interface Executable {
   readonly entry: string;
   /** Permissions of Deno, of the ones that `deno compile` takes as --allow-…. */
   readonly permissions: readonly string[];
+  /**
+   * Where its start is what matters: the program is a script with a code cache, and these files, beside
+   * the entry, are what it imports at need.
+   */
+  readonly apart?: readonly string[];
   readonly v8Flags?: readonly string[];
 }
 
@@ -47,16 +56,24 @@ interface Executable {
  * | run        | delegated IPAM plugins    | kubeconfig exec plug-ins  | kubeconfig exec plug-ins |
  * | sys        | host name, user           | host name, user           | host name, user          |
  *
- * None has a code cache: Deno would keep it under a predictable name in /tmp and read it back without
- * asking whose it is. The short-lived two have no V8 flags: of --single-threaded, --no-opt, --max-lazy and
- * all of them, the best took 2 ms off the plugin's 60, which is less than its starts differ among
- * themselves. The agent's young generation is held small: what an event leaves behind dies at once, and
- * V8 would let it grow to three times 16 MB during the first lists, and keep it.
+ * None uses Deno's own code cache, which would lie under a predictable name in /tmp and be read back
+ * without asking whose it is; the plugin carries its own (code_cache.ts). The plugin also goes without
+ * V8's optimizing compilers: a program of a few milliseconds ends before they pay, and they bring 4 MB
+ * into memory. Of the other flags none of --single-threaded, --lite-mode, --max-lazy and
+ * --max-semi-space-size=1 made a start shorter or smaller by more than starts differ among themselves. The
+ * agent's young generation is held small: what an event leaves behind dies at once, and V8 would let it
+ * grow to three times 16 MB during the first lists, and keep it.
  */
 const COMMON = ["ffi", "read", "write", "net", "env", "run", "sys"];
 
 const EXECUTABLES: readonly Executable[] = [
-  { name: "calyx", entry: "cni/main.ts", permissions: COMMON },
+  {
+    name: "calyx",
+    entry: "cni/main.ts",
+    permissions: COMMON,
+    apart: ["node_api.ts"],
+    v8Flags: ["--no-opt", "--no-maglev"],
+  },
   {
     name: "calyx-agent",
     entry: "agent/main.ts",
@@ -125,7 +142,13 @@ async function main(args: readonly string[]): Promise<void> {
     const marks = { [VERSION_MARK]: config.version, [COMMIT_MARK]: commit };
     const bundles = new Map<Executable, Bundle>();
     for (const it of stale) {
-      bundles.set(it, await bundle(root, it.entry, `${stage}/${it.name}.d`, marks));
+      const folder = `${stage}/${it.name}.d`;
+      bundles.set(
+        it,
+        it.apart === undefined
+          ? await bundle(root, it.entry, folder, marks)
+          : await bundleScript(root, it.entry, it.apart, folder, marks),
+      );
     }
     if ([...bundles.values()].some((it) => it.needsClientNode)) {
       await packClientNode(root, stage, specifierOf(config, CLIENT_NODE));
@@ -175,20 +198,52 @@ function selectExecutables(names: readonly string[]): readonly Executable[] {
 
 /** Compiles one bundle in the stage. @returns the executable's path */
 async function compile(
-  { name, permissions, v8Flags = [] }: Executable,
-  { main, needsClientNode }: Bundle,
+  { name, permissions, apart, v8Flags = [] }: Executable,
+  { main, included, needsClientNode }: Bundle,
   stage: string,
   target: Target,
+  base: string | undefined,
+): Promise<string> {
+  const folder = main.slice(0, main.lastIndexOf("/"));
+  const files = included.map((it) => `${folder}/${it}`);
+  if (needsClientNode) files.push(`${stage}/${CLIENT_NODE_PACK}`);
+  if (apart !== undefined) {
+    files.push(`${folder}/${SCRIPT}`);
+    if (target === HOST_TARGET) {
+      const cache = await makeCodeCache(`${folder}/${SCRIPT}`, stage, (main, name, more = []) => {
+        const flags = ["-A", ...formatV8Flags([...v8Flags, ...more])];
+        return compileFile(main, { name, flags }, stage, base);
+      });
+      await writeUndated(`${folder}/${SCRIPT_CACHE}`, cache);
+      files.push(`${folder}/${SCRIPT_CACHE}`);
+    } else {
+      say(`build: ${name} for ${target} has no code cache: only that machine could make it`);
+    }
+  }
+  const flags = [
+    ...["--target", target],
+    ...formatV8Flags(v8Flags),
+    ...permissions.map((it) => `--allow-${it}`),
+    ...files.flatMap((it) => ["--include", it]),
+  ];
+  return await compileFile(main, { name, flags }, stage, base);
+}
+
+function formatV8Flags(flags: readonly string[]): readonly string[] {
+  return flags.length === 0 ? [] : [`--v8-flags=${flags.join(",")}`];
+}
+
+/** Compiles `main` to the file `name` in the stage. @returns its path */
+async function compileFile(
+  main: string,
+  { name, flags }: { readonly name: string; readonly flags: readonly string[] },
+  stage: string,
   base: string | undefined,
 ): Promise<string> {
   const output = `${stage}/${name}`;
   const args = [
     ...["compile", "-q", "--no-check", "--no-lock", "--no-npm", "--no-remote"],
-    ...["--no-code-cache", "--no-prompt", "--target", target, "-o", output],
-    ...permissions.map((it) => `--allow-${it}`),
-    ...(v8Flags.length === 0 ? [] : [`--v8-flags=${v8Flags.join()}`]),
-    ...(needsClientNode ? ["--include", CLIENT_NODE_PACK] : []),
-    main,
+    ...["--no-code-cache", "--no-prompt", "-o", output, ...flags, main],
   ];
   await runDeno(args, stage, base === undefined ? {} : { DENORT_BIN: base });
   await Deno.chmod(output, 0o755);

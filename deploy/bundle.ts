@@ -29,10 +29,16 @@ const CLIENT_NODE_IMPORT = `const { KubeConfig } = await import("${CLIENT_NODE}"
 export interface Bundle {
   /** Path of its first file. */
   readonly main: string;
+  /** Names of files beside it that it needs and that no static import names. */
+  readonly included: readonly string[];
   /** Size of all its files. */
   readonly bytes: number;
   readonly needsClientNode: boolean;
 }
+
+/** What `bundleScript()` makes beside the launcher. */
+export const SCRIPT = "program.txt";
+export const SCRIPT_CACHE = "program.cache";
 
 /**
  * Bundles `entry` into `folder` and replaces `marks` in it.
@@ -45,11 +51,82 @@ export async function bundle(
   folder: string,
   marks: Readonly<Record<string, string>>,
 ): Promise<Bundle> {
+  await bundleModules(root, entry, folder);
+  const { bytes, needsClientNode } = await finish(entry, folder, marks);
+  return { main: `${folder}/main.js`, included: [], bytes, needsClientNode };
+}
+
+/**
+ * Bundles `entry` into `folder` as one classic script, which can have a code cache, and a launcher for
+ * it. What it imports at need (`apart`, paths beside the entry) becomes modules of their own, with
+ * their own copies of what they share with it.
+ *
+ * @throws {BuildError} if it does not bundle, or lacks a mark
+ */
+export async function bundleScript(
+  root: string,
+  entry: string,
+  apart: readonly string[],
+  folder: string,
+  marks: Readonly<Record<string, string>>,
+): Promise<Bundle> {
+  const place = entry.slice(0, entry.lastIndexOf("/"));
+  for (const it of apart) await bundleModules(root, `${place}/${it}`, folder);
+  const path = `${folder}/${SCRIPT}`;
+  const externals = apart.flatMap((it) => ["--external", `./${it}`]);
+  await runDeno(
+    ["bundle", "-q", ...lock(root), "--format", "cjs", ...externals, "-o", path, entry],
+    root,
+  );
+  let text = await Deno.readTextFile(path);
+  for (const it of apart) {
+    text = text.replaceAll(`import("./${it}")`, `import("./${scriptOf(it)}")`);
+  }
+  // In ASCII alone V8 holds it at a byte a character.
+  text = text.replaceAll(
+    /[^\0-\x7f]/g,
+    (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  await Deno.writeTextFile(path, `(function (require) {\n${text}\n})`);
+  const { bytes, needsClientNode } = await finish(entry, folder, marks);
+  const main = `${folder}/launch.js`;
+  await writeUndated(main, LAUNCH);
+  return { main, included: apart.map(scriptOf), bytes, needsClientNode };
+}
+
+/** Node's own modules come from the runtime; others have no business in a program's usual path. */
+const LAUNCH = `import { Script } from "node:vm";
+const near = (name) => new URL(name, import.meta.url);
+const read = (name) => {
+  try {
+    return Deno.readFileSync(near(name));
+  } catch {
+    return undefined; // a target whose programs do not run here
+  }
+};
+const source = Deno.readTextFileSync(near("${SCRIPT}"));
+new Script(source, { filename: near("program.js").href, cachedData: read("${SCRIPT_CACHE}") })
+  .runInThisContext()((name) => process.getBuiltinModule(name));
+`;
+
+function scriptOf(path: string): string {
+  return path.replace(/\.ts$/, ".js");
+}
+
+async function bundleModules(root: string, entry: string, folder: string): Promise<void> {
   if (await Deno.stat(`${root}/${entry}`).catch(() => undefined) === undefined) {
     throw new BuildError(`${entry} does not exist`);
   }
   const args = ["--code-splitting", "--external", CLIENT_NODE, "--outdir", folder, entry];
   await runDeno(["bundle", "-q", ...lock(root), ...args], root);
+}
+
+/** Replaces marks in all files, and looks how client-node is imported. */
+async function finish(
+  entry: string,
+  folder: string,
+  marks: Readonly<Record<string, string>>,
+): Promise<Pick<Bundle, "bytes" | "needsClientNode">> {
   const missing = new Set(Object.keys(marks));
   let bytes = 0;
   let needsClientNode = false;
@@ -69,7 +146,7 @@ export async function bundle(
   if (missing.size > 0) {
     throw new BuildError(`${entry} does not know its version: no ${[...missing].join(", ")} in it`);
   }
-  return { main: `${folder}/main.js`, bytes, needsClientNode };
+  return { bytes, needsClientNode };
 }
 
 /**

@@ -18,6 +18,12 @@ import {
   parseHolder,
 } from "./reservation.ts";
 
+/** How the files are named that only try whether there can be any. */
+const ROOM_NAME = ".calyx-room";
+
+/** An address and white space. */
+const LAST_RESERVED_BYTES_MAX = 100;
+
 /** What has the name of an address. */
 export interface AddressFile {
   readonly address: string;
@@ -30,29 +36,34 @@ export interface AddressFile {
 /** Reads everything in the folder that has the name of an address. */
 export function readAddressFiles(folder: string): AddressFile[] {
   const files: AddressFile[] = [];
-  for (const { name, isFile } of Deno.readDirSync(folder)) {
-    if (!isAddressName(name)) continue;
-    files.push(isFile ? readAddressFile(folder, name) : unknownFile(name));
+  for (const { name } of Deno.readDirSync(folder)) {
+    if (isAddressName(name)) files.push(readAddressFile(folder, name));
   }
   return files;
 }
 
 /** Reads one; `holder` is `undefined` too where there is none. */
 export function readAddressFile(folder: string, address: string): AddressFile {
-  const buffer = new Uint8Array(HOLDER_BYTES_MAX);
-  let length: number;
-  try {
-    using file = Deno.openSync(`${folder}/${address}`);
-    length = file.readSync(buffer) ?? 0;
-  } catch {
-    return unknownFile(address);
-  }
-  const text = new TextDecoder().decode(buffer.subarray(0, length));
+  const text = readPlainFile(`${folder}/${address}`, HOLDER_BYTES_MAX);
+  if (text === undefined) return { address, holder: undefined, isEmpty: false };
   return { address, holder: parseHolder(text), isEmpty: text.trim() === "" };
 }
 
-function unknownFile(address: string): AddressFile {
-  return { address, holder: undefined, isEmpty: false };
+/**
+ * Reads a whole file; `undefined` where there is none, where it is longer than `bytesMax`, or is
+ * something else: to open a pipe would wait for its writer, and a link leads out of the folder.
+ */
+export function readPlainFile(path: string, bytesMax: number): string | undefined {
+  try {
+    const { isFile, size } = Deno.lstatSync(path);
+    if (!isFile || size > bytesMax) return undefined;
+    using file = Deno.openSync(path);
+    const buffer = new Uint8Array(size);
+    const length = size === 0 ? 0 : file.readSync(buffer) ?? 0;
+    return new TextDecoder().decode(buffer.subarray(0, length));
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -96,11 +107,8 @@ export function writtenMs(folder: string, address: string): number | undefined {
 
 /** The address that the set of this index gave out last, as text; `undefined` if it is not known. */
 export function readLastReserved(folder: string, set: number): string | undefined {
-  try {
-    return Deno.readTextFileSync(lastReservedPath(folder, set)).trim();
-  } catch {
-    return undefined; // a hint where to go on, and nothing more
-  }
+  // A hint where to go on, and nothing more.
+  return readPlainFile(lastReservedPath(folder, set), LAST_RESERVED_BYTES_MAX)?.trim();
 }
 
 /** Notes the address that the set of this index gave out last; that it cannot is no reason to fail. */
@@ -112,11 +120,37 @@ export function writeLastReserved(folder: string, set: number, address: string):
   }
 }
 
-/** Writes a whole file in place. */
+/** Writes a whole file in place; whatever else is there goes first, so that nobody's link leads us. */
 export function overwrite(path: string, text: string): void {
+  if (isSomethingElse(path)) Deno.removeSync(path);
   using file = Deno.openSync(path, { write: true, create: true, mode: 0o600 });
   const length = writeAll(file, text);
   file.truncateSync(length);
+}
+
+/** Whether there is something at the path that is no plain file. */
+function isSomethingElse(path: string): boolean {
+  try {
+    return !Deno.lstatSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Asserts that so many address files could be made: makes them, under other names, and removes them.
+ *
+ * @throws {Error} if the file system does not let us
+ */
+export function requireRoom(folder: string, count: number): void {
+  const names = Array.from({ length: count }, (_, index) => `${ROOM_NAME}.${index}`);
+  const remove = (): void => names.forEach((it) => removeIfThere(`${folder}/${it}`));
+  remove(); // a kill may have left them
+  try {
+    for (const it of names) createAddressFile(folder, it, { containerId: it, ifname: undefined });
+  } finally {
+    remove();
+  }
 }
 
 function lastReservedPath(folder: string, set: number): string {

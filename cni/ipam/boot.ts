@@ -49,7 +49,7 @@ export function readBoot(bootIdFile: string | undefined): Boot {
   const source = bootIdFile ?? BOOT_ID;
   return {
     source,
-    id: tryRead(() => readId(bootIdFile)) ?? "",
+    id: tryRead(() => readId(source)) ?? "",
     // A file that is read for the first time may be younger than the pods of this very boot.
     startMs: (isKnown) =>
       bootIdFile !== undefined && isKnown ? tryRead(() => mtimeMs(bootIdFile)) : kernelStartMs(),
@@ -86,9 +86,8 @@ function mtimeMs(path: string): number | undefined {
 }
 
 /** One word, whatever is in the file. */
-function readId(bootIdFile: string | undefined): string {
-  const text = bootIdFile === undefined ? readFile(BOOT_ID) : Deno.readTextFileSync(bootIdFile);
-  return text.trim().replaceAll(/\s+/g, "_").slice(0, ID_LENGTH_MAX);
+function readId(path: string): string {
+  return readFile(path).trim().replaceAll(/\s+/g, "_").slice(0, ID_LENGTH_MAX);
 }
 
 function tryRead<T>(f: () => T): T | undefined {

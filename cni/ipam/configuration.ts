@@ -105,6 +105,7 @@ export function parseHostLocal(
     routes: readRoutes(ipam),
     resolvConf: ipam.text("resolvConf"),
   };
+  for (const key of ["dataDir", "bootIdFile"]) ipam.text(key); // read elsewhere, and leniently
   requireNoProblems(fields.problems);
   validateSets(settings.sets, !isAtLeast(cniVersion, "0.3.0"));
   return settings;
@@ -205,17 +206,18 @@ function tryParseEither(text: string): Prefix | undefined {
   return address && Prefix.host(address);
 }
 
-/** `CNI_ARGS` IP, `args.cni.ips` and `runtimeConfig.ips` add up. */
+/** `CNI_ARGS` IP, `args.cni.ips` and `runtimeConfig.ips` add up; one may be asked for several times. */
 function readRequested(fields: Fields, argument: string | undefined): Address[] {
   const texts = [
     ...(argument === undefined ? [] : [argument]),
     ...(fields.object("args")?.object("cni")?.texts("ips") ?? []),
     ...(fields.object("runtimeConfig")?.texts("ips") ?? []),
   ];
-  return texts.flatMap((text): Address[] => {
+  const addresses = new Map<string, Address>();
+  for (const text of texts) {
     const address = tryParseEither(text)?.address;
-    if (address !== undefined) return [address];
-    fields.problems.push(`requested IP "${text}" is no address`);
-    return [];
-  });
+    if (address !== undefined) addresses.set(String(address), address);
+    else fields.problems.push(`requested IP "${text}" is no address`);
+  }
+  return [...addresses.values()];
 }

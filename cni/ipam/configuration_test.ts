@@ -109,6 +109,12 @@ Deno.test("parseHostLocal() adds up the requested addresses of all three places"
     ipam: { subnet: "10.1.0.0/24" },
   }, "10.1.0.5/24");
   assertEquals(requested.map(String), ["10.1.0.5", "10.1.0.6", "10.1.0.7", "fd00::7"]);
+  const same = parse({
+    args: { cni: { ips: ["10.1.0.5"] } },
+    runtimeConfig: { ips: ["10.1.0.5/24", "10.1.0.5"] },
+    ipam: { subnet: "10.1.0.0/24" },
+  }, "10.1.0.5");
+  assertEquals(same.requested.map(String), ["10.1.0.5"], "whoever asks for it");
 });
 
 Deno.test("parseHostLocal() says everything that is wrong", () => {
@@ -130,6 +136,8 @@ Deno.test("parseHostLocal() says everything that is wrong", () => {
     [{ ipam: { subnet: "10.0.0.0/24", exclude: ["fd00::1"] } }, '"fd00::1" is not in'],
     [{ ipam: { subnet: "10.0.0.0/24", exclude: ["10.0.0.0/24"] } }, "is excluded"],
     [{ ipam: { subnet: "10.0.0.0/24" }, args: { cni: { ips: ["x"] } } }, '"x"'],
+    [{ ipam: { subnet: "10.0.0.0/24", dataDir: 5 } }, '"ipam.dataDir" must be a text: got 5'],
+    [{ ipam: { subnet: "10.0.0.0/24", bootIdFile: {} } }, '"ipam.bootIdFile" must be a text'],
     [
       {
         cniVersion: "0.2.0",

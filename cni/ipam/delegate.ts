@@ -53,9 +53,8 @@ export class DelegatedIpam implements Ipam {
     return [];
   }
 
-  async collect(call: Call): Promise<number> {
+  async collect(call: Call): Promise<void> {
     await this.#run(call, "GC");
-    return 0;
   }
 
   async status(call: Call): Promise<void> {
@@ -70,12 +69,7 @@ export class DelegatedIpam implements Ipam {
    */
   async #run({ environment, stdin }: Call, command: string): Promise<string> {
     const path = await this.#find(environment.path);
-    const child = new Deno.Command(path, {
-      env: { CNI_COMMAND: command },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
+    const child = start(path, command);
     const writer = child.stdin.getWriter();
     const written = writer.write(new TextEncoder().encode(stdin)).then(() => writer.close());
     // A plugin may end without having read all: what it says counts.
@@ -95,6 +89,23 @@ export class DelegatedIpam implements Ipam {
       "invalidConfiguration",
       `IPAM plugin "${this.#type}" is in none of CNI_PATH: ${folders.join(", ")}`,
     );
+  }
+}
+
+/** @throws {CniError} code 7 if it is no program that can run here */
+function start(path: string, command: string): Deno.ChildProcess {
+  try {
+    return new Deno.Command(path, {
+      env: { CNI_COMMAND: command },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CniError("invalidConfiguration", `IPAM plugin ${path} does not start: ${reason}`, {
+      cause: error,
+    });
   }
 }
 

@@ -81,6 +81,27 @@ Deno.test("DelegatedIpam gives nothing away when the plugin talks nonsense or gi
   }
 });
 
+Deno.test("DelegatedIpam says what does not start", async () => {
+  using script = new Script("");
+  const path = `${script.folder}/fake-ipam`;
+  const spoils: readonly (() => void)[] = [
+    () => Deno.writeTextFileSync(path, "#!/nonexistent/interpreter\n"),
+    () => Deno.writeFileSync(path, Uint8Array.of(1, 2, 3)),
+    () => Deno.chmodSync(path, 0o644),
+  ];
+  for (const spoil of spoils) {
+    spoil();
+    for (const call of ["allocate", "release"] as const) {
+      const error = await assertRejects(
+        () => new DelegatedIpam("fake-ipam")[call](script.call()),
+        CniError,
+        `IPAM plugin ${path} does not start: `,
+      );
+      assertEquals(error.code, 7);
+    }
+  }
+});
+
 Deno.test("DelegatedIpam says where it looked", async () => {
   using script = new Script("");
   const error = await assertRejects(

@@ -51,8 +51,8 @@ export class HostLocalIpam implements Ipam {
     return Promise.resolve();
   }
 
-  check(call: Call): Promise<void> {
-    withExistingStore(call, (store) => requireReservation(store, holderOf(call)));
+  check(call: Call, addresses: readonly Address[]): Promise<void> {
+    withExistingStore(call, (store) => requireReservations(store, holderOf(call), addresses));
     return Promise.resolve();
   }
 
@@ -66,15 +66,29 @@ export class HostLocalIpam implements Ipam {
     );
   }
 
-  collect(call: Call, valid: readonly ValidAttachment[]): Promise<number> {
-    return Promise.resolve(
-      withExistingStore(call, (store) => store === undefined ? 0 : releaseInvalid(store, valid)),
+  collect(call: Call, valid: readonly ValidAttachment[]): Promise<void> {
+    const { freed, left, reason } = withExistingStore(
+      call,
+      (store) => store === undefined ? { freed: 0, left: [] } : releaseInvalid(store, valid),
+    );
+    if (freed > 0) call.log.info("stale addresses freed", { addresses: freed });
+    if (left.length === 0) return Promise.resolve();
+    const { folder } = parseReservationPlace(call.configuration);
+    throw new CniError(
+      "io",
+      `Stale addresses could not be freed: ${left.join(", ")} in ${folder}`,
+      {
+        details: reason ?? "Nobody gets them until what has their names there is removed",
+      },
     );
   }
 
   async status(call: Call, context: IpamContext): Promise<void> {
     const { sets } = await settingsOf(call, context);
-    withExistingStore(call, (store) => requireFreeAddress(store, sets));
+    withStore(call, (store) => {
+      requireFreeAddress(store, sets);
+      store.requireRoom(sets.length);
+    });
   }
 }
 
@@ -127,12 +141,18 @@ function explained<T>(
   try {
     return f(folder, { boot: readBoot(bootIdFile), nowMs: Date.now });
   } catch (error) {
-    if (error instanceof CniError || !(error instanceof Error) || !("code" in error)) throw error;
+    if (!(error instanceof Error) || !isFileError(error)) throw error;
     throw new CniError("io", `Cannot keep reservations in ${folder}: ${error.message}`, {
       details: `"ipam.dataDir" must be a folder that can be written to, with room on its disk`,
       cause: error,
     });
   }
+}
+
+/** Whether the file system refused; the runtime itself does so below /proc, /sys and /dev. */
+function isFileError(error: Error): boolean {
+  return !(error instanceof CniError) &&
+    ("code" in error || error instanceof Deno.errors.NotCapable);
 }
 
 function report({ log }: Call, store: ReservationStore | undefined): void {
@@ -175,9 +195,9 @@ export function allocateAddresses(
     for (const { address } of taken) store.release(String(address), holder);
     throw error;
   }
+  // The range's gateway is left unsaid: pods have another.
   return taken.map(({ address, range }) => ({
     address: new Prefix(address, range.subnet.length),
-    gateway: range.gateway,
   }));
 }
 
@@ -259,13 +279,23 @@ export function releaseOf(store: ReservationStore, holder: Holder): void {
   if (!isAsKnown && store.readAgain()) store.of(holder).forEach(release);
 }
 
-/** @throws {CniError} if the holder has no address */
-function requireReservation(store: ReservationStore | undefined, holder: Holder): void {
-  if (store?.of(holder).some((it) => isHeldBy(store, it, holder))) return;
-  throw new CniError(
-    "checkFailed",
-    `No address is reserved for interface ${holder.ifname} of container ${holder.containerId}`,
-  );
+/**
+ * What is not reserved is somebody else's before long.
+ *
+ * @throws {CniError} if the holder lacks one of these addresses, or has none at all
+ */
+function requireReservations(
+  store: ReservationStore | undefined,
+  holder: Holder,
+  addresses: readonly Address[],
+): void {
+  const owner = `interface ${holder.ifname} of container ${holder.containerId}`;
+  if (!store?.of(holder).some((it) => isHeldBy(store, it, holder))) {
+    throw new CniError("checkFailed", `No address is reserved for ${owner}`);
+  }
+  const lost = addresses.map(String).filter((it) => !isHeldBy(store, it, holder));
+  if (lost.length === 0) return;
+  throw new CniError("checkFailed", `Address ${lost.join(", ")} is not reserved for ${owner}`);
 }
 
 /** Whether the file of an address names the holder, in either form. */
@@ -293,27 +323,49 @@ function listInvalid(
   return store.reservations.filter(({ holder }) => holder === undefined || !isValid(holder));
 }
 
-/** Gives back what no valid attachment holds; how many addresses that were. */
-export function releaseInvalid(store: ReservationStore, valid: readonly ValidAttachment[]): number {
-  return listInvalid(store, valid).filter(({ address, holder }) =>
-    holder === undefined ? store.discard(address) : store.release(address, holder)
-  ).length;
+/** What came of giving back. */
+interface Released {
+  readonly freed: number;
+  /** Addresses that could not be. */
+  readonly left: readonly string[];
+  /** What the file system said to the last of them, if it did. */
+  readonly reason?: string;
+}
+
+/** Gives back what no valid attachment holds, and goes on past what cannot be. */
+export function releaseInvalid(
+  store: ReservationStore,
+  valid: readonly ValidAttachment[],
+): Released {
+  const left: string[] = [];
+  let reason: string | undefined;
+  let freed = 0;
+  for (const { address, holder } of listInvalid(store, valid)) {
+    try {
+      const isFreed = holder === undefined
+        ? store.discard(address)
+        : store.release(address, holder);
+      if (isFreed) freed++;
+      else if (holder === undefined) left.push(address); // else somebody was faster
+    } catch (error) {
+      left.push(address);
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return { freed, left, ...(reason === undefined ? {} : { reason }) };
 }
 
 /** @throws {CniError} code 50 if a set has no free address */
-function requireFreeAddress(
-  store: ReservationStore | undefined,
-  sets: readonly RangeSet[],
-): void {
+function requireFreeAddress(store: ReservationStore, sets: readonly RangeSet[]): void {
   const full = sets.find((set) => !hasFreeAddress(store, set));
   if (full === undefined) return;
-  if (store?.readAgain()) return requireFreeAddress(store, sets);
+  if (store.readAgain()) return requireFreeAddress(store, sets);
   throw new CniError("unavailable", `No IP address is free in ${formatRangeSet(full)}`);
 }
 
-function hasFreeAddress(store: ReservationStore | undefined, set: RangeSet): boolean {
+function hasFreeAddress(store: ReservationStore, set: RangeSet): boolean {
   for (const { address } of candidates(set, undefined)) {
-    if (store?.isFree(String(address)) ?? true) return true;
+    if (store.isFree(String(address))) return true;
   }
   return false;
 }

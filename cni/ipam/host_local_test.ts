@@ -168,7 +168,7 @@ Deno.test("allocateAddresses() steps around what is no address file, and what it
   Deno.mkdirSync(`${folder.path}/.calyx`);
   release(folder, "c1");
   assertEquals(allocate(folder, sets, "c4"), ["10.1.0.5/29"]);
-  assertEquals(folder.use((it) => releaseInvalid(it, [])), 5);
+  assertEquals(folder.use((it) => releaseInvalid(it, [])), { freed: 5, left: [] });
   assertEquals(folder.addresses, []);
 });
 
@@ -193,6 +193,21 @@ Deno.test("releaseOf() frees by container and interface, of any range, and files
   assertEquals(folder.addresses, ["10.1.0.3", "fd00::2"]);
 });
 
+Deno.test("releaseOf() and releaseInvalid() know container ids of any length", () => {
+  using folder = new ReservationFolder();
+  const sets = setsOf(["10.1.0.0/24"]);
+  const ids = [511, 512, 5000, 100_000].map((it) => "x".repeat(it));
+  const valid = ids.map((containerId) => ({ containerId, ifname: "eth0" }));
+  for (const id of ids) allocate(folder, sets, id);
+  for (const id of ids) {
+    assertThrows(() => allocate(folder, sets, id), CniError, "duplicate allocation");
+  }
+  assertEquals(folder.use((it) => releaseInvalid(it, valid)), { freed: 0, left: [] });
+  assertEquals(folder.addresses.length, ids.length);
+  for (const id of ids) release(folder, id);
+  assertEquals(folder.addresses, []);
+});
+
 Deno.test("releaseInvalid() frees what no valid attachment holds", () => {
   using folder = new ReservationFolder();
   folder.write("10.1.0.2", "c1\r\neth0");
@@ -201,7 +216,8 @@ Deno.test("releaseInvalid() frees what no valid attachment holds", () => {
   folder.write("10.1.0.5", "c1");
   folder.write("10.1.0.6", "c1\r\neth0\r\nand more");
   const valid = [{ containerId: "c1", ifname: "eth0" }];
-  assertEquals(folder.use((it) => releaseInvalid(it, valid)), 3);
+  assertEquals(folder.use((it) => releaseInvalid(it, valid)), { freed: 3, left: [] });
   assertEquals(folder.addresses, ["10.1.0.2", "10.1.0.5"]);
-  assertEquals(folder.use((it) => releaseInvalid(it, [])), 2);
+  folder.write("10.1.0.3/in the way", "");
+  assertEquals(folder.use((it) => releaseInvalid(it, [])), { freed: 2, left: ["10.1.0.3"] });
 });

@@ -3,6 +3,7 @@
  * called. Both do the same things.
  */
 
+import type { Address } from "../../lib/ip/address.ts";
 import type { Prefix } from "../../lib/ip/prefix.ts";
 import type { Call } from "../call.ts";
 import type { ValidAttachment } from "../protocol/configuration.ts";
@@ -32,20 +33,28 @@ export interface Ipam {
   allocate(call: Call, context: IpamContext): Promise<Lease>;
   /** Frees what the container's interface holds; nothing is fine too. */
   release(call: Call): Promise<void>;
-  /** @throws {CniError} if the container's interface holds nothing */
-  check(call: Call): Promise<void>;
+  /**
+   * Looks whether the container's interface holds these addresses; where there are none, any.
+   *
+   * @throws {CniError} if it does not
+   */
+  check(call: Call, addresses: readonly Address[]): Promise<void>;
   /** Who holds addresses and is not in `valid`, as far as is known here. */
   listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[];
-  /** Frees what nobody in `valid` holds; how many addresses that were. */
-  collect(call: Call, valid: readonly ValidAttachment[]): Promise<number>;
-  /** @throws {CniError} code 50 if there is no address left */
+  /**
+   * Frees what nobody in `valid` holds, as much of it as can be.
+   *
+   * @throws {CniError} naming what is left
+   */
+  collect(call: Call, valid: readonly ValidAttachment[]): Promise<void>;
+  /** @throws {CniError} if there is no address left, or no room to note who has it */
   status(call: Call, context: IpamContext): Promise<void>;
 }
 
 /**
  * The IPAM of the configuration.
  *
- * @throws {CniError} code 7 if there is none
+ * @throws {CniError} code 7 if there is none, or it is this plugin
  */
 export function ipamOf({ configuration }: Call): Ipam {
   const { ipamType } = configuration;
@@ -53,6 +62,12 @@ export function ipamOf({ configuration }: Call): Ipam {
     throw new CniError(
       "invalidConfiguration",
       `"ipam.type" is missing: say "host-local" with "ranges": [[{"subnet": "usePodCidr"}]]`,
+    );
+  }
+  if (ipamType === "calyx" || ipamType === configuration.json.type) {
+    throw new CniError(
+      "invalidConfiguration",
+      `"ipam.type" cannot be this plugin itself, which would call itself for ever: got "${ipamType}"`,
     );
   }
   return ipamType === "host-local" ? new HostLocalIpam() : new DelegatedIpam(ipamType);

@@ -5,7 +5,9 @@ import { Prefix } from "../../lib/ip/prefix.ts";
 import { Chance } from "../../tests/support/chance.ts";
 import { programTest } from "../../tests/support/program.ts";
 import { callReference, ReservationFolder } from "../../tests/support/reservation_folder.ts";
+import { parseConfiguration } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
+import { parseHostLocal } from "./configuration.ts";
 import { allocateAddresses, releaseOf } from "./host_local.ts";
 import { completeRange } from "./range.ts";
 import { REST_MS } from "./store.ts";
@@ -85,6 +87,116 @@ programTest(
     }
   },
 );
+
+/** What of a configuration is not the same in all. */
+type Configured = Readonly<Record<string, unknown>> & { readonly ipam: object };
+
+/** Configurations, and an address that is asked for; what comes of them is the reference plugin's word. */
+const CONFIGURATIONS: readonly (readonly [Configured, requested?: string])[] = [
+  [{ ipam: { subnet: "10.5.0.0/24" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", gateway: "10.5.0.254" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", gateway: "10.6.0.1" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", rangeStart: "10.5.0.20", rangeEnd: "10.5.0.21" } }],
+  [{ ipam: { subnet: "10.5.0.0/29", rangeStart: "10.5.0.2", gateway: "10.5.0.3" } }],
+  [{ ipam: { subnet: "10.5.0.0/30", rangeStart: "10.5.0.0", rangeEnd: "10.5.0.3" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", rangeStart: "10.5.0.30", rangeEnd: "10.5.0.20" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", rangeStart: "10.6.0.30" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", rangeEnd: "10.6.0.30" } }],
+  [{ ipam: { subnet: "10.5.0.7/24" } }],
+  [{ ipam: { subnet: "10.05.0.0/24" } }],
+  [{ ipam: { subnet: "10.5.0.0/31" } }],
+  [{ ipam: { subnet: "fd00::/126" } }],
+  [{ ipam: { subnet: "fd00::/127" } }],
+  [{ ipam: { subnet: "FD00:000A::/64", rangeStart: "fd00:a:0:0::00ff" } }],
+  [{ ipam: { subnet: "10.5.0.0/24", ranges: [[{ subnet: "10.6.0.0/24" }]] } }],
+  [{ ipam: { rangeStart: "10.6.0.9", ranges: [[{ subnet: "10.6.0.0/24" }]] } }],
+  [{ ipam: { ranges: [[{ subnet: "10.6.0.0/24" }], [{ subnet: "fd00:1::/64" }]] } }],
+  [{ ipam: { ranges: [[{ subnet: "10.6.0.0/30" }, { subnet: "10.7.0.0/30" }]] } }],
+  [{ ipam: { ranges: [[{ subnet: "10.6.0.0/24" }, { subnet: "10.6.0.0/25" }]] } }],
+  [{ ipam: { ranges: [[{ subnet: "10.6.0.0/24" }], [{ subnet: "10.6.0.0/25" }]] } }],
+  [{ ipam: { ranges: [[{ subnet: "10.6.0.0/24" }, { subnet: "fd00::/64" }]] } }],
+  [{
+    ipam: {
+      ranges: [
+        [{ subnet: "10.6.0.0/24", rangeEnd: "10.6.0.9" }],
+        [{ subnet: "10.6.0.0/24", rangeStart: "10.6.0.10" }],
+      ],
+    },
+  }],
+  [{ ipam: { ranges: [] } }],
+  [{ ipam: { ranges: [[]] } }],
+  [{ ipam: {}, runtimeConfig: { ipRanges: [[{ subnet: "10.8.0.0/24" }]] } }],
+  [{
+    ipam: { ranges: [[{ subnet: "10.6.0.0/24" }]] },
+    runtimeConfig: { ipRanges: [[{ subnet: "10.8.0.0/24" }]] },
+  }],
+  [{ ipam: { subnet: "10.5.0.0/24" } }, "10.5.0.77"],
+  [{ ipam: { subnet: "10.5.0.0/24" } }, "10.5.0.77/24"],
+  [{ ipam: { subnet: "10.5.0.0/24" } }, "10.5.0.1"],
+  [{ ipam: { subnet: "10.5.0.0/24" } }, "10.9.0.1"],
+  [{ ipam: { subnet: "10.5.0.0/24" }, args: { cni: { ips: ["10.5.0.9"] } } }, "10.5.0.9"],
+  [{ ipam: { subnet: "10.5.0.0/24" }, runtimeConfig: { ips: ["10.5.0.8/24", "10.5.0.8"] } }],
+  [{ ipam: { subnet: "10.5.0.0/24" }, runtimeConfig: { ips: ["10.5.0.8", "10.5.0.9"] } }],
+  [{
+    ipam: { ranges: [[{ subnet: "10.6.0.0/24" }], [{ subnet: "fd00:1::/64" }]] },
+    runtimeConfig: { ips: ["fd00:1::99"] },
+    args: { cni: { ips: ["10.6.0.99"] } },
+  }],
+  [{ cniVersion: "0.2.0", ipam: { subnet: "10.5.0.0/24" } }],
+  [{
+    cniVersion: "0.2.0",
+    ipam: { ranges: [[{ subnet: "10.5.0.0/24" }], [{ subnet: "10.6.0.0/24" }]] },
+  }],
+];
+
+programTest(
+  "host-local, ours and the reference plugin understand a configuration alike",
+  ["host-local"],
+  async () => {
+    for (const [fields, requested] of CONFIGURATIONS) {
+      using ours = new ReservationFolder();
+      using theirs = new ReservationFolder();
+      const what = `${JSON.stringify(fields)} ${requested ?? ""}`;
+      for (const containerId of ["a", "b", "c"]) {
+        const { code } = await callReference(theirs, "ADD", containerId, [], {
+          fields,
+          ipam: fields.ipam,
+          args: requested === undefined ? "" : `IP=${requested}`,
+        });
+        assertEquals(addConfigured(ours, containerId, fields, requested), code === undefined, what);
+      }
+      assertEquals(filesOf(ours), filesOf(theirs), what);
+    }
+  },
+);
+
+/** ADD by a configuration; whether there was an address. */
+function addConfigured(
+  folder: ReservationFolder,
+  containerId: string,
+  fields: object,
+  requested: string | undefined,
+): boolean {
+  const text = JSON.stringify({ cniVersion: "1.0.0", name: "net1", ...fields });
+  try {
+    const settings = parseHostLocal(parseConfiguration(text), { podCidrs: [], requested });
+    folder.use((it) => allocateAddresses(it, settings, { containerId, ifname: "eth0" }));
+    return true;
+  } catch (error) {
+    if (error instanceof CniError) return false;
+    throw error;
+  }
+}
+
+/** The files, where there are any at all. */
+function filesOf(folder: ReservationFolder): Readonly<Record<string, string>> {
+  try {
+    return folder.files;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    throw error;
+  }
+}
 
 programTest(
   "host-local, the reference plugin takes our own file for nothing at all",

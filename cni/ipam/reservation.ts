@@ -19,8 +19,11 @@ export interface Reservation {
   readonly holder: Holder | undefined;
 }
 
-/** What an address file looks like that is longer than any that was written as one. */
-export const HOLDER_BYTES_MAX = 512;
+/**
+ * No address file is longer: container and interface come out of variables of the environment, of which
+ * each may have 128 KiB (`MAX_ARG_STRLEN`, <linux/binfmts.h>).
+ */
+export const HOLDER_BYTES_MAX = 256 << 10;
 
 /** The content of an address file. */
 export function formatHolder({ containerId, ifname }: Holder): string {

@@ -14,7 +14,9 @@ import {
   readAddressFile,
   readAddressFiles,
   readLastReserved,
+  readPlainFile,
   removeAddressFile,
+  requireRoom,
   writeLastReserved,
   writtenMs,
 } from "./address_files.ts";
@@ -33,6 +35,9 @@ export const REST_MS = 120_000;
 /** How far in the past the folder's time is set, so that no present change can give it the same. */
 const PAST_SECONDS_MIN = 10;
 const PAST_SECONDS_MAX = 60;
+
+/** Far more than the lines of a node's pods; a longer file is no index. */
+const INDEX_BYTES_MAX = 64 << 20;
 
 /** What a store has to know of the world. */
 export interface StoreOptions {
@@ -172,6 +177,16 @@ export class ReservationStore implements Disposable {
     return isSameHolder(readAddressFile(this.#folder, address).holder, holder);
   }
 
+  /**
+   * Asserts that there is room for so many reservations more.
+   *
+   * @throws {Error} if the file system does not let us
+   */
+  requireRoom(count: number): void {
+    this.#isChanged = true; // the folder's time
+    requireRoom(this.#folder, count);
+  }
+
   /** The address that was given out last from the set with this index, as text. */
   lastReserved(set: number): string | undefined {
     return readLastReserved(this.#folder, set);
@@ -278,9 +293,6 @@ function openLock(path: string): Deno.FsFile {
 }
 
 function readIndex(folder: string): ReservationIndex | undefined {
-  try {
-    return parseIndex(Deno.readTextFileSync(`${folder}/${INDEX_NAME}`));
-  } catch {
-    return undefined;
-  }
+  const text = readPlainFile(`${folder}/${INDEX_NAME}`, INDEX_BYTES_MAX);
+  return text === undefined ? undefined : parseIndex(text);
 }

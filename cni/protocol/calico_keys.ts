@@ -62,7 +62,7 @@ export function refuseUnsupported(json: JsonObject): void {
   for (const { key, supported, remedy } of RESTRICTIONS) {
     const value = valueAt(json, key);
     if (isUnsaid(value) || supported.some((it) => it === value)) continue;
-    throw new CniError("unsupportedField", `Unsupported "${key}": ${JSON.stringify(value)}`, {
+    throw new CniError("unsupportedField", `Unsupported "${key}": ${format(value)}`, {
       details: remedy,
     });
   }
@@ -73,6 +73,13 @@ export function refuseUnsupported(json: JsonObject): void {
       `Addresses come from the node's pod CIDR: {"type": "host-local", "subnet": "usePodCidr"}`,
   });
 }
+
+/** The value, without the names and passwords that URLs may have. */
+function format(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/\/\/[^/"\s]*@/g, "//").slice(0, VALUE_LENGTH_MAX);
+}
+
+const VALUE_LENGTH_MAX = 200;
 
 function valueAt(json: JsonObject, key: string): unknown {
   let value: unknown = json;

@@ -9,7 +9,8 @@ import { parseLogLevel } from "../../lib/base/log.ts";
 import { refuseUnsupported } from "./calico_keys.ts";
 import { CniError } from "./error.ts";
 import { ID_REGEXP } from "./environment.ts";
-import { Fields, isJsonObject, type JsonObject } from "./fields.ts";
+import { describeValue, Fields, isJsonObject, type JsonObject } from "./fields.ts";
+import { readDns, type ResultDns } from "./result.ts";
 import { CNI_VERSION_UNSAID, type CniVersion, parseCniVersion } from "./version.ts";
 
 /** What every command needs. */
@@ -31,18 +32,19 @@ export interface NetworkConfiguration {
  */
 export function parseConfiguration(text: string): NetworkConfiguration {
   const json = decodeObject(text);
-  const { name, cniVersion = CNI_VERSION_UNSAID, ipam } = json;
-  if (name === undefined || name === "") {
+  const { name, ipam } = json;
+  const cniVersion = json.cniVersion ?? CNI_VERSION_UNSAID;
+  if (name === undefined || name === null || name === "") {
     throw new CniError("invalidConfiguration", "missing network name");
   }
   if (typeof name !== "string" || !ID_REGEXP.test(name)) {
     throw new CniError(
       "invalidConfiguration",
-      `invalid characters in network name: "name" is ${JSON.stringify(name)}`,
+      `invalid characters in network name: "name" is ${describeValue(name)}`,
     );
   }
   if (typeof cniVersion !== "string") {
-    throw new CniError("decode", `"cniVersion" must be a text: got ${JSON.stringify(cniVersion)}`);
+    throw new CniError("decode", `"cniVersion" must be a text: got ${describeValue(cniVersion)}`);
   }
   const type = isJsonObject(ipam) ? ipam.type : undefined;
   return {
@@ -58,13 +60,18 @@ function decodeObject(text: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    // Without its cause, which quotes the text around: there may be a token in it.
     throw new CniError("decode", "Cannot parse the network configuration: it is not JSON", {
-      details: error instanceof Error ? error.message : String(error),
-      cause: error,
+      details: error instanceof Error ? withoutQuotation(error.message) : String(error),
     });
   }
   if (isJsonObject(value)) return value;
   throw new CniError("decode", "Cannot parse the network configuration: it is no JSON object");
+}
+
+/** What V8 says of a text that is no JSON: `Unexpected token 's', ..."token":secret}"... is not …`. */
+function withoutQuotation(message: string): string {
+  return message.replace(/, (\.\.\.)?".*$/s, "");
 }
 
 /**
@@ -85,10 +92,12 @@ export function peekVersion(text: string): string | undefined {
 export interface PluginSettings {
   /** The agent's unix socket; `undefined` = read the node from the API server, wait for no policy. */
   readonly agentSocket: string | undefined;
-  /** How long ADD waits for the pod's policy; 0 = not at all: the pod starts closed. */
+  /** Name resolution; what is said here counts instead of IPAM's. */
+  readonly dns: ResultDns;
+  /** How long ADD waits for the pod's policy. */
   readonly policyTimeoutMs: number;
-  /** What ADD does when that time is over: fail, or let the pod start closed. */
-  readonly policyTimeoutAction: "fail" | "closed";
+  /** Whether the pod starts all the same when that time is over, closed; otherwise ADD fails. */
+  readonly startsClosed: boolean;
   /** MTU of the pod's interface; `undefined` = the agent's, or the kernel's default. */
   readonly mtu: number | undefined;
   /** Whether the pod may forward packets between its own interfaces. */
@@ -125,6 +134,10 @@ export interface ApiSettings {
 const MTU_MIN = 1280;
 const MTU_MAX = 65_535;
 const POLICY_TIMEOUT_SECONDS_DEFAULT = 10;
+/** As long as the agent lets somebody wait, and runtimes about as well. */
+const POLICY_TIMEOUT_SECONDS_MAX = 120;
+/** `sizeof(sun_path)` − 1, <linux/un.h>. */
+const SOCKET_PATH_BYTES_MAX = 107;
 
 /**
  * Reads our settings, all of them, before it complains.
@@ -140,19 +153,26 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
     fields.refuse("mtu", `0 (chosen for you) or ${MTU_MIN} to ${MTU_MAX}`);
   }
   const agentSocket = fields.text("agent_socket");
-  if (agentSocket !== undefined && !agentSocket.startsWith("/")) {
-    fields.refuse("agent_socket", "an absolute path");
+  if (agentSocket !== undefined && !isSocketPath(agentSocket)) {
+    fields.refuse("agent_socket", `an absolute path of at most ${SOCKET_PATH_BYTES_MAX} bytes`);
   }
   if (fields.boolean("require_mtu_file") === true && agentSocket === undefined && !mtu) {
     fields.refuse("require_mtu_file", `false without "agent_socket" or "mtu", which say the MTU`);
   }
   const seconds = fields.integer("policy_setup_timeout_seconds");
+  if (seconds !== undefined && seconds > POLICY_TIMEOUT_SECONDS_MAX) {
+    fields.refuse(
+      "policy_setup_timeout_seconds",
+      `at most ${POLICY_TIMEOUT_SECONDS_MAX}, which is as long as calyx-agent waits`,
+    );
+  }
   const action = fields.choice("policy_setup_timeout_action", ["fail", "closed"]);
   const containerSettings = fields.object("container_settings");
   const settings: PluginSettings = {
     agentSocket,
+    dns: readDns(fields),
     policyTimeoutMs: (seconds ?? POLICY_TIMEOUT_SECONDS_DEFAULT) * 1000,
-    policyTimeoutAction: action ?? "fail",
+    startsClosed: action === "closed" || seconds === 0,
     mtu: mtu === 0 ? undefined : mtu,
     allowIpForwarding: containerSettings?.boolean("allow_ip_forwarding") ?? false,
     includeDefaultRoutes: fields.boolean("include_default_routes") ?? false,
@@ -162,6 +182,11 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
   readLog(fields);
   requireNoProblems(fields.problems);
   return settings;
+}
+
+function isSocketPath(path: string): boolean {
+  return path.startsWith("/") && !path.includes("\0") &&
+    new TextEncoder().encode(path).length <= SOCKET_PATH_BYTES_MAX;
 }
 
 function readNodeSettings(fields: Fields, kubernetes: Fields | undefined): NodeSettings {
@@ -182,7 +207,7 @@ function readApiSettings(kubernetes: Fields | undefined, policy: Fields | undefi
     certFile: policy?.text("k8s_client_certificate"),
     keyFile: policy?.text("k8s_client_key"),
     caFile: policy?.text("k8s_certificate_authority"),
-    token: policy?.text("k8s_auth_token"),
+    token: policy?.secret("k8s_auth_token"),
   });
 }
 
@@ -203,7 +228,7 @@ export function requireNoProblems(problems: readonly string[]): void {
 /** The agent's socket for those who only take away: a wrong one is as good as none. */
 export function readAgentSocket({ json }: NetworkConfiguration): string | undefined {
   const path = json.agent_socket;
-  return typeof path === "string" && path.startsWith("/") ? path : undefined;
+  return typeof path === "string" && isSocketPath(path) ? path : undefined;
 }
 
 /** Where the log goes and how much of it; read leniently, since a log never stops a command. */
@@ -218,7 +243,7 @@ export interface LogSettings {
   readonly ageMsMax: number;
 }
 
-/** Calico's defaults. */
+/** Calico's defaults, for what is unsaid and, as there, for 0. */
 const LOG_FILE_MEBIBYTES_MAX = 100;
 const LOG_FILE_COUNT_MAX = 10;
 const LOG_FILE_DAYS_MAX = 30;
@@ -230,14 +255,17 @@ export function readLogSettings({ json }: NetworkConfiguration): LogSettings {
   return readLog(new Fields(json));
 }
 
+/** Where to log before the configuration is read. */
+export const LOG_SETTINGS_UNSAID: LogSettings = readLog(new Fields({}));
+
 function readLog(fields: Fields): LogSettings {
   const isAbsolute = (text: string): string | undefined => text.startsWith("/") ? text : undefined;
   return {
     level: fields.parsed("log_level", "debug, info, warning or error", knownLevel),
     path: fields.parsed("log_file_path", "an absolute path", isAbsolute),
     bytesMax: (fields.integer("log_file_max_size") || LOG_FILE_MEBIBYTES_MAX) * MEBIBYTE,
-    countMax: fields.integer("log_file_max_count") ?? LOG_FILE_COUNT_MAX,
-    ageMsMax: (fields.integer("log_file_max_age") ?? LOG_FILE_DAYS_MAX) * DAY_MS,
+    countMax: fields.integer("log_file_max_count") || LOG_FILE_COUNT_MAX,
+    ageMsMax: (fields.integer("log_file_max_age") || LOG_FILE_DAYS_MAX) * DAY_MS,
   };
 }
 
@@ -256,7 +284,8 @@ export interface ValidAttachment {
 }
 
 /**
- * Reads `cni.dev/valid-attachments`. It must be there: an absent list is no reason to remove all.
+ * Reads `cni.dev/valid-attachments`. It must be there: an absent list is no reason to remove all. One
+ * that is null is there, and empty: libcni writes so when the runtime has no container.
  *
  * @throws {CniError} code 7 if it is missing or malformed
  */
@@ -264,7 +293,7 @@ export function parseValidAttachments({ json }: NetworkConfiguration): ValidAtta
   const key = "cni.dev/valid-attachments";
   const fields = new Fields(json);
   const list = fields.objects(key);
-  if (list === undefined) fields.refuse(key, "a list of attachments");
+  if (!Object.hasOwn(json, key)) fields.refuse(key, "a list of attachments");
   const attachments = (list ?? []).map((it) => ({
     containerId: it.required("containerID", "a container id", asIs) ?? "",
     ifname: it.required("ifname", "an interface name", asIs) ?? "",

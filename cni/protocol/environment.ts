@@ -99,15 +99,18 @@ function problemsOf({ command, containerId, ifname }: CallEnvironment): string[]
   return problems;
 }
 
-/** IFNAMSIZ − 1, <linux/if.h>. */
+/** IFNAMSIZ − 1, <linux/if.h>; bytes. */
 const INTERFACE_NAME_LENGTH_MAX = 15;
 
 function interfaceNameProblem(name: string): string | undefined {
-  if (name.length > INTERFACE_NAME_LENGTH_MAX) {
-    return `is longer than ${INTERFACE_NAME_LENGTH_MAX} characters`;
+  if (new TextEncoder().encode(name).length > INTERFACE_NAME_LENGTH_MAX) {
+    return `is longer than ${INTERFACE_NAME_LENGTH_MAX} bytes`;
   }
   if (name === "." || name === "..") return "is . or ..";
-  if (/[/:\s]/.test(name)) return "contains a slash, a colon or white space";
+  // Of every link together, and of those to come: <linux/inetdevice.h> makes sysctls of these names.
+  if (name === "all" || name === "default") return "is a name that the kernel keeps for itself";
+  // The kernel fills numbers in: "eth%d" would become another name than the caller asked for.
+  if (/[/:%\s]/.test(name)) return "contains a slash, a colon, a percent sign or white space";
   return undefined;
 }
 

@@ -11,6 +11,18 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/**
+ * A value for people to read: what is larger than a word is only named, since nobody knows what may
+ * be in there.
+ */
+export function describeValue(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (isJsonObject(value)) return "an object";
+  return value === undefined ? "nothing" : JSON.stringify(value).slice(0, VALUE_LENGTH_MAX);
+}
+
+const VALUE_LENGTH_MAX = 100;
+
 /** Reads the fields of one object; absent and `null` are the same: `undefined`. */
 export class Fields {
   readonly #object: JsonObject;
@@ -31,8 +43,18 @@ export class Fields {
 
   /** Notes that the field cannot be what it is. */
   refuse(key: string, wanted: string): void {
-    const value = JSON.stringify(this.#object[key])?.slice(0, 100);
+    const value = describeValue(this.#object[key]);
     this.problems.push(`"${this.nameOf(key)}" must be ${wanted}: got ${value}`);
+  }
+
+  /** A text that nobody may read in an error, whatever it is. */
+  secret(key: string): string | undefined {
+    const value = this.#object[key];
+    if (value === undefined || value === null || typeof value === "string") {
+      return value || undefined;
+    }
+    this.problems.push(`"${this.nameOf(key)}" must be a text`);
+    return undefined;
   }
 
   /** A text; the empty one counts as absent. */

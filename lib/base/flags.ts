@@ -6,6 +6,8 @@ import { parseArgs } from "@std/cli/parse-args";
 export interface FlagSpec {
   readonly boolean?: readonly string[];
   readonly string?: readonly string[];
+  /** Those of `string` that may be given more than once. */
+  readonly collect?: readonly string[];
   readonly alias?: Readonly<Record<string, string>>;
 }
 
@@ -15,6 +17,8 @@ export interface Flags {
   has(name: string): boolean;
   /** The flag's value; the last one where it was given twice. */
   get(name: string): string | undefined;
+  /** All values of a flag that may be given more than once, in their order. */
+  all(name: string): readonly string[];
 }
 
 const parse: (
@@ -28,11 +32,12 @@ const parse: (
  * @throws {SyntaxError} naming the flag that is unknown or lacks its value
  */
 export function parseFlags(args: readonly string[], spec: FlagSpec): Flags {
-  const { boolean: booleans = [], string: strings = [], alias = {} } = spec;
+  const { boolean: booleans = [], string: strings = [], collect = [], alias = {} } = spec;
   const unknown: string[] = [];
   const values = parse(args, {
     boolean: [...booleans],
     string: ["_", ...strings],
+    collect: [...collect],
     alias: Object.fromEntries(Object.entries(alias).map(([short, long]) => [long, [short]])),
     unknown: (arg: string, key?: string) => {
       if (key === undefined) return true;
@@ -42,7 +47,7 @@ export function parseFlags(args: readonly string[], spec: FlagSpec): Flags {
   });
   if (unknown.length > 0) throw new SyntaxError(`Unknown flag "${unknown[0]}"`);
   for (const name of strings) {
-    if (last(values[name]) === "") throw new SyntaxError(`Flag "--${name}" needs a value`);
+    if (allOf(values[name]).includes("")) throw new SyntaxError(`Flag "--${name}" needs a value`);
   }
   return {
     words: values._.map(String),
@@ -51,7 +56,12 @@ export function parseFlags(args: readonly string[], spec: FlagSpec): Flags {
       const value = last(values[name]);
       return typeof value === "string" ? value : undefined;
     },
+    all: (name) => allOf(values[name]),
   };
+}
+
+function allOf(value: unknown): readonly string[] {
+  return [value].flat().filter((it) => typeof it === "string");
 }
 
 function last(value: unknown): unknown {

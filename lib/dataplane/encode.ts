@@ -121,8 +121,12 @@ function encodeStatement(statement: Statement): readonly Expression[] {
           destinationRegister: NFT_REG_VERDICT,
         }),
       ];
-    case "neighbourDiscovery":
-      return neighbourDiscovery();
+    case "icmpv6Type":
+      return icmpv6Type(statement.first, statement.last);
+    case "destinationLoopback":
+      return destinationLoopback();
+    case "sourceNotLinkLocal":
+      return sourceNotLinkLocal();
     case "ctState":
       return ctState(statement.states);
     case "flowIsCut":
@@ -210,8 +214,41 @@ function sourceNotOfInterface(family: Family, set: string): readonly Expression[
   ];
 }
 
-/** ND_ROUTER_SOLICIT to ND_REDIRECT, <netinet/icmp6.h>. */
-function neighbourDiscovery(): readonly Expression[] {
+/** 127.0.0.0/8: the first byte says it. */
+function destinationLoopback(): readonly Expression[] {
+  return [
+    ...matchFamily(4),
+    payload({
+      base: NFT_PAYLOAD_NETWORK_HEADER,
+      offset: ADDRESS_FIELDS[4].destination,
+      length: 1,
+      destinationRegister: NFT_REG_1,
+    }),
+    equal(Uint8Array.of(127)),
+  ];
+}
+
+/** fe80::/10: its bits, and which of them count. */
+const LINK_LOCAL = {
+  value: Uint8Array.of(0xfe, 0x80, ...new Uint8Array(14)),
+  mask: Uint8Array.of(0xff, 0xc0, ...new Uint8Array(14)),
+};
+
+function sourceNotLinkLocal(): readonly Expression[] {
+  return [
+    ...loadAddress(6, "source"),
+    bitwise({
+      sourceRegister: NFT_REG_1,
+      destinationRegister: NFT_REG_1,
+      mask: LINK_LOCAL.mask,
+    }),
+    cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_NEQ, value: LINK_LOCAL.value }),
+  ];
+}
+
+/** Types `first` to `last` of <netinet/icmp6.h>. */
+function icmpv6Type(first: number, last: number): readonly Expression[] {
+  const isOne = first === last;
   return [
     meta({ key: NFT_META_L4PROTO, destinationRegister: NFT_REG_1 }),
     equal(Uint8Array.of(IPPROTO_ICMPV6)),
@@ -221,11 +258,11 @@ function neighbourDiscovery(): readonly Expression[] {
       length: 1,
       destinationRegister: NFT_REG_1,
     }),
-    range({
+    isOne ? equal(Uint8Array.of(first)) : range({
       sourceRegister: NFT_REG_1,
       operator: NFT_RANGE_EQ,
-      from: Uint8Array.of(133),
-      to: Uint8Array.of(137),
+      from: Uint8Array.of(first),
+      to: Uint8Array.of(last),
     }),
   ];
 }

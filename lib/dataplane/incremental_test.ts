@@ -85,6 +85,7 @@ type Change = Parameters<PolicyGraph["update"]>;
 function factsOf(world: Cluster): Change[] {
   return [
     ...world.namespaces.map((it): Change => ["namespace", it.name, it]),
+    ...world.nodes.map((it): Change => ["node", it.name, it]),
     ...world.pods.map((it): Change => ["workload", keyOf(it), it]),
     ...world.policies.map((it): Change => ["policy", keyOf(it), it]),
     ...(world.clusterPolicies ?? []).map((it): Change => ["clusterPolicy", it.name, it]),

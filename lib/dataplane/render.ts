@@ -89,7 +89,7 @@ function renderElements({ type, elements }: NamedSet): string[] {
     case "names":
       return [...elements.names].sort().map(([name, it]) => renderNameElement(type, name, it));
     case "ports":
-      return elements.ranges.map(renderPorts);
+      return elements.ranges.map(renderNumbers);
     case "ranges":
       return type.key === "address"
         ? elements.ranges.map((range) => renderRange(type.family, range))
@@ -117,7 +117,7 @@ function renderRange(family: Family, { first, last }: AddressRange): string {
   return first === last ? `${from}` : `${from}-${Address.of(family, last)}`;
 }
 
-function renderPorts({ first, last }: PortRange): string {
+function renderNumbers({ first, last }: PortRange): string {
   return first === last ? `${first}` : `${first}-${last}`;
 }
 
@@ -137,8 +137,12 @@ function renderStatement(statement: Statement): string {
       return `${network(statement.family)} ${
         statement.end === "source" ? "saddr" : "daddr"
       } vmap @${statement.map}`;
-    case "neighbourDiscovery":
-      return "icmpv6 type 133-137";
+    case "icmpv6Type":
+      return `icmpv6 type ${renderNumbers(statement)}`;
+    case "destinationLoopback":
+      return "ip daddr 127.0.0.0/8";
+    case "sourceNotLinkLocal":
+      return "ip6 saddr != fe80::/10";
     case "ctState":
       return `ct state ${statement.states.join(",")}`;
     case "flowIsCut":
@@ -152,7 +156,7 @@ function renderStatement(statement: Statement): string {
     case "protocol":
       return `meta l4proto ${PROTOCOL_NUMBERS[statement.protocol]}`;
     case "port":
-      return `${statement.protocol.toLowerCase()} dport ${renderPorts(statement.range)}`;
+      return `${statement.protocol.toLowerCase()} dport ${renderNumbers(statement.range)}`;
     case "portInSet":
       return `${statement.protocol.toLowerCase()} dport @${statement.set}`;
     case "addressPortInSet":

@@ -1,8 +1,9 @@
 import { assertGolden } from "../../tests/support/golden.ts";
-import { sampleGraph } from "../../tests/support/sample_facts.ts";
-import { compile } from "./compile/compile.ts";
+import { GOLDEN_FACTS, goldenRuleset } from "../../tests/support/golden_facts.ts";
 import { render } from "./render.ts";
 
-Deno.test("compile() makes the ruleset of the sample", async () => {
-  await assertGolden("ruleset.nft", render(compile(sampleGraph().flush())));
-});
+for (const name of GOLDEN_FACTS) {
+  Deno.test(`compile() makes policy/${name}.nft of policy/${name}.yaml`, async () => {
+    await assertGolden(`policy/${name}.nft`, render(await goldenRuleset(name)));
+  });
+}

@@ -53,8 +53,12 @@ export type Statement =
     readonly family: Family;
     readonly map: string;
   }
-  /** `icmpv6 type 133-137`: neighbour discovery. */
-  | { readonly kind: "neighbourDiscovery" }
+  /** `icmpv6 type 130-137`. */
+  | { readonly kind: "icmpv6Type"; readonly first: number; readonly last: number }
+  /** `ip daddr 127.0.0.0/8`, with the family's guard. */
+  | { readonly kind: "destinationLoopback" }
+  /** `ip6 saddr != fe80::/10`, with the family's guard. */
+  | { readonly kind: "sourceNotLinkLocal" }
   /** `ct state established,related`. */
   | { readonly kind: "ctState"; readonly states: readonly CtState[] }
   /** `ct status 0x400`: the agent has cut the flow (IPS_FIXED_TIMEOUT). */

@@ -63,6 +63,7 @@ export async function reflect<T>(
   const { signal, logger, clock = systemClock, random = Math.random } = options;
   let resourceVersion: string | undefined;
   let failures = 0;
+  let said = "";
   while (!signal.aborted) {
     try {
       if (resourceVersion === undefined) {
@@ -94,14 +95,20 @@ export async function reflect<T>(
         }
       }
       if (error instanceof DatastoreError && error.mustList) resourceVersion = undefined;
-      if (
-        options.isOptional === true && error instanceof DatastoreError && error.status === 404 &&
-        await isAbsent(api, kind, signal)
-      ) {
+      const isUnknown = error instanceof DatastoreError && error.status === 404;
+      const absence = options.isOptional === true && isUnknown
+        ? await absenceOf(api, kind, signal)
+        : undefined;
+      if (absence !== undefined) {
         resourceVersion = undefined;
         failures = 0;
         handler.onReplace(new Map());
-        handler.onState?.("absent", undefined);
+        handler.onState?.("absent", absence);
+        // Asked for again and again; said once.
+        if (absence !== "" && absence !== said) {
+          logger.warn("kind not watched", { reason: absence });
+        }
+        said = absence;
         await clock.sleep(ABSENT_MS * (1 + random()), signal).catch(() => {});
         continue;
       }
@@ -117,27 +124,36 @@ export async function reflect<T>(
 /**
  * Whether the server itself says that it does not serve the kind: a 404 may also be a proxy's, and must
  * not make policies vanish.
+ *
+ * @returns `undefined` if it serves the kind, or does not say; otherwise what people should know: of
+ * other versions, whose objects nobody reads
  */
-async function isAbsent<T>(
+async function absenceOf<T>(
   api: ApiServer,
   kind: ResourceKind<T>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const [, , group, version, plural] = kind.path.split("/");
   try {
     const { groups } = await getJson(api, "/apis", "read the API groups", signal) as {
       groups?: { name?: unknown; versions?: { groupVersion?: unknown }[] }[];
     };
-    if (!Array.isArray(groups) || groups.length === 0) return false;
-    const versions = groups.find((it) => it?.name === group)?.versions ?? [];
+    if (!Array.isArray(groups) || groups.length === 0) return undefined;
+    const versions = (groups.find((it) => it?.name === group)?.versions ?? [])
+      .map((it) => it?.groupVersion);
     const groupVersion = `${group}/${version}`;
-    if (!versions.some((it) => it?.groupVersion === groupVersion)) return true;
+    if (versions.length > 0 && !versions.includes(groupVersion)) {
+      return `The API server serves ${versions.join(", ")} and not ${groupVersion}: ` +
+        `${plural} of other versions do not count`;
+    }
+    if (versions.length === 0) return "";
     const { resources } = await getJson(api, `/apis/${groupVersion}`, "read the API", signal) as {
       resources?: { name?: unknown }[];
     };
-    return Array.isArray(resources) && !resources.some((it) => it?.name === plural);
+    if (!Array.isArray(resources)) return undefined;
+    return resources.some((it) => it?.name === plural) ? undefined : "";
   } catch {
-    return false;
+    return undefined;
   }
 }
 

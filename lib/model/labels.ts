@@ -22,11 +22,23 @@ export function matchesLabels(selector: LabelSelector, labels: Labels): boolean 
       : operator === "DoesNotExist"
       ? value === undefined
       : operator === "In"
-      ? value !== undefined && values.includes(value)
-      : value === undefined || !values.includes(value);
+      ? value !== undefined && isAmong(values, value)
+      : value === undefined || !isAmong(values, value);
     if (!holds) return false;
   }
   return true;
+}
+
+/** From how many values on a requirement is looked up rather than searched. */
+const LOOKUP_VALUES_MIN = 16;
+const lookups = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+/** A requirement may name as many values as fit an object, and is asked of every pod. */
+function isAmong(values: readonly string[], value: string): boolean {
+  if (values.length < LOOKUP_VALUES_MIN) return values.includes(value);
+  let lookup = lookups.get(values);
+  if (lookup === undefined) lookups.set(values, lookup = new Set(values));
+  return lookup.has(value);
 }
 
 /**

@@ -32,7 +32,7 @@ export interface NetworkPolicy {
 export interface ClusterNetworkPolicy {
   readonly name: string;
   readonly tier: "admin" | "baseline";
-  /** 0 to 1000; the lower is asked first. */
+  /** 0 to 1000; the lower is asked first. Negative: nobody knows it, and it comes before all. */
   readonly priority: number;
   readonly namespaceSelector: LabelSelector;
   readonly podSelector: LabelSelector;

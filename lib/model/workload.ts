@@ -25,6 +25,8 @@ export interface Workload {
   /** `spec.nodeName`; empty while the pod is not scheduled. */
   readonly nodeName: string;
   readonly labels: Labels;
+  /** RFC 3339, in UTC; missing: nobody knows. Of two pods at one address the newer one holds it. */
+  readonly createdAt?: string;
   readonly serviceAccount: string;
   readonly addresses: readonly Address[];
   readonly hostNetwork: boolean;

@@ -4,7 +4,7 @@ import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
-import { compareClusterPolicies, isGovernable } from "./select.ts";
+import { compareClusterPolicies, compareHolders, isGovernable } from "./select.ts";
 
 /** The facts of a cluster, all of them. */
 export interface Cluster {
@@ -43,7 +43,8 @@ function makeIndex(cluster: Cluster): ClusterIndex {
     if (!isGovernable(pod)) continue;
     for (const address of pod.addresses) {
       const text = address.toString();
-      if (!pods.has(text)) pods.set(text, pod);
+      const other = pods.get(text);
+      if (other === undefined || compareHolders(pod, other) < 0) pods.set(text, pod);
     }
   }
   const namespaces = new Map(cluster.namespaces.map((it) => [it.name, it]));

@@ -11,7 +11,12 @@ import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
 import { AttachmentIndex, fileIn, podKeyOf } from "./attachment_index.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
-import { compareClusterPolicies, isGovernable, isolationPolicyOf } from "./select.ts";
+import {
+  compareClusterPolicies,
+  compareHolders,
+  isGovernable,
+  isolationPolicyOf,
+} from "./select.ts";
 
 /** Facts by key. */
 export class FactStore implements ClusterIndex {
@@ -78,12 +83,14 @@ export class FactStore implements ClusterIndex {
   }
 
   podAt(address: string): Workload | undefined {
+    let holder: Workload | undefined;
     for (const key of this.#claims.get(address) ?? []) {
       const workload = this.#workloads.get(key);
       if (workload === undefined || !isGovernable(workload)) continue;
-      if (this.addressesOf(workload).some((it) => it.toString() === address)) return workload;
+      if (!this.addressesOf(workload).some((it) => it.toString() === address)) continue;
+      if (holder === undefined || compareHolders(workload, holder) < 0) holder = workload;
     }
-    return undefined;
+    return holder;
   }
 
   /** Whether an attachment is this very pod's, and not that of another one of its name. */
@@ -113,6 +120,18 @@ export class FactStore implements ClusterIndex {
     return [...addresses.values()].filter((it) => !isForeign(it));
   }
 
+  /** Those of its addresses that no other pod holds. */
+  heldAddressesOf(workload: Workload): readonly Address[] {
+    const addresses = this.addressesOf(workload);
+    const isHeld = (address: Address): boolean => {
+      const text = address.toString();
+      if ((this.#claims.get(text)?.size ?? 0) < 2) return true;
+      const holder = this.podAt(text);
+      return holder === undefined || keyOf(holder) === keyOf(workload);
+    };
+    return addresses.every(isHeld) ? addresses : addresses.filter(isHeld);
+  }
+
   /** Keys of the pods that an attachment can concern: its own, and those that claim its addresses. */
   claimantsOf(attachment: Attachment): Iterable<string> {
     const claimants = new Set([podKeyOf(attachment)]);
@@ -124,13 +143,19 @@ export class FactStore implements ClusterIndex {
 
   // What is told.
 
-  setWorkload(key: string, value: Workload | undefined): void {
+  /** @returns the keys of other pods that claim an address of this one, former ones among them */
+  setWorkload(key: string, value: Workload | undefined): readonly string[] {
     const namespace = (value ?? this.#workloads.get(key))?.namespace;
-    if (namespace === undefined) return;
+    if (namespace === undefined) return [];
     const before = this.#claimsOf(key);
     set(this.#workloads, key, value);
     fileIn(this.#workloadKeys, namespace, key, value !== undefined);
     this.#claim(key, before);
+    const rivals = new Set<string>();
+    for (const address of [...before, ...this.#claimsOf(key)]) {
+      for (const rival of this.#claims.get(address) ?? []) if (rival !== key) rivals.add(rival);
+    }
+    return [...rivals];
   }
 
   setNamespace(key: string, value: Namespace | undefined): void {
@@ -177,16 +202,13 @@ export class FactStore implements ClusterIndex {
     return [...this.#workloads.get(key)?.addresses ?? [], ...attached].map(String);
   }
 
-  /** Notes the claims of a pod after a change; the newest come first. */
+  /** Notes the claims of a pod after a change. */
   #claim(key: string, before: readonly string[]): void {
     const now = this.#claimsOf(key);
     for (const address of before) {
       if (!now.includes(address)) fileIn(this.#claims, address, key, false);
     }
-    for (const address of now) {
-      const claims = this.#claims.get(address);
-      if (!claims?.has(key)) this.#claims.set(address, new Set([key, ...claims ?? []]));
-    }
+    for (const address of now) fileIn(this.#claims, address, key, true);
   }
 }
 

@@ -29,7 +29,7 @@ import {
   DIRECTIONS,
   type NetworkPolicy,
 } from "../model/policy.ts";
-import type { Workload } from "../model/workload.ts";
+import { keyOf, type Workload } from "../model/workload.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { FactStore } from "./fact_store.ts";
@@ -148,7 +148,7 @@ export class PolicyGraph {
 
   #updateWorkload(key: string, value: Workload | undefined): boolean {
     const previous = this.#facts.workload(key);
-    this.#facts.setWorkload(key, value);
+    const rivals = this.#facts.setWorkload(key, value);
     if (previous !== undefined && value !== undefined && isSame(previous, value)) return false;
     const namespace = (value ?? previous)?.namespace;
     if (namespace === undefined) return false;
@@ -157,7 +157,19 @@ export class PolicyGraph {
     if (isLocal) this.#local.add(key, value);
     this.#forget(this.#local.rivalsOf(key));
     if (!isLocal) this.#local.delete(key);
-    return this.#index.refreshPod(key, namespace);
+    const isSetChanged = this.#index.refreshPod(key, namespace);
+    return this.#refresh(rivals) || isSetChanged;
+  }
+
+  /** Of these pods something has changed that is not in their own objects. @returns whether a set did */
+  #refresh(keys: Iterable<string>): boolean {
+    let isSetChanged = false;
+    for (const key of keys) {
+      const namespace = key.slice(0, key.indexOf("/"));
+      isSetChanged = this.#index.refreshPod(key, namespace) || isSetChanged;
+      this.#forget([key]);
+    }
+    return isSetChanged;
   }
 
   #updateNamespace(key: string, value: Namespace | undefined): boolean {
@@ -180,11 +192,7 @@ export class PolicyGraph {
     let isSetChanged = false;
     for (const attachment of [before, value]) {
       if (attachment === undefined) continue;
-      for (const pod of this.#facts.claimantsOf(attachment)) {
-        const namespace = pod.slice(0, pod.indexOf("/"));
-        isSetChanged = this.#index.refreshPod(pod, namespace) || isSetChanged;
-        this.#forget([pod]);
-      }
+      isSetChanged = this.#refresh(this.#facts.claimantsOf(attachment)) || isSetChanged;
       this.#forget(this.#local.keysAt(attachment.interfaceName));
     }
     return isSetChanged;
@@ -199,11 +207,11 @@ export class PolicyGraph {
     }
   }
 
-  /** A pod with every address that it is known by. */
+  /** A pod with every address that it is known by, and that no newer pod holds. */
   #view(key: string): PodView | undefined {
     const workload = this.#facts.workload(key);
     if (workload === undefined) return undefined;
-    const addresses = this.#facts.addressesOf(workload);
+    const addresses = this.#facts.heldAddressesOf(workload);
     return {
       workload: addresses === workload.addresses ? workload : { ...workload, addresses },
       namespaceLabels: this.#facts.namespace(workload.namespace)?.labels,
@@ -247,7 +255,8 @@ export class PolicyGraph {
     }
     const policies: CompiledPolicy[] = [];
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
-    const addresses = this.#facts.addressesOf(workload).map(String).sort();
+    const addresses = this.#facts.addressesOf(workload).map(String).sort()
+      .filter((it) => !this.#isOfAnother(it, key));
     const interfaces = this.#local.interfacesOf(key, workload);
     const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
     const endpoints = ways.map((interfaceName) => ({
@@ -261,6 +270,12 @@ export class PolicyGraph {
     // Also without an endpoint: what is to govern a pod is there before the pod is.
     const programs = [ingress, egress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
+  }
+
+  /** Whether another pod of this node holds the address. What a pod elsewhere claims frees nobody. */
+  #isOfAnother(address: string, key: string): boolean {
+    const holder = this.#facts.podAt(address);
+    return holder !== undefined && keyOf(holder) !== key && this.#local.has(keyOf(holder));
   }
 
   /** @param used takes the policies of the program */
@@ -311,7 +326,8 @@ export class PolicyGraph {
 
 /** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
 function isSame(a: Workload, b: Workload): boolean {
-  return a.uid === b.uid && a.nodeName === b.nodeName && a.hostNetwork === b.hostNetwork &&
+  return a.uid === b.uid && a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
+    a.hostNetwork === b.hostNetwork &&
     a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
     formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);
 }

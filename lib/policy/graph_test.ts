@@ -6,7 +6,7 @@ import { Address } from "../ip/address.ts";
 import type { Desired } from "../model/desired.ts";
 import { interfaceNameOf } from "../model/interface_name.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
-import { type Cluster, evaluate, type Flow } from "./evaluate.ts";
+import { type Cluster, evaluate, type Flow, resolveEnd } from "./evaluate.ts";
 import { PolicyGraph } from "./graph.ts";
 
 /** One fact, as the graph takes it. */
@@ -15,6 +15,7 @@ type Fact = (graph: PolicyGraph) => void;
 function factsOf(world: Cluster): Fact[] {
   return [
     ...world.namespaces.map((it): Fact => (graph) => graph.update("namespace", it.name, it)),
+    ...world.nodes.map((it): Fact => (graph) => graph.update("node", it.name, it)),
     ...world.pods.map((it): Fact => (graph) => graph.update("workload", keyOf(it), it)),
     ...world.policies.map((it): Fact => (graph) => graph.update("policy", keyOf(it), it)),
     ...(world.clusterPolicies ?? []).map((it): Fact => (graph) =>
@@ -53,10 +54,10 @@ Deno.test("PolicyGraph.flush() says what evaluate() says of every flow", () => {
   fc.assert(
     fc.property(cluster, fc.array(service, { minLength: 3, maxLength: 3 }), (world, services) => {
       const desired = graphOf(factsOf(world)).flush();
-      const ends = world.pods
-        .filter((it) => !it.finished && !it.hostNetwork)
-        .flatMap((workload) => workload.addresses.map((address) => ({ address, workload })));
-      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77"].map((it) => ({
+      const addresses = new Set(world.pods.flatMap((it) => it.addresses).map(String));
+      const ends = [...addresses].map((it) => resolveEnd(world, Address.parse(it)))
+        .filter((it) => it.workload !== undefined);
+      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", "192.168.0.2", "fd01::2"].map((it) => ({
         address: Address.parse(it),
         workload: undefined,
       }));
@@ -113,6 +114,68 @@ Deno.test("PolicyGraph.flush() depends on the facts, not on the way they came", 
     }),
     { numRuns: 150 },
   );
+});
+
+Deno.test("an address is its newest pod's, in whichever order two pods claim it", () => {
+  const pod = (name: string, createdAt: string, changes: Partial<Workload> = {}): Workload => ({
+    namespace: "x",
+    name,
+    uid: name,
+    nodeName: "node2",
+    labels: { app: name },
+    createdAt,
+    serviceAccount: "default",
+    addresses: [Address.parse("10.0.0.9")],
+    hostNetwork: false,
+    finished: false,
+    ports: [],
+    resourceVersion: "1",
+    ...changes,
+  });
+  const old = pod("old", "2024-01-01T00:00:00Z");
+  const next = pod("next", "2024-01-01T00:00:01Z");
+  for (const order of [[old, next], [next, old]]) {
+    const graph = new PolicyGraph({ nodeName: NODE });
+    graph.update("namespace", "x", {
+      name: "x",
+      labels: {},
+      isIsolated: false,
+      denyAction: undefined,
+    });
+    const server = { addresses: [], labels: { app: "server" }, nodeName: NODE };
+    graph.update("workload", "x/server", pod("server", "", server));
+    for (const app of ["old", "next"]) {
+      graph.update("policy", `x/${app}`, {
+        namespace: "x",
+        name: app,
+        podSelector: [{ key: "app", operator: "In", values: ["server"] }],
+        ingress: [{
+          peers: [{
+            kind: "pods",
+            podSelector: [{ key: "app", operator: "In", values: [app] }],
+            namespaceSelector: undefined,
+          }],
+          ports: undefined,
+        }],
+        egress: undefined,
+        resourceVersion: "1",
+      });
+    }
+    const holders = (): string[] =>
+      [...graph.flush().sets].filter(([, it]) =>
+        it.kind === "addresses" && it.members.has("10.0.0.9")
+      ).map(([id]) => id);
+    const found = (): unknown => [holders(), graph.index.podAt("10.0.0.9")?.name];
+    graph.flush();
+    for (const it of order) graph.update("workload", keyOf(it), it);
+    assertEquals(found(), [["pods x/[app=next]"], "next"]);
+    // Both ways back: the newer one ends, or its sandbox was the old one's after all.
+    graph.update("workload", "x/next", { ...next, finished: true });
+    assertEquals(found(), [["pods x/[app=old]"], "old"]);
+    graph.update("workload", "x/next", next);
+    graph.update("workload", "x/next", undefined);
+    assertEquals(found(), [["pods x/[app=old]"], "old"]);
+  }
 });
 
 Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change", () => {

@@ -13,7 +13,7 @@ import type {
   NetworkPolicy,
   PodPeer,
 } from "../model/policy.ts";
-import type { Workload } from "../model/workload.ts";
+import { keyOf, type Workload } from "../model/workload.ts";
 
 /** Pods by namespace and labels; `namespace` and `namespaceSelector` exclude each other. */
 export interface PodSelection {
@@ -29,6 +29,16 @@ export interface PodSelection {
  */
 export function isGovernable(workload: Workload): boolean {
   return !workload.hostNetwork && !workload.finished;
+}
+
+/**
+ * Which of two pods at one address holds it: negative if `a` does. The older one's sandbox is gone, and
+ * its status has not said so yet.
+ */
+export function compareHolders(a: Workload, b: Workload): number {
+  const [older, newer] = [a.createdAt ?? "", b.createdAt ?? ""];
+  if (older !== newer) return older > newer ? -1 : 1;
+  return keyOf(a) < keyOf(b) ? -1 : 1;
 }
 
 /** Whether `policy` governs `workload` in `direction`. */
@@ -98,7 +108,7 @@ export function isolationPolicyOf(namespace: Namespace): NetworkPolicy | undefin
   if (!namespace.isIsolated) return undefined;
   return {
     namespace: namespace.name,
-    name: "annotation:DefaultDeny",
+    name: "annotation.DefaultDeny",
     podSelector: [],
     ingress: [],
     egress: undefined,

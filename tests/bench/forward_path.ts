@@ -140,6 +140,7 @@ function wireUp({ namespace, name, address }: PathEnd, index: number): {
     netns,
     mtu: undefined,
     addresses: [Address.parse(address)],
+    subnetGateways: new Map(),
     routes: [],
     includeDefaultRoutes: true,
     allowIpForwarding: false,

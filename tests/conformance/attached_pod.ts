@@ -65,6 +65,7 @@ export class AttachedPod implements Disposable {
       netns: this.#path,
       mtu: undefined,
       addresses: addressesOf(pod).map(Address.parse),
+      subnetGateways: new Map(),
       routes: [],
       includeDefaultRoutes: false,
       allowIpForwarding: false,

@@ -6,6 +6,7 @@
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Labels } from "../../lib/model/labels.ts";
+import { keyOf } from "../../lib/model/workload.ts";
 import type { CasePod, Snapshot } from "./case.ts";
 import { Json, type JsonObject, mapTexts } from "./json.ts";
 
@@ -67,18 +68,18 @@ export class CaseState {
   }
 
   deletePod(key: string): void {
-    find(this.#pods, "pod", key);
-    this.#pods.delete(key);
+    this.#pods.delete(keyOf(this.pod(key)));
   }
 
   /** Gives a pod these labels and no others. */
   setPodLabels(key: string, labels: Labels): void {
-    this.#pods.set(key, { ...find(this.#pods, "pod", key), labels });
+    const pod = this.pod(key);
+    this.#pods.set(keyOf(pod), { ...pod, labels });
   }
 
   /** Adds labels to a pod. */
   addPodLabels(key: string, labels: Labels): void {
-    this.setPodLabels(key, { ...find(this.#pods, "pod", key).labels, ...labels });
+    this.setPodLabels(key, { ...this.pod(key).labels, ...labels });
   }
 
   /** Takes a policy of either kind, with its placeholders filled in; `isNew` as the action says. */

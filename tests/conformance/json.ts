@@ -82,7 +82,8 @@ export class Json {
   /** An error that says what was expected here. */
   #unexpected(what: string): SyntaxError {
     const shown = JSON.stringify(this.value) ?? "nothing";
-    return new SyntaxError(`${this.path}: ${what} is expected, not ${shown.slice(0, 80)}`);
+    const place = this.path === "" ? "file" : this.path;
+    return new SyntaxError(`${place}: ${what} is expected, not ${shown.slice(0, 80)}`);
   }
 }
 

@@ -10,9 +10,15 @@ import { loadCyclonus } from "./load_cyclonus.ts";
 import { loadKubernetes } from "./load_kubernetes.ts";
 
 /** The case files that the project carries. */
-export const CASE_FILES: readonly string[] = ["k8s-e2e", "cyclonus", "cnp"].map((name) =>
-  new URL(`cases/${name}.json`, import.meta.url).pathname
-);
+export const CASE_FILES: readonly string[] = [
+  "k8s-e2e",
+  "cyclonus",
+  "cnp",
+  "corners-netpol",
+  "corners-cyclonus",
+  "corners-cnp",
+  "corners-refused",
+].map((name) => new URL(`cases/${name}.json`, import.meta.url).pathname);
 
 /**
  * Parses a case file.
@@ -21,6 +27,13 @@ export const CASE_FILES: readonly string[] = ["k8s-e2e", "cyclonus", "cnp"].map(
  */
 export function parseCases(text: string): readonly ConformanceCase[] {
   const file = new Json(JSON.parse(text), "");
+  const cases = loadAny(file);
+  const isAsked = cases.some((it) => it.steps.some(({ cells }) => cells.length > 0));
+  if (isAsked) return cases;
+  throw new SyntaxError("No case in it asks what becomes of any packet");
+}
+
+function loadAny(file: Json): readonly ConformanceCase[] {
   if (file.get("tests").exists) return loadClusterPolicyTests(file);
   const first = file.get("cases").list()[0];
   if (first === undefined) throw new SyntaxError("There are neither cases nor tests in it");
@@ -33,7 +46,13 @@ export function parseCases(text: string): readonly ConformanceCase[] {
  * @throws {SyntaxError} as {@link parseCases}, with the file's name; errors of reading it
  */
 export async function readCases(path: string): Promise<readonly ConformanceCase[]> {
-  const text = await Deno.readTextFile(path);
+  let text;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new SyntaxError(`There is no file ${path}`);
+    throw error;
+  }
   try {
     return parseCases(text);
   } catch (error) {

@@ -1,5 +1,6 @@
 /** The format of network-policy-api's conformance tests, ClusterNetworkPolicy v1alpha2. */
 
+import { act } from "./action.ts";
 import type { CasePort, CaseStep, Cell, ConformanceCase } from "./case.ts";
 import { CaseState, type PodDraft } from "./case_state.ts";
 import { type Json, locate } from "./json.ts";
@@ -42,7 +43,9 @@ function readSteps(test: Json, state: CaseState, skip: string | undefined): read
   for (const step of test.get("steps").list()) {
     if (step.get("mutate").exists) {
       close();
-      locate(step, () => mutate(state, step.get("mutate")));
+      const change = step.get("mutate");
+      const isSentence = typeof change.value === "string";
+      locate(step, () => isSentence ? mutate(state, change) : act(state, change));
     } else {
       cells.push(locate(step, () => readCell(step, state, skip)));
     }
@@ -55,7 +58,7 @@ function addTopology(state: CaseState, it: Json): void {
   const namespace = it.get("namespace").text();
   const labels = it.get("labels").labels();
   const kind = it.get("kind");
-  if (!kind.exists) return state.setNamespace(namespace, labels);
+  if (!kind.exists || kind.value === "Namespace") return state.setNamespace(namespace, labels);
   if (kind.text() !== "StatefulSet") {
     throw new SyntaxError(`${kind.path}: "${kind.text()}" is not known`);
   }

@@ -91,13 +91,15 @@ function readCells(step: Json, pods: ReadonlyMap<string, CasePod>): readonly Cel
   return step.get("combined").entries().flatMap(([service, table]) => {
     const [protocol, port = ""] = service.split("/");
     const combined = readTable(table, keys.length);
-    const ingress = readTable(step.get("ingress").get(service), keys.length);
-    const egress = readTable(step.get("egress").get(service), keys.length);
+    // What one side says may be left out.
+    const [ingress, egress] = ["ingress", "egress"].map((side) => {
+      const sideTable = step.get(side).exists ? step.get(side).get(service) : undefined;
+      return sideTable?.exists ? readTable(sideTable, keys.length) : undefined;
+    });
     return keys.flatMap((from, row) =>
       keys.map((to, column): Cell => {
-        const marks = [combined, ingress, egress].map((it) => it[row]?.[column] ?? "");
-        const [end = "", into = "", out = ""] = marks;
-        const skip = marks.find((it) => typeof it === "string");
+        const [end, into, out] = [combined, ingress, egress].map((it) => it?.[row]?.[column]);
+        const skip = [end, into, out].find((it) => typeof it === "string");
         const number = portNumber(port, pods.get(to));
         return {
           from,
@@ -114,8 +116,16 @@ function readCells(step: Json, pods: ReadonlyMap<string, CasePod>): readonly Cel
   });
 }
 
-function expectation(combined: Mark, ingress: Mark, egress: Mark): Expectation {
-  return { combined: combined === true, ingress: ingress === true, egress: egress === true };
+function expectation(
+  combined: Mark | undefined,
+  ingress: Mark | undefined,
+  egress: Mark | undefined,
+): Expectation {
+  return {
+    combined: combined === true,
+    ...(ingress === undefined ? {} : { ingress: ingress === true }),
+    ...(egress === undefined ? {} : { egress: egress === true }),
+  };
 }
 
 function portNumber(port: string, pod: CasePod | undefined): number | undefined {

@@ -68,10 +68,26 @@ Deno.test("parseCases() follows Kubernetes' actions", () => {
 
 Deno.test("parseCases() fills in addresses and networks of pods", () => {
   const to = [{ ipBlock: { cidr: "${NET4:y/b}", except: ["${IP:y/b}/32"] } }];
-  const { steps } = only(kubernetesFile([{ actions: [{ create: policy("p", { to }) }] }]));
+  const { steps } = only(
+    kubernetesFile([{ actions: [{ create: policy("p", { to }) }], checks: [check] }]),
+  );
   assertEquals(steps[0]?.snapshot.policies.get("x/p")?.spec, {
     to: [{ ipBlock: { cidr: "192.0.0.0/4", except: ["192.168.1.2/32"] } }],
   });
+});
+
+Deno.test("parseCases() gives Kubernetes' pods what the file's template says", () => {
+  const file = kubernetesFile([{ actions: [], checks: [check] }]) as object;
+  const podTemplate = {
+    labels: { app: "<name>.<ns>" },
+    namespaceLabels: { team: "<ns>" },
+    containerPortNames: "<proto lower>-<port>",
+  };
+  const { snapshot } = only({ ...file, podTemplate }).steps[0] ?? {};
+  const pod = snapshot?.pods.get("y/b");
+  assertEquals(pod?.labels, { app: "b.y" });
+  assertEquals(pod?.ports[0], { name: "tcp-80", protocol: "TCP", port: 80 });
+  assertEquals(snapshot?.namespaces.get("y"), { team: "y", "kubernetes.io/metadata.name": "y" });
 });
 
 // Cyclonus
@@ -112,6 +128,19 @@ Deno.test("parseCases() reads cyclonus' tables, a pod and itself among them", ()
   ]]);
 });
 
+Deno.test("parseCases() takes cyclonus' steps that say nothing of the sides", () => {
+  const file = JSON.parse(JSON.stringify(cyclonusFile([], ["x/a", "x/b"], ["X.", ".."])));
+  const [step] = file.cases[0].steps;
+  delete step.ingress;
+  step.egress = { "TCP/80": ["..", ".."] };
+  assertEquals(only(file).steps[0]?.cells.map((it) => it.expected), [
+    { combined: false },
+    { combined: true },
+    { combined: true },
+    { combined: true },
+  ]);
+});
+
 Deno.test("parseCases() follows cyclonus' actions", () => {
   const actions = [
     { CreateNamespace: { Namespace: "y", Labels: { ns: "y" } } },
@@ -139,7 +168,9 @@ Deno.test("parseCases() takes a namespace's pods and policies away with it", () 
   const actions = [{ CreatePolicy: { Policy: policy("p") } }, {
     DeleteNamespace: { Namespace: "x" },
   }];
-  const snapshot = only(cyclonusFile(actions, [], [])).steps[0]?.snapshot;
+  const file = JSON.parse(JSON.stringify(cyclonusFile(actions, [], [])));
+  file.cases[0].steps.unshift({ pods: ["x/a"], combined: { "UDP/81": ["."] } });
+  const snapshot = only(file).steps[1]?.snapshot;
   assertEquals([snapshot?.pods.size, snapshot?.policies.size], [0, 0]);
 });
 
@@ -168,7 +199,11 @@ function clusterFile(steps: unknown, objects: readonly unknown[] = []): unknown 
   };
   const cluster = { kind: "ClusterNetworkPolicy", metadata: { name: "c" }, spec };
   return {
-    topology: [{ namespace: "x", labels: { house: "x" } }, set("a", false), set("h", true)],
+    topology: [
+      { kind: "Namespace", namespace: "x", labels: { house: "x" } },
+      set("a", false),
+      set("h", true),
+    ],
     policies: { "m.yaml": [cluster, policy("p"), ...objects] },
     tests: [{ test: "one", manifest: "m.yaml", feature: "core", steps }],
   };
@@ -230,6 +265,8 @@ const MUTATIONS: readonly [string, readonly string[], readonly string[]][] = [
     ["Accept", "Deny", "Pass"],
     ["Deny web", "Accept", "Deny", "Pass"],
   ],
+  ["delete ingress rule at index1", ["Accept", "Pass"], ["Deny", "Accept", "Deny", "Pass"]],
+  ["remove rule at index0", ["Deny", "Pass"], ["Accept", "Deny", "Pass"]],
   [
     'insert the following rule at index0 name: "new" action: "Accept" to: - networks: - a-0.IP - a-1.IP',
     ["Accept", "Deny", "Pass"],
@@ -259,6 +296,30 @@ for (const [sentence, ingress, egress] of MUTATIONS) {
     assertEquals(spec.egress.map(formatRule), egress);
   });
 }
+
+Deno.test("parseCases() changes tiers, takes policies away, and does what Kubernetes' actions do", () => {
+  const { steps } = only(clusterFile([
+    { mutate: "change tier from Admin to Baseline" },
+    probe,
+    { mutate: { setNamespaceLabel: ["x", "house", "y"] } },
+    { mutate: { addPodLabels: ["a-0", { more: "1" }] } },
+    { mutate: { setPodLabels: ["a-1", { only: "1" }] } },
+    { mutate: { deletePod: "x/h-1" } },
+    { mutate: { update: policy("p", { egress: [] }) } },
+    probe,
+    { mutate: "delete CNP c" },
+    { mutate: { delete: "x/p" } },
+    probe,
+  ]));
+  const [first, second, third] = steps.map((it) => it.snapshot);
+  assertEquals((first?.clusterPolicies.get("c")?.spec as { tier: unknown }).tier, "Baseline");
+  assertEquals(second?.namespaces.get("x")?.house, "y");
+  assertEquals(second?.pods.get("x/a-0")?.labels.more, "1");
+  assertEquals(second?.pods.get("x/a-1")?.labels, { only: "1" });
+  assertEquals(second?.pods.has("x/h-1"), false);
+  assertEquals(second?.policies.get("x/p")?.spec, { egress: [] });
+  assertEquals([third?.clusterPolicies.size, third?.policies.size], [0, 0]);
+});
 
 Deno.test("parseCases() skips tests that need a Service", () => {
   const file = clusterFile([{ ...probe, to: "s" }], [{ kind: "Service", metadata: { name: "s" } }]);
@@ -310,6 +371,17 @@ const BAD: readonly [string, unknown, string][] = [
     "cases[0].steps[0].checks[0].expect: 2 rows are expected",
   ],
   ["an empty file", {}, "There are neither cases nor tests in it"],
+  ["a file of another kind", [], "file: an object is expected, not []"],
+  [
+    "a file that asks nothing",
+    kubernetesFile([{ actions: [] }]),
+    "No case in it asks what becomes of any packet",
+  ],
+  [
+    "a pod without a namespace",
+    { cases: [{ name: "one", pods: ["a"], steps: [] }] },
+    'cases[0].pods[0]: namespace/name is expected, not "a"',
+  ],
 ];
 
 for (const [what, file, message] of BAD) {

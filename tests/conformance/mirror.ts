@@ -17,10 +17,14 @@ export function mirrorAddress(text: string): string {
   return String(address.family === 6 ? address : Address.of(6, MIRROR | address.value));
 }
 
-/** The IPv6 network that holds the mirrored hosts of an IPv4 one; everything stays everything. */
+/**
+ * The IPv6 network that holds the mirrored hosts of an IPv4 one; everything stays everything, and what
+ * is no network stays what it is.
+ */
 export function mirrorPrefix(text: string): string {
-  const { address, length } = Prefix.parse(text);
-  if (address.family === 6) return text;
+  const prefix = Prefix.tryParse(text);
+  if (prefix === undefined || prefix.address.family === 6) return text;
+  const { address, length } = prefix;
   if (length === 0) return "::/0";
   return String(new Prefix(Address.parse(mirrorAddress(String(address))), 96 + length));
 }
@@ -38,7 +42,7 @@ function mirrorFields(object: JsonObject, family: 6 | undefined): JsonObject {
     Object.entries(object).map(([name, value]) => [
       name,
       name === "networks" && Array.isArray(value)
-        ? twice(value.map(String), mirrorPrefix, family)
+        ? twice(value, mirrorText, family)
         : mirrorValue(value, family),
     ]),
   );
@@ -54,22 +58,29 @@ function mirrorValue(value: unknown, family: 6 | undefined): unknown {
   return mirrorFields(value as JsonObject, family);
 }
 
-/** A peer that is an `ipBlock`. */
+/** A peer with an `ipBlock`, whatever else it may have. */
 interface Block {
-  readonly ipBlock: { readonly cidr: string; readonly except?: readonly string[] };
+  readonly ipBlock: JsonObject;
 }
 
 function isBlock(value: unknown): value is Block {
-  return typeof value === "object" && value !== null && "ipBlock" in value;
+  return isObject(value) && isObject(value.ipBlock);
 }
 
-function mirrorBlock({ ipBlock: { cidr, except } }: Block): Block {
-  return {
-    ipBlock: {
-      cidr: mirrorPrefix(cidr),
-      ...(except === undefined ? {} : { except: except.map(mirrorPrefix) }),
-    },
-  };
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function mirrorBlock(peer: Block): Block {
+  const entries = Object.entries(peer.ipBlock).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.map(mirrorText) : mirrorText(value),
+  ]);
+  return { ...peer, ipBlock: Object.fromEntries(entries) };
+}
+
+function mirrorText(value: unknown): unknown {
+  return typeof value === "string" ? mirrorPrefix(value) : value;
 }
 
 /** The images, or each item and then its image where that is another. */

@@ -63,3 +63,20 @@ Deno.test("mirrorPolicy() adds IPv6 to IPv4", () => {
     },
   });
 });
+
+Deno.test("mirrorPolicy() leaves what no server accepts as it is", () => {
+  const from = [
+    null,
+    { ipBlock: null },
+    { ipBlock: { cidr: "300.0.0.0/8", except: "10.0.0.0/8" } },
+    { ipBlock: { cidr: 5, until: "noon" }, podSelector: {} },
+  ];
+  const policy = { spec: { ingress: [{ from }], egress: [{ to: [{ networks: ["bad", 7] }] }] } };
+  const mirrored = { cidr: "300.0.0.0/8", except: "fd00:ca17::a00:0/104" };
+  assertEquals(mirrorPolicy(policy, 6), {
+    spec: {
+      ingress: [{ from: from.with(2, { ipBlock: mirrored }) }],
+      egress: [{ to: [{ networks: ["bad", 7] }] }],
+    },
+  });
+});

@@ -1,6 +1,7 @@
 /**
  * What changes between the probes of a ClusterNetworkPolicy test, said in words: `swap rules at index0
- * and index1`, `change priority from 60 to 40`, `change ingress rule from "deny" to "pass"`, `replace
+ * and index1`, `change priority from 60 to 40`, `change tier from Admin to Baseline`, `delete rule at
+ * index1`, `delete CNP name`, `change ingress rule from "deny" to "pass"`, `replace
  * the tcp port 8080 rule as named port rule which translate to tcp port 80`, `insert rule at index0
  * action: "Accept" networks: a-0.IP`, `delete network policy …`. A sentence that is none of these is an
  * error that quotes it.
@@ -96,6 +97,37 @@ const MUTATIONS: readonly (readonly [RegExp, Mutation])[] = [
     },
   ],
   [
+    /^change tier from "?(admin|baseline)"? to "?(admin|baseline)"?$/i,
+    (state, [, from, to]) =>
+      changeFirst(state, (policy) => {
+        const spec = policy.spec as JsonObject;
+        if (spec.tier !== capitalize(from)) return undefined;
+        return { ...policy, spec: { ...spec, tier: capitalize(to) } };
+      }),
+  ],
+  [
+    new RegExp(
+      `^(?:delete|remove) (?:the )?(?:(ingress|egress) )?rule at index ?(\\d+)${WHERE}$`,
+      "i",
+    ),
+    (state, [, before, index, after]) =>
+      directionsOf(before ?? after).filter((direction) =>
+        changeFirst(state, (policy) => {
+          const rules = rulesOf(policy, direction) ?? [];
+          if (rules[Number(index)] === undefined) return undefined;
+          return withRules(policy, direction, rules.toSpliced(Number(index), 1));
+        })
+      ).length > 0,
+  ],
+  [
+    /^delete (?:the )?(?:cluster network policy|CNP) "?([a-z0-9.-]+)"?$/i,
+    (state, [, name = ""]) => {
+      if (!state.clusterPolicies.has(name)) return false;
+      state.deleteClusterPolicy(name);
+      return true;
+    },
+  ],
+  [
     /^delete (?:the )?network policy\b/i,
     (state) => {
       const isThere = state.snapshot().policies.size > 0;
@@ -121,6 +153,10 @@ function directionsOf(words: string | undefined): readonly Direction[] {
   return DIRECTIONS.filter((it) =>
     words === undefined || words.toLowerCase().split(" ").includes(it)
   );
+}
+
+function capitalize(word = ""): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase();
 }
 
 /** `allow` was the action's name before v1alpha2. */

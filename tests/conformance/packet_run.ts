@@ -79,10 +79,11 @@ function probeOf(
 ): PacketProbe | string {
   if (cell.skip !== undefined) return cell.skip;
   if (cell.from === cell.to) return SELF;
-  const source = pods.get(cell.from);
-  const destination = pods.get(cell.to);
+  const [source, address] = [cell.from, cell.to].map((key) => {
+    const pod = pods.get(key);
+    return pod === undefined ? undefined : addressOf(pod, family);
+  });
   const from = cluster.pods.get(cell.from)?.services;
-  const address = destination === undefined ? undefined : addressOf(destination, family);
   if (source === undefined || from === undefined || address === undefined) {
     return `a pod has no IPv${family} address`;
   }

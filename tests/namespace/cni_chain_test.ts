@@ -17,44 +17,31 @@ import {
   nodeState,
   TestContainer,
 } from "../support/cni_network.ts";
+import {
+  BANDWIDTH,
+  CHAINED_PATH,
+  CHAINED_PLUGINS,
+  makeChainedPath,
+  natRules,
+  NO_BANDWIDTH,
+  NO_PORTMAP,
+  PORTMAP,
+  rateOf,
+} from "../support/chained_plugins.ts";
 import { CniRuntime, type PluginConfiguration, PluginFailure } from "../support/cni_runtime.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { PodServers, probe } from "../support/probe.ts";
-import { findProgram, missingProgram, programTest, skippableTest } from "../support/program.ts";
+import { programTest, skippableTest } from "../support/program.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
-/** Where Debian's plugins are. */
-const FOLDER = (findProgram("portmap") ?? "").replace(/\/portmap$/, "");
 const PORT = 80;
-
-const PORTMAP: PluginConfiguration = {
-  type: "portmap",
-  capabilities: { portMappings: true },
-  snat: true,
-};
-const BANDWIDTH: PluginConfiguration = { type: "bandwidth", capabilities: { bandwidth: true } };
-
-/** Why `portmap` cannot be tried. */
-const NO_PORTMAP = missingProgram(["portmap", "iptables"]) ??
-  refusal("iptables", "-t", "nat", "-L");
-/** Why `bandwidth` cannot be tried. */
-const NO_BANDWIDTH = missingProgram(["bandwidth", "tc"]) ??
-  refusal("ip", "link", "add", "ifb9", "type", "ifb");
-
-/** Why a command fails in a network namespace of its own; `undefined` if it does not. */
-function refusal(...words: readonly string[]): string | undefined {
-  const args = ["--net", ...words];
-  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
-  const { success, stderr } = new Deno.Command("unshare", { args, env }).outputSync();
-  return success ? undefined : `${words[0]} says: ${new TextDecoder().decode(stderr).trim()}`;
-}
 
 /** The versions in which both a reference plugin and ours answer ADD with interfaces. */
 async function commonVersions(type: string): Promise<string[]> {
   const env = { CNI_COMMAND: "VERSION" };
-  const { answer } = await callPlugin(`${FOLDER}/${type}`, { env, stdin: "{}" });
+  const { answer } = await callPlugin(`${CHAINED_PLUGINS}/${type}`, { env, stdin: "{}" });
   const versions = (answer.supportedVersions ?? []).filter((it) => it >= "0.3.0" && it <= "1.1.0");
   assert(versions.length >= 3, `${type} speaks too few versions`);
   return versions;
@@ -68,33 +55,12 @@ function runtimeOf(
 ): CniRuntime {
   const own = { type: "calyx", ipam: network.configuration().ipam };
   const plugins = [own, ...others];
-  return new CniRuntime({ cniVersion, name: "net1", plugins, folder: FOLDER, env: { PATH } });
-}
-
-/**
- * A PATH without ip6tables: where it is, some releases of portmap look for a pod's IPv4 rules there too
- * and find nothing.
- */
-const PATH = "/run/calyx-chain-test";
-
-function makePath(): void {
-  Deno.mkdirSync(PATH, { recursive: true });
-  for (const name of ["iptables", "mount", "sh", "unshare"]) {
-    const target = findProgram(name);
-    if (target === undefined) throw new Error(`${name} not found`);
-    try {
-      Deno.symlinkSync(target, `${PATH}/${name}`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    }
-  }
-}
-
-/** What iptables has that names this text. */
-function natRules(text: string): string[] {
-  return ["iptables-save", "ip6tables-save"].flatMap((program) => {
-    const { stdout } = new Deno.Command(program, { args: ["-t", "nat"] }).outputSync();
-    return new TextDecoder().decode(stdout).split("\n").filter((it) => it.includes(text));
+  return new CniRuntime({
+    cniVersion,
+    name: "net1",
+    plugins,
+    folder: CHAINED_PLUGINS,
+    env: { PATH: CHAINED_PATH },
   });
 }
 
@@ -115,7 +81,7 @@ skippableTest(
   NO_PORTMAP,
   async () => {
     requireIsolation();
-    makePath();
+    makeChainedPath();
     using neighbour = new Neighbour();
     using node = openCurrentNamespace();
     for (const cniVersion of await commonVersions("portmap")) {
@@ -151,7 +117,7 @@ skippableTest(
   NO_PORTMAP,
   async () => {
     requireIsolation();
-    makePath();
+    makeChainedPath();
     using network = new CniNetwork({}, ["10.244.0.0/24"]);
     using container = new TestContainer("server");
     const runtime = runtimeOf(network, "1.0.0", PORTMAP);
@@ -171,7 +137,7 @@ skippableTest(
   NO_PORTMAP,
   async () => {
     requireIsolation();
-    makePath();
+    makeChainedPath();
     using network = new CniNetwork();
     using container = new TestContainer("server");
     const runtime = runtimeOf(network, "1.0.0", PORTMAP);
@@ -193,7 +159,7 @@ skippableTest(
   NO_BANDWIDTH,
   async () => {
     requireIsolation();
-    makePath();
+    makeChainedPath();
     for (const cniVersion of await commonVersions("bandwidth")) {
       using network = new CniNetwork();
       using container = new TestContainer("shaped");
@@ -220,20 +186,10 @@ skippableTest(
   },
 );
 
-/** The rate of a link's token bucket, in bytes a second. */
-function rateOf(link: string): unknown {
-  const args = ["-j", "qdisc", "show", "dev", link];
-  const { stdout } = new Deno.Command("tc", { args }).outputSync();
-  const list: { kind: string; options?: { rate?: number } }[] = JSON.parse(
-    new TextDecoder().decode(stdout),
-  );
-  return list.find((it) => it.kind === "tbf")?.options?.rate;
-}
-
 programTest("calyx has host-local allocate, under another name", ["host-local"], async () => {
   requireIsolation();
   const folder = await Deno.makeTempDir({ dir: "/run" });
-  await Deno.symlink(`${FOLDER}/host-local`, `${folder}/reference`);
+  await Deno.symlink(`${CHAINED_PLUGINS}/host-local`, `${folder}/reference`);
   const env = { CNI_PATH: `/nonexistent:${folder}` };
   using network = new CniNetwork();
   for (const cniVersion of ["0.2.0", ...await commonVersions("portmap")]) {
@@ -269,18 +225,18 @@ programTest("calyx takes addresses, routes and name servers from static", ["stat
     const ipam: Fields = {
       type: "static",
       addresses: [
-        // With a gateway, its CHECK would look for that in the result, where a pod has another.
-        { address: "10.9.0.7/24" },
+        // The gateway of the first one's subnet: its CHECK looks for that in the result.
+        { address: "10.9.0.7/24", gateway: "10.9.0.1" },
         { address: "fd00:9::7/64" },
       ],
       routes: [{ dst: "198.51.100.0/24" }, { dst: "2001:db8::/32" }],
       dns: { nameservers: ["10.0.0.10"], search: ["example.org"] },
     };
-    const env = { CNI_PATH: FOLDER };
+    const env = { CNI_PATH: CHAINED_PLUGINS };
     const fields = { cniVersion, ipam };
     const answer = await network.add(container, { fields, env });
     assertEquals(answer.ips?.map((it) => [it.address, it.interface, it.gateway]), [
-      ["10.9.0.7/32", 1, undefined],
+      ["10.9.0.7/32", 1, "10.9.0.1"],
       ["fd00:9::7/128", 1, undefined],
     ]);
     assertEquals(answer.routes, [
@@ -291,7 +247,8 @@ programTest("calyx takes addresses, routes and name servers from static", ["stat
     assertEquals(container.ip("route", "show", "198.51.100.0/24")[0]?.gateway, "169.254.1.1");
     if (cniVersion >= "0.4.0") {
       const more = { ...fields, prevResult: answer };
-      assertEquals((await network.call("CHECK", container, { fields: more, env })).code, 0);
+      const checked = await network.call("CHECK", container, { fields: more, env });
+      assertEquals([checked.code, checked.stdout], [0, ""], cniVersion);
     }
     assertEquals((await network.call("DEL", container, { fields, env })).code, 0);
     assertEquals(nodeState(), []);
@@ -308,7 +265,7 @@ programTest(
     const absent = await network.call("ADD", container, { env: { CNI_PATH: "/run:/nonexistent" } });
     assertEquals([absent.code, absent.answer.code], [1, 7]);
     assertMatch(absent.answer.msg ?? "", /"dhcp" is in none of CNI_PATH: \/run, \/nonexistent/);
-    const idle = await network.call("ADD", container, { env: { CNI_PATH: FOLDER } });
+    const idle = await network.call("ADD", container, { env: { CNI_PATH: CHAINED_PLUGINS } });
     assertEquals(idle.code, 1);
     assertMatch(idle.answer.msg ?? "", /error dialing DHCP daemon/);
     assertEquals([nodeState(), container.links], [[], ["lo"]]);

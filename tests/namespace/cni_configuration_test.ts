@@ -174,6 +174,30 @@ const WORKING: readonly Working[] = [
     expected: ["169.254.1.1", "192.0.2.0/24"],
   },
   {
+    name: "ipam.routes with all that they may have",
+    fields: {
+      ipam: {
+        routes: [
+          { dst: "192.0.2.0/24", gw: "10.244.0.1", mtu: 1400, advmss: 1300, priority: 7, scope: 0 },
+          { dst: "2001:db8::/32", mtu: 1380, table: 100 },
+        ],
+      },
+    },
+    look: (it, { routes }) => [
+      routes?.slice(0, 2),
+      it.ip("route", "show", "192.0.2.0/24").map((route) => [route.metric, route.metrics]),
+      it.ip("-6", "route", "show", "2001:db8::/32", "table", "100").map((route) => route.metrics),
+    ],
+    expected: [
+      [
+        { dst: "192.0.2.0/24", gw: "169.254.1.1", mtu: 1400, advmss: 1300, priority: 7 },
+        { dst: "2001:db8::/32", gw: "fe80::ecee:eeff:feee:eeee", mtu: 1380, table: 100 },
+      ],
+      [[7, [{ mtu: 1400, advmss: 1300 }]]],
+      [[{ mtu: 1380 }]],
+    ],
+  },
+  {
     name: "policy_setup_timeout_seconds 0: nobody is waited for",
     fields: {
       agent_socket: `${FOLDER}/none.sock`,
@@ -246,12 +270,23 @@ const REFUSED: readonly (readonly [Fields, number, RegExp])[] = [
   [{ container_settings: { allow_ip_forwarding: 1 } }, 7, /allow_ip_forwarding" .*: got 1$/],
   [{ include_default_routes: "x" }, 7, /"include_default_routes" .*: got "x"$/],
   [{ policy_setup_timeout_seconds: -1 }, 7, /"policy_setup_timeout_seconds" .*: got -1$/],
+  [
+    { policy_setup_timeout_seconds: 3_000_000 },
+    7,
+    /"policy_setup_timeout_seconds" must be at most 120, .*: got 3000000$/,
+  ],
   [{ policy_setup_timeout_action: "open" }, 7, /_action" must be one of .*: got "open"$/],
   [
     { agent_socket: "agent.sock" },
     7,
-    /"agent_socket" must be an absolute path: got "agent\.sock"$/,
+    /"agent_socket" must be an absolute path of .*: got "agent\.sock"$/,
   ],
+  [{ agent_socket: "/run/" + "x".repeat(103) }, 7, /"agent_socket" must be an absolute path of /],
+  [{ agent_socket: "/run/a\0b" }, 7, /"agent_socket" must be an absolute path of /],
+  [{ dns: { nameservers: "10.0.0.10" } }, 7, /"dns\.nameservers" must be a list of texts/],
+  [{ dns: [] }, 7, /"dns" must be an object: got a list$/],
+  [{ ipam: { type: "calyx" } }, 7, /"ipam\.type" cannot be .*: got "calyx"$/],
+  [{ type: "renamed", ipam: { type: "renamed" } }, 7, /"ipam\.type" cannot be .*: got "renamed"$/],
   [{ log_level: "loud" }, 7, /"log_level" must be .*: got "loud"$/],
   [{ log_file_path: "cni.log" }, 7, /"log_file_path" must be an absolute path: got "cni\.log"$/],
   [{ log_file_max_size: "1MB" }, 7, /"log_file_max_size" .*: got "1MB"$/],
@@ -346,6 +381,21 @@ Deno.test("calyx takes the MTU and the pod CIDR from the agent, where it is told
   } finally {
     await server.shutdown();
   }
+});
+
+Deno.test("calyx reads the boot from whatever file it is told to", async () => {
+  requireIsolation();
+  const kernel = "/proc/sys/kernel/random/boot_id";
+  using network = new CniNetwork();
+  using container = new TestContainer("c1");
+  const fields = complete(network, { ipam: { bootIdFile: kernel } });
+  await network.add(container, { fields });
+  const id = (await Deno.readTextFile(kernel)).trim();
+  assertMatch(
+    await Deno.readTextFile(`${network.dataDir}/net1/.calyx`),
+    new RegExp(`\nboot ${id} `),
+  );
+  assertEquals((await network.call("DEL", container, { fields })).code, 0);
 });
 
 Deno.test("calyx explains itself to a person", async () => {

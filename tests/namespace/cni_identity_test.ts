@@ -15,6 +15,7 @@ import {
   nodeState,
   TestContainer,
 } from "../support/cni_network.ts";
+import { StubAgent } from "../support/cni_node.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
 
@@ -143,6 +144,35 @@ Deno.test("calyx refuses a second ADD of a container, and its connection goes on
   }
   assertEquals(container.links, ["lo", "eth0"]);
   for (const it of [container, peer]) await network.call("DEL", it);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx never takes a living pod's interface for another pod whose name has its hash", async () => {
+  requireIsolation();
+  await using agent = new StubAgent();
+  using network = new CniNetwork({ agent_socket: agent.path, mtu: 1400 });
+  using peer = new TestContainer("peer");
+  using victim = new TestContainer("victim", POD);
+  using attacker = new TestContainer("attacker", POD); // as if it had another name with this hash
+  await network.add(peer);
+  const prevResult = await network.add(victim);
+  const state = [nodeState(), network.reserved()];
+  const [before] = nodeIp("link", "show", victim.hostName);
+  for (const details of [{ namespace: "default", pod: "db-0" }, { namespace: "b", pod: POD }]) {
+    agent.details.set("victim", details);
+    const { code, answer } = await network.call("ADD", attacker);
+    assertEquals([code, answer.code], [1, 101]);
+    assertMatch(answer.msg ?? "", new RegExp(`is that of pod ${details.namespace}/${details.pod}`));
+    assertEquals([nodeState(), network.reserved()], state);
+    const [after] = nodeIp("link", "show", victim.hostName);
+    assertEquals([after?.ifindex, after?.ifalias], [before?.ifindex, before?.ifalias]);
+    assert(await answers(peer, prevResult), "no packet comes through");
+    assertEquals([...agent.known].sort(), ["peer", "victim"]);
+  }
+  agent.details.set("victim", { namespace: "default", pod: POD });
+  await network.add(attacker); // a new sandbox of the same pod
+  assertEquals([...agent.known].sort(), ["attacker", "peer"]);
+  for (const it of [attacker, victim, peer]) await network.call("DEL", it);
   assertEquals([nodeState(), network.reserved()], [[], []]);
 });
 

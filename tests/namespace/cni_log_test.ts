@@ -149,7 +149,13 @@ Deno.test("calyx renames a full log, keeps so many, and none that is too old", a
   await network.call("STATUS", NOBODY);
   assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.3"], "3 is the one from before");
   log.write(full);
-  await network.call("STATUS", NOBODY, { fields: { log_file_max_count: 0 } });
+  // 0 is Calico's word for its own number, and a large one costs nothing.
+  const unsaid = { log_file_max_count: 0, log_file_max_age: 0 };
+  await network.call("STATUS", NOBODY, { fields: unsaid });
+  assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.2", "cni.log.3"]);
+  log.write(full);
+  await network.call("STATUS", NOBODY, { fields: { log_file_max_count: Number.MAX_SAFE_INTEGER } });
+  assertEquals(log.files, ["cni.log", ...[1, 2, 3, 4].map((it) => `cni.log.${it}`)]);
   assertEquals(log.events().map((it) => it.message), ["call served"]);
 });
 
@@ -197,6 +203,27 @@ Deno.test("calyx serves calls whose log cannot be written, and says so on stderr
   using network = new CniNetwork({ log_file_path: 1, log_level: ["x"] });
   const { code, stdout, stderr } = await network.call("DEL", NOBODY);
   assertEquals([code, stdout, stderr], [0, "", ""]);
+});
+
+Deno.test("calyx writes its log to no file of somebody else, and follows nobody else's link", async () => {
+  requireIsolation();
+  using log = new LogFolder();
+  const victim = `${log.folder}/victim`;
+  const [file, link, own] = ["file", "link", "own"].map((it) => `${log.folder}/${it}`);
+  await Deno.writeTextFile(victim, "");
+  await Deno.writeTextFile(`${file}`, "");
+  for (const it of [link, own]) await Deno.symlink(victim, `${it}`);
+  const chown = new Deno.Command("chown", { args: ["-h", "1:1", `${file}`, `${link}`] });
+  const cases: (readonly [string | undefined, boolean])[] = [[own, true]];
+  // An ordinary user's namespace knows nobody else.
+  if ((await chown.output()).success) cases.push([file, false], [link, false]);
+  for (const [log_file_path, isWritten] of cases) {
+    await Deno.writeTextFile(victim, "");
+    using network = new CniNetwork({ log_file_path });
+    const { code, stderr } = await network.call("STATUS", NOBODY);
+    assertEquals([code, stderr.includes("log file cannot be written")], [0, !isWritten]);
+    assertEquals((await Deno.readTextFile(`${log_file_path}`)).length > 0, isWritten);
+  }
 });
 
 Deno.test("calyx serves calls whose stderr is closed or full", async () => {

@@ -19,6 +19,7 @@ import {
   nodeState,
   TestContainer,
 } from "../support/cni_network.ts";
+import { StubAgent } from "../support/cni_node.ts";
 import { DIST } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { findProgram } from "../support/program.ts";
@@ -307,6 +308,21 @@ const DAMAGES: Readonly<
     (it, answer) => nodeIp("neigh", "del", addressesOf(answer)[0] ?? "", "dev", it.hostName),
     /no permanent neighbour 10\.244\.0/,
   ],
+  "default route6 gone": [
+    (it) => it.ip("-6", "route", "del", "default"),
+    /no route ::\/0/,
+  ],
+  "host route6 gone": [
+    (it, answer) => nodeIp("-6", "route", "del", addressesOf(answer)[1] ?? "", "dev", it.hostName),
+    /the node has no route fd00:10:244::\S+ by cali/,
+  ],
+  "neighbour taken over": [
+    (it, answer) => {
+      const [address = ""] = addressesOf(answer);
+      nodeIp("neigh", "replace", address, "lladdr", "02:00:00:00:00:09", "dev", it.hostName);
+    },
+    /sends what is for 10\.244\.0\.\d+ to 02:00:00:00:00:09/,
+  ],
   "address on the node": [
     (_, answer) => nodeIp("addr", "add", `${addressesOf(answer)[0]}/32`, "dev", "lo"),
     /the node has the address 10\.244\.0\.\d+ itself/,
@@ -334,6 +350,31 @@ Deno.test("C07 calyx CHECK passes right after ADD, and names what is missing or 
     assertSilent(await network.call("DEL", container, { fields }), what);
   }
   assertNothingLeft(network);
+});
+
+Deno.test("C07 calyx CHECK finds that an address is reserved no more, or by somebody else", async () => {
+  requireIsolation();
+  using network = new CniNetwork();
+  const harms: Readonly<Record<string, (path: string) => Promise<void>>> = {
+    "gone": (path) => Deno.remove(path),
+    "another's": (path) => Deno.writeTextFile(path, "other\r\neth0"),
+    "another interface's": (path) => Deno.writeTextFile(path, "c07\r\neth1"),
+  };
+  for (const [what, harm] of Object.entries(harms)) {
+    for (const index of [0, 1]) {
+      using container = new TestContainer("c07");
+      const prevResult = await network.add(container);
+      const address = addressesOf(prevResult)[index] ?? "";
+      await harm(`${network.dataDir}/net1/${address}`);
+      const outcome = await network.call("CHECK", container, { fields: { prevResult } });
+      assertError(outcome, 102, what);
+      assertEquals(outcome.answer.msg?.includes(address), true, `${what}: ${outcome.stdout}`);
+      assertSilent(await network.call("DEL", container), what);
+      await network.call("DEL", container, { env: { CNI_CONTAINERID: "other" } });
+      await network.call("DEL", container, { env: { CNI_IFNAME: "eth1" } });
+      assertNothingLeft(network);
+    }
+  }
 });
 
 Deno.test("C07 calyx CHECK goes by prevResult, and leaves to later plugins what is theirs", async () => {
@@ -392,6 +433,10 @@ Deno.test("C08 calyx CHECK, DEL, GC and STATUS run the delegate, and return its 
     assertError(outcome, command === "STATUS" ? 50 : 123, command);
     assertEquals([msg, details], ["for a reason", "of mine"], command);
   }
+  // What is ours is gone all the same.
+  assertEquals([container.links, nodeState()], [["lo"], []]);
+  ipam.fail("STATUS", JSON.stringify({ code: 51, msg: "and worse" }));
+  assertError(await network.call("STATUS", container, { fields, env }), 51, "degraded");
 });
 
 Deno.test("C09 calyx STATUS says whether ADD would be served, and ADD never needs it", async () => {
@@ -412,6 +457,18 @@ Deno.test("C09 calyx STATUS says whether ADD would be served, and ADD never need
   assertError(await status({ agent_socket: "/run/none.sock" }), 50, "no agent");
   assertError(await status({ agent_socket: "none.sock" }), 7, "nonsense");
   assertError(await status({ ipam: { type: "none" } }), 50, "no delegate");
+  await using agent = new StubAgent();
+  const waiting = { agent_socket: agent.path };
+  assertSilent(await status(waiting), "agent ready");
+  agent.ready = "Nothing is in the kernel yet";
+  const unready = await status(waiting);
+  assertError(unready, 50, "agent not ready");
+  assertMatch(unready.answer.msg ?? "", /calyx-agent is not ready: Nothing is in the kernel yet/);
+  for (
+    const more of [{ policy_setup_timeout_action: "closed" }, { policy_setup_timeout_seconds: 0 }]
+  ) {
+    assertSilent(await status({ ...waiting, ...more }), "pods start closed then");
+  }
   for (const cniVersion of VERSIONS.slice(0, -1)) {
     assertError(await status({ cniVersion }), 1, cniVersion);
   }
@@ -439,6 +496,11 @@ Deno.test("C10 calyx GC frees what no valid attachment holds, and goes on past w
     assertError(outcome, 1, cniVersion);
   }
   assertError(await network.call("GC", NOBODY), 7, "no list is not an empty one");
+  assertError(
+    await network.call("GC", NOBODY, { fields: { "cni.dev/valid-attachments": {} } }),
+    7,
+    "nor is anything else",
+  );
   assertEquals(nodeState(), before);
 
   ipam.fail("GC", JSON.stringify({ code: 123, msg: "for a reason" }));
@@ -455,8 +517,11 @@ Deno.test("C10 calyx GC frees what no valid attachment holds, and goes on past w
   assertEquals(network.reserved(), addressesOf(prevResult));
   assertSilent(await network.call("GC", NOBODY, { fields }), "GC again");
   assertSilent(await network.call("CHECK", kept, { fields: { prevResult } }), "the living one");
-  assertSilent(await network.call("DEL", kept), "DEL");
+  // How libcni writes the list of a runtime that has no container left.
+  const none = { "cni.dev/valid-attachments": null };
+  assertSilent(await network.call("GC", NOBODY, { fields: none }), "null");
   assertNothingLeft(network);
+  assertSilent(await network.call("DEL", kept), "DEL");
 });
 
 Deno.test("C11 calyx VERSION answers without its stdin, and in the caller's version with it", async () => {
@@ -468,6 +533,10 @@ Deno.test("C11 calyx VERSION answers without its stdin, and in the caller's vers
     assertEquals([outcome.code, outcome.stderr], [0, ""], stdin);
     assertEquals(outcome.answer, { cniVersion, supportedVersions: [...VERSIONS] }, stdin);
   }
+  const { stdout: text } = await network.call("VERSION", NOBODY, { stdin: "" });
+  const list = VERSIONS.map((it) => JSON.stringify(it)).join();
+  const compact = text.replaceAll(/\s/g, "");
+  assertEquals(compact, `{"cniVersion":"1.1.0","supportedVersions":[${list}]}`);
   // A pipe that nobody writes to, and nobody closes.
   const child = new Deno.Command(`${DIST}/calyx`, {
     env: { CNI_COMMAND: "VERSION" },
@@ -607,13 +676,17 @@ Deno.test("C16 calyx takes container ids and network names of the specification'
 Deno.test("C17 calyx takes interface names that the kernel takes", async () => {
   requireIsolation();
   using network = new CniNetwork();
-  for (const name of ["a".repeat(16), ".", "..", "a/b", "a:b", "a b", "a\tb", "a\n"]) {
+  using untouched = new TestContainer("c17-untouched");
+  const wrong = ["a".repeat(16), "é".repeat(8), ".", "..", "a/b", "a:b", "a b", "a\tb", "a\n"]
+    .concat("eth%d", "%", "all", "default"); // a pattern to the kernel, and what its sysctls call all
+  for (const name of wrong) {
     for (const command of ["ADD", "DEL"]) {
-      const outcome = await network.call(command, NOBODY, { env: { CNI_IFNAME: name } });
+      const outcome = await network.call(command, untouched, { env: { CNI_IFNAME: name } });
       assertError(outcome, 4, name);
       assertMatch(outcome.answer.msg ?? "", /CNI_IFNAME/);
     }
   }
+  assertNothingLeft(network);
   for (const name of ["a", "a".repeat(15), "net-1.2_3", "..."]) {
     using container = new TestContainer("c17");
     await network.add(container, { env: { CNI_IFNAME: name } });
@@ -791,7 +864,10 @@ Deno.test("calyx ends wrong calls as the reference plugins do", async () => {
     const theirs = await network.call(command, container, { ...changes, program: reference });
     assertEquals([theirs.code, theirs.answer.code], [1, code], `${name}, reference`);
     assertMatch(theirs.answer.msg ?? "", message, `${name}, reference`);
+    assertEquals(outcome.stdout, JSON.stringify(outcome.answer, undefined, 4) + "\n");
   }
+  const future = await network.call("ADD", container, { fields: { cniVersion: "9.9.9" } });
+  assertMatch(future.answer.details ?? "", /"9\.9\.9".*0\.1\.0.*1\.1\.0/);
   const gc = await network.call("GC", container, { fields: { "cni.dev/valid-attachments": [] } });
   assertError(gc, 1, "GC before it was there");
   assertMatch(gc.answer.msg ?? "", /config version does not allow GC/);

@@ -132,6 +132,30 @@ Deno.test("calyx ADD starts a pod closed where that is chosen, and the agent ope
   assertEquals([nodeState(), network.reserved()], [[], []]);
 });
 
+Deno.test("calyx ADD starts a pod closed where nobody is left who knows the node", async () => {
+  requireIsolation();
+  using network = agentNetwork({ policy_setup_timeout_action: "closed" });
+  using peer = new TestContainer("peer-1", "peer");
+  using pod = new TestContainer("web-1", "web");
+  await using node = await TestNode.start();
+  for (const name of ["peer", "web"]) await node.createPod(name);
+  const peerAddresses = addressesOf(await network.add(peer));
+  await node.agent[Symbol.asyncDispose]();
+  const { code, stdout, stderr, answer } = await network.call("ADD", pod);
+  assertEquals(code, 0, stdout);
+  assertMatch(stderr, /"message":"pod starts closed: its policy is not in the kernel yet"/);
+  const addresses = addressesOf(answer);
+  assertEquals(addresses.map((it) => it.includes(":")), [false, true]);
+  assertEquals(new Set([...addresses, ...peerAddresses]).size, 4);
+  assertEquals(nodeLinks(), [peer.hostName, pod.hostName].sort());
+  using strict = agentNetwork();
+  using refused = new TestContainer("late-1", "late");
+  const late = await strict.call("ADD", refused);
+  assertEquals([late.code, late.answer.code], [1, 11], "where pods start with their policy only");
+  for (const it of [pod, peer]) await network.call("DEL", it);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
 Deno.test("calyx DEL, CHECK, GC and VERSION need nobody; ADD says to try again", async () => {
   requireIsolation();
   using network = agentNetwork({ policy_setup_timeout_seconds: 1 });

@@ -1,9 +1,11 @@
 /**
  * A long random sequence of what a node lives through: ADD, DEL, CHECK and GC, in this process and by
- * the compiled plugin; kills at any moment; the reference plugin host-local on the same files; pods
- * replaced by new ones of their name; reboots. After each step the node has exactly what it should.
+ * the compiled plugin; kills in the middle of a call; an agent that refuses; the reference plugin
+ * host-local on the same files; an index of ours that somebody spoils; pods replaced by new ones of
+ * their name; reboots. After each step the node has exactly what it should.
  *
- * `CALYX_SEED` repeats a sequence, all but the moments of kills.
+ * `CALYX_SEED` repeats a sequence. Kills are at a system call of the plugin's own that chance picks;
+ * without strace(1) they are at a moment that no seed repeats.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -14,6 +16,7 @@ import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { Chance } from "../support/chance.ts";
 import {
   addressesOf,
+  callPlugin,
   type CniAnswer,
   CniNetwork,
   type CniOutcome,
@@ -32,6 +35,14 @@ import { DIST } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { findProgram } from "../support/program.ts";
 import { callReference } from "../support/reservation_folder.ts";
+import {
+  type CallList,
+  FIRST_OWN_CALL,
+  killPlugin,
+  listCalls,
+  type SystemCall,
+  type TracedCall,
+} from "../support/traced_plugin.ts";
 
 const STEPS = 1000;
 const PODS = 12;
@@ -39,10 +50,7 @@ const PODS = 12;
 const SUBNETS = ["10.244.0.0/28", "fd00:10:244::/124"];
 const CAPACITY = 13;
 /** One in so many steps is like this. */
-const ONE_IN = { compiled: 12, killed: 14, reboot: 60, reference: 10 };
-/** When a call is killed: it comes to its work after some 50 ms, and is over after 100. */
-const CALL_MS_MIN = 20;
-const CALL_MS_MAX = 110;
+const ONE_IN = { compiled: 12, killed: 10, refused: 10, reboot: 60, reference: 10, spoilt: 50 };
 
 type Outcome = Pick<CniOutcome, "code" | "answer">;
 
@@ -75,11 +83,29 @@ class Model implements AsyncDisposable {
   #made = 0;
   /** Nobody has looked at the files since the boot. */
   #isFresh = false;
+  /** Where the plugin can be killed, by command. */
+  readonly #killPoints = new Map<string, readonly SystemCall[]>();
+  /** How long the plugin takes, where nobody can say what it does in that time. */
+  #callMs = 0;
 
   constructor() {
     this.network = new CniNetwork({ agent_socket: this.agent.path, mtu: 1400 });
     this.#ipam = { ...this.network.hostLocal(...SUBNETS), bootIdFile: this.bootIdFile };
     Deno.writeTextFileSync(this.bootIdFile, "boot 0");
+  }
+
+  /** Finds out where the plugin can be killed. */
+  async learn(): Promise<void> {
+    const container = this.#makeContainer();
+    const startMs = performance.now();
+    const commands = ["ADD", "DEL", "ADD", "GC"]; // each finds what the one before left to do
+    for (const command of commands) {
+      const call = this.#tracedCall(command, container, validAttachments());
+      if (findProgram("strace") === undefined) await callPlugin(undefined, call);
+      else this.#killPoints.set(command, pointsOf(await listCalls(call, FIRST_OWN_CALL)));
+    }
+    this.#callMs = (performance.now() - startMs) / commands.length;
+    this.#compare("before the first step");
   }
 
   /** One step, and the comparison. */
@@ -94,6 +120,7 @@ class Model implements AsyncDisposable {
     const { chance } = this;
     if (chance.below(ONE_IN.reboot) === 0) return this.#reboot();
     if (chance.below(ONE_IN.reference) === 0) return await this.#reference();
+    if (chance.below(ONE_IN.spoilt) === 0) return await this.#spoil();
     if (this.#limbo.length > 1 || chance.below(3) === 0) {
       const container = this.#limbo[0];
       if (container !== undefined) return await this.#settle(container);
@@ -108,7 +135,10 @@ class Model implements AsyncDisposable {
   async #add(): Promise<string> {
     const container = this.#makeContainer();
     const held = this.#attached.length + this.#foreign.size;
+    const isRefused = this.chance.below(ONE_IN.refused) === 0;
+    if (isRefused) this.agent.answer = this.chance.pick([504, "breaks off"] as const) ?? 504;
     const outcome = await this.#call("ADD", container);
+    this.agent.answer = 200;
     const previous = this.#attached.filter((it) =>
       it.container.pod === container.pod && it.link !== "replaced"
     );
@@ -117,12 +147,18 @@ class Model implements AsyncDisposable {
       for (const it of previous) it.link = "uncertain";
       return "ADD, killed";
     }
+    if (outcome.answer.code === 11) {
+      assert(isRefused, JSON.stringify(outcome.answer));
+      for (const it of previous) it.link = "replaced"; // before anybody was asked
+      return "ADD, refused";
+    }
     if (outcome.code !== 0) {
       const isFull = held + this.#limbo.length >= CAPACITY;
       assert(isFull && outcome.answer.code === 100, JSON.stringify(outcome.answer));
       return "ADD, full";
     }
     assert(held < CAPACITY, "an address was given out twice");
+    assert(!isRefused, "a pod without policy");
     for (const it of previous) it.link = "replaced";
     this.#attached.push({ container, answer: outcome.answer, link: "there" });
     return "ADD";
@@ -193,6 +229,17 @@ class Model implements AsyncDisposable {
     return "ADD of the reference plugin";
   }
 
+  /** Somebody spoils the index beside the address files, or takes it away. */
+  async #spoil(): Promise<string> {
+    const path = `${this.network.dataDir}/net1/.calyx`;
+    await this.#run("DEL", this.#makeContainer());
+    if (this.chance.below(2) === 0) await Deno.writeTextFile(path, "junk");
+    else await Deno.remove(path).catch(() => {});
+    // Between a reboot and the first look at the index it is all that tells the boots apart.
+    await this.#run("DEL", this.#makeContainer());
+    return "index spoilt";
+  }
+
   /** All containers, links and processes go; files stay. */
   #reboot(): string {
     using socket = openNetlinkSocket(NETLINK_ROUTE);
@@ -225,26 +272,20 @@ class Model implements AsyncDisposable {
   /** Calls the plugin in one way or another; `undefined`: it was killed. */
   async #call(command: string, container: Container, more?: Fields): Promise<Outcome | undefined> {
     if (this.chance.below(ONE_IN.killed) !== 0) return await this.#run(command, container, more);
-    const child = new Deno.Command(`${DIST}/calyx`, {
+    const call = this.#tracedCall(command, container, more);
+    const point = this.chance.pick(this.#killPoints.get(command) ?? []);
+    const outcome = point === undefined
+      ? await killAfter(call, this.chance.below(Math.ceil(this.#callMs)))
+      : await killPlugin(call, point);
+    if (outcome !== undefined) this.#isFresh = false;
+    return outcome;
+  }
+
+  #tracedCall(command: string, container: Container, more?: Fields): TracedCall {
+    return {
       env: this.network.environment(command, container),
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const timer = setTimeout(
-      () => kill(child),
-      CALL_MS_MIN + this.chance.below(CALL_MS_MAX - CALL_MS_MIN),
-    );
-    const writer = child.stdin.getWriter();
-    const configuration = this.network.configuration({ ipam: this.#ipam, ...more });
-    const bytes = new TextEncoder().encode(JSON.stringify(configuration));
-    await writer.write(bytes).then(() => writer.close()).catch(() => {}); // it may be dead by now
-    const { signal, code, stdout } = await child.output();
-    clearTimeout(timer);
-    if (signal !== null) return undefined;
-    this.#isFresh = false;
-    const text = new TextDecoder().decode(stdout);
-    return { code, answer: text === "" ? {} : JSON.parse(text) };
+      stdin: JSON.stringify(this.network.configuration({ ipam: this.#ipam, ...more })),
+    };
   }
 
   async #run(command: string, container: Container, more?: Fields): Promise<Outcome> {
@@ -309,6 +350,35 @@ class Model implements AsyncDisposable {
   }
 }
 
+/** Every system call of a list. */
+function pointsOf({ calls, before }: CallList): readonly SystemCall[] {
+  return Object.entries(calls).flatMap(([name, count]) =>
+    Array.from(
+      { length: count },
+      (_, index) => ({ name, nth: (before.get(name) ?? 0) + index + 1 }),
+    )
+  );
+}
+
+/** Calls the plugin and kills it after a while; `undefined`, unless it has ended before. */
+async function killAfter({ env, stdin }: TracedCall, ms: number): Promise<Outcome | undefined> {
+  const child = new Deno.Command(`${DIST}/calyx`, {
+    env,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const timer = setTimeout(() => kill(child), ms);
+  const writer = child.stdin.getWriter();
+  const bytes = new TextEncoder().encode(stdin);
+  await writer.write(bytes).then(() => writer.close()).catch(() => {}); // it may be dead by now
+  const { signal, code, stdout } = await child.output();
+  clearTimeout(timer);
+  if (signal !== null) return undefined;
+  const text = new TextDecoder().decode(stdout);
+  return { code, answer: text === "" ? {} : JSON.parse(text) };
+}
+
 function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
@@ -328,6 +398,7 @@ Deno.test(`calyx keeps the node as it should be, over ${STEPS} random steps`, as
     Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
   };
   say(`seed ${model.chance.seed}`);
+  await model.learn();
   for (let index = 0; index < STEPS; index++) await model.step(index);
   const counts = [...model.counts].sort(([a], [b]) => a < b ? -1 : 1);
   say(counts.map(([what, count]) => `${count} ${what}`).join(", "));

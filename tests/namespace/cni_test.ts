@@ -6,6 +6,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
@@ -234,6 +235,22 @@ Deno.test("calyx ADD wires up a pod of both families, and DEL leaves nothing", a
   }
   assertNothingLeft(network);
   assertEquals(a.ip("link").map((it) => it.ifname), ["lo"]);
+});
+
+Deno.test("calyx lets no pod reach what listens on the node's 127.0.0.1 alone", async () => {
+  requireIsolation();
+  using network = new Network();
+  using pod = new Pod("curious");
+  assertEquals((await network.call("ADD", pod)).code, 0);
+  // A pod that may send raw packets needs none of this to send what is sent here.
+  writeSysctl("net/ipv4/conf/all/route_localnet", "1", pod.namespace);
+  pod.ip("addr", "flush", "dev", "lo");
+  pod.ip("route", "add", "127.0.0.0/8", "via", "169.254.1.1");
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const target = { namespace: pod.namespace, protocol: "TCP" as const, port };
+  assertEquals(await probeAll([{ ...target, address: "127.0.0.1" }]), ["timeout"]);
+  assertEquals((await network.call("DEL", pod)).code, 0);
 });
 
 Deno.test("calyx ADD answers in the version of the configuration", async () => {

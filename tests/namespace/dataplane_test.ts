@@ -8,56 +8,42 @@ import { createLogger } from "../../lib/base/log.ts";
 import { Dataplane } from "../../lib/dataplane/apply.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
 import { render } from "../../lib/dataplane/render.ts";
+import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-import type { PolicyGraph } from "../../lib/policy/graph.ts";
+import { GOLDEN_FACTS, goldenRuleset } from "../support/golden_facts.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { listTable, nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
 import { addPod, sampleGraph } from "../support/sample_facts.ts";
 
 const logger = createLogger({ level: "error" });
 
-function nft(...args: string[]): string {
-  const { code, stdout, stderr } = new Deno.Command("nft", { args }).outputSync();
-  if (code !== 0) throw new Error(`nft ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout);
-}
-
-/** What nft lists, without what only one side has: owner, counts, the order of elements. */
-function listing(): string {
-  const text = nft("-n", "list", "table", "inet", "calyx")
-    .replace(/ # progname .*/, "").replace(/\tflags .*owner.*\n\n?/, "")
-    .replaceAll(/counter packets \d+ bytes \d+/g, "counter")
-    .replaceAll(
-      /elements = \{([^}]*)\}/g,
-      (_, elements: string) =>
-        `elements = { ${elements.split(",").map((it) => it.trim()).sort().join(", ")} }`,
-    );
-  const blocks = text.split(/\n(?=\t(?:set|map|chain) )/);
-  const [head = "", ...rest] = blocks.map((it) => it.replace(/\n}\s*$/, "\n").trim());
-  return [head, ...rest.sort()].join("\n");
-}
-
-async function assertListsLikeNft(graph: PolicyGraph, dataplane: Dataplane): Promise<void> {
-  const ruleset = compile(graph.flush());
+async function assertListsLikeNft(ruleset: Ruleset, dataplane: Dataplane): Promise<void> {
   await dataplane.apply(ruleset);
-  const ours = listing();
+  const ours = listTable();
   await dataplane.remove();
   const file = await Deno.makeTempFile({ dir: "/run", suffix: ".nft" });
   try {
     await Deno.writeTextFile(file, render(ruleset));
     nft("-f", file);
-    assertEquals(ours, listing());
+    assertEquals(ours, listTable());
   } finally {
     nft("delete", "table", "inet", "calyx");
     await Deno.remove(file);
   }
 }
 
-programTest("Dataplane programs what nft programs from the rendered text", ["nft"], async () => {
-  requireIsolation();
-  using socket = openNetlinkSocket(NETLINK_NETFILTER);
-  await assertListsLikeNft(sampleGraph(), new Dataplane(socket, logger));
-});
+for (const name of GOLDEN_FACTS) {
+  programTest(
+    `Dataplane programs of ${name}.yaml what nft programs of its text`,
+    ["nft"],
+    async () => {
+      requireIsolation();
+      using socket = openNetlinkSocket(NETLINK_NETFILTER);
+      await assertListsLikeNft(await goldenRuleset(name), new Dataplane(socket, logger));
+    },
+  );
+}
 
 programTest("Dataplane.apply() by differences ends where a fresh start does", ["nft"], async () => {
   requireIsolation();
@@ -65,7 +51,7 @@ programTest("Dataplane.apply() by differences ends where a fresh start does", ["
   const dataplane = new Dataplane(socket, logger);
   const graph = sampleGraph();
   await dataplane.apply(compile(graph.flush()));
-  const start = listing();
+  const start = listTable();
   graph.update("policy", "shop/web", undefined);
   await dataplane.apply(compile(graph.flush()));
   addPod(graph, "shop", "web", 1, { app: "cart" });
@@ -78,7 +64,7 @@ programTest("Dataplane.apply() by differences ends where a fresh start does", ["
   const sample = sampleGraph();
   const policy = compile(sample.flush());
   await dataplane.apply(policy);
-  assertEquals(listing(), start);
+  assertEquals(listTable(), start);
   await dataplane.remove();
 });
 
@@ -101,9 +87,9 @@ programTest("Dataplane.apply() keeps others out of its table", ["nft"], async ()
   const dataplane = new Dataplane(socket, logger);
   await dataplane.apply(compile(sampleGraph().flush()));
   if (dataplane.isOwned === true) {
-    const before = listing();
+    const before = listTable();
     nft("flush", "ruleset");
-    assertEquals(listing(), before);
+    assertEquals(listTable(), before);
     using other = openNetlinkSocket(NETLINK_NETFILTER);
     const error = await assertRejects(() =>
       new Dataplane(other, logger).apply(compile(sampleGraph().flush()))

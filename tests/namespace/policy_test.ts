@@ -16,6 +16,7 @@ import {
 } from "../../lib/netlink/link/link.ts";
 import { addRoute, deleteRoute } from "../../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { ask, assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
 import { TestPod } from "../support/pod.ts";
@@ -23,39 +24,33 @@ import { PodServers, probe, type ProbeResult } from "../support/probe.ts";
 
 const DENY_ALL = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
 
+const CLUSTER_POLICY_KIND = {
+  group: "policy.networking.k8s.io",
+  version: "v1alpha2",
+  plural: "clusternetworkpolicies",
+  kind: "ClusterNetworkPolicy",
+  namespaced: false,
+  custom: true,
+  hasStatus: true,
+};
+
 function linkOf(socket: NetlinkSocket, name: string): Link {
   const [link] = socket.request(getLink({ name })).map(parseLink);
   if (link === undefined) throw new Error(`There is no link ${name}`);
   return link;
 }
 
+const NODE_ADDRESSES = ["192.0.2.1", "2001:db8::1"];
+
 /** Gives the node addresses to send from, on its loopback. */
 function addNodeAddresses(): void {
   using host = openNetlinkSocket(NETLINK_ROUTE);
-  for (const text of ["192.0.2.1/32", "2001:db8::1/128"]) {
-    const prefix = Prefix.parse(text);
+  for (const text of NODE_ADDRESSES) {
+    const prefix = Prefix.host(Address.parse(text));
     host.request(
       addAddress({ index: 1, prefix, noDad: prefix.address.family === 6, replace: true }),
     );
   }
-}
-
-async function ask(from: TestPod, address: string, port = 80): Promise<ProbeResult> {
-  return await probe({ namespace: from.namespace, protocol: "TCP", address, port }, 300);
-}
-
-/** Until `what` is answered as expected; policy takes a few milliseconds to be in force. */
-async function assertBecomes(
-  expected: ProbeResult,
-  what: () => Promise<ProbeResult>,
-): Promise<void> {
-  let last: ProbeResult = "";
-  for (let i = 0; i < 20; i++) {
-    last = await what();
-    if (last === expected) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assertEquals(last, expected);
 }
 
 Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 and IPv6", async () => {
@@ -73,39 +68,63 @@ Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 an
   }
 });
 
+/** The link of a pod on this node. */
+function hostLinkOf(host: NetlinkSocket, pod: TestPod): Link {
+  const names = Deno.networkInterfaces().map((it) => it.name).filter((it) => it.startsWith("cali"));
+  const links = [...new Set(names)].map((name) => linkOf(host, name));
+  const link = links.find((it) => it.alias?.includes(pod.containerId));
+  if (link === undefined) throw new Error(`There is no interface of ${pod.name}`);
+  return link;
+}
+
 Deno.test("a pod may send only from its own addresses, unless that is switched off", async () => {
   requireIsolation();
   await using node = await TestNode.start();
   const [server, spoofer] = [await node.addPod("server"), await node.addPod("spoofer")];
   using servers = new PodServers();
+  using own = openCurrentNamespace();
   servers.tcp(server.namespace, 80);
-  const false4 = "10.244.9.77";
+  servers.tcp(own, 80);
+  addNodeAddresses();
   using inner = withNamespace(spoofer.namespace, () => openNetlinkSocket(NETLINK_ROUTE));
   using host = openNetlinkSocket(NETLINK_ROUTE);
-  const index = linkOf(inner, "eth0").index;
-  const to = server.addresses[0] ?? "";
-  assertEquals(await ask(spoofer, to), "open");
-  // The pod takes another address, and the node would route the answers to it.
-  inner.request(addAddress({ index, prefix: Prefix.parse(`${false4}/32`) }));
-  inner.request(addRoute({
-    destination: Prefix.host(Address.parse(to)),
-    index,
-    gateway: Address.parse("169.254.1.1"),
-    onlink: true,
-    preferredSource: Address.parse(false4),
+  const { index } = linkOf(inner, "eth0");
+  const hostLink = hostLinkOf(host, spoofer);
+  const targets = [...server.addresses, ...NODE_ADDRESSES];
+  const answers = (): Promise<ProbeResult[]> =>
+    Promise.all(targets.map((address) => ask(spoofer, address)));
+  assertEquals(await answers(), ["open", "open", "open", "open"]);
+  // The pod takes other addresses, and the node would route the answers to it.
+  const forged = { 4: Address.parse("10.244.9.77"), 6: Address.parse("fd00:10:244:9::77") };
+  const gateways = {
+    4: Address.parse("169.254.1.1"),
+    6: Address.parse("fe80::ecee:eeff:feee:eeee"),
+  };
+  for (const target of targets.map(Address.parse)) {
+    const { family } = target;
+    const prefix = Prefix.host(forged[family]);
+    inner.request(addAddress({ index, prefix, noDad: family === 6, replace: true }));
+    inner.request(addRoute({
+      destination: Prefix.host(target),
+      index,
+      gateway: gateways[family],
+      onlink: true,
+      preferredSource: forged[family],
+    }));
+  }
+  const back = Object.values(forged).map((it) => ({
+    destination: Prefix.host(it),
+    scope: RT_SCOPE_LINK,
+    index: hostLink.index,
   }));
-  const interfaces = Deno.networkInterfaces().map((it) => it.name);
-  const names = [...new Set(interfaces.filter((it) => it.startsWith("cali")))];
-  const links = names.map((name) => linkOf(host, name));
-  const back = { destination: Prefix.parse(`${false4}/32`), scope: RT_SCOPE_LINK };
-  const spooferLink = links.find((it) => it.alias?.includes(spoofer.containerId));
-  host.request(addRoute({ ...back, index: spooferLink?.index ?? 0 }));
-  assertEquals(await ask(spoofer, to), "timeout");
+  for (const route of back) host.request(addRoute(route));
+  assertEquals(await answers(), ["timeout", "timeout", "timeout", "timeout"]);
   node.agent.kill("SIGTERM");
   await node.agent.status;
   await node.startAgent({ FELIX_WORKLOADSOURCESPOOFING: "Any" });
-  await assertBecomes("open", () => ask(spoofer, to));
-  host.request(deleteRoute({ ...back, index: spooferLink?.index ?? 0 }));
+  await assertBecomes("open", () => ask(spoofer, targets[0] ?? ""));
+  assertEquals(await answers(), ["open", "open", "open", "open"]);
+  for (const route of back) host.request(deleteRoute(route));
 });
 
 Deno.test("traffic of a pod to its own node follows defaultEndpointToHostAction", async () => {
@@ -151,38 +170,6 @@ Deno.test("denied packets vanish, or are refused where cluster or namespace says
     metadata: { annotations: { "calyx.io/deny-action": null } },
   });
   await assertBecomes("timeout", tcp);
-});
-
-Deno.test("the tutorial of NetworkPolicy's first days runs, where the annotation counts", async () => {
-  requireIsolation();
-  await using node = await TestNode.start({ agent: false });
-  await node.startAgent({ CALYX_ISOLATION_ANNOTATION: "on" });
-  const [nginx, access, other] = [
-    await node.addPod("nginx", { run: "nginx" }),
-    await node.addPod("access", { run: "access" }),
-    await node.addPod("cant-access", { run: "cant-access" }),
-  ];
-  using servers = new PodServers();
-  servers.tcp(nginx.namespace, 80);
-  const address = nginx.addresses[0] ?? "";
-  assertEquals(await ask(access, address), "open");
-  const annotate = (text: string | null): Promise<void> =>
-    node.objects.patch("/api/v1/namespaces/default", {
-      metadata: { annotations: { "net.beta.kubernetes.io/network-policy": text } },
-    });
-  await annotate('{"ingress":{"isolation":"DefaultDeny"}}');
-  await assertBecomes("timeout", () => ask(access, address));
-  await node.createPolicy("access-nginx", {
-    podSelector: { matchLabels: { run: "nginx" } },
-    ingress: [{ from: [{ podSelector: { matchLabels: { run: "access" } } }] }],
-  });
-  await assertBecomes("open", () => ask(access, address));
-  assertEquals(await ask(other, address), "timeout");
-  await node.deletePolicy("access-nginx");
-  // One that is no JSON isolates nothing, and says so.
-  await annotate("DefaultDeny");
-  await assertBecomes("open", () => ask(other, address));
-  assertEquals(node.agent.log.includes("object not understood"), true);
 });
 
 Deno.test("pods that another plugin attached are governed by their addresses", async () => {
@@ -265,15 +252,7 @@ Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and g
   servers.tcp(server.namespace, 80);
   const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
   assertEquals(await answer(), "open");
-  node.api.store.register({
-    group: "policy.networking.k8s.io",
-    version: "v1alpha2",
-    plural: "clusternetworkpolicies",
-    kind: "ClusterNetworkPolicy",
-    namespaced: false,
-    custom: true,
-    hasStatus: true,
-  });
+  node.api.store.register(CLUSTER_POLICY_KIND);
   const rule = { action: "Deny", from: [{ namespaces: {} }] };
   node.api.store.create("clusternetworkpolicies", {
     metadata: { name: "deny" },
@@ -294,4 +273,41 @@ Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and g
   await assertBecomes("timeout", answer);
   node.api.store.delete("clusternetworkpolicies", "deny");
   await assertBecomes("open", answer);
+});
+
+Deno.test("a ClusterNetworkPolicy's kind goes while its policies are in force, and comes again", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  const deny = {
+    metadata: { name: "deny" },
+    spec: {
+      tier: "Admin",
+      priority: 10,
+      subject: { namespaces: {} },
+      ingress: [{ action: "Deny", from: [{ namespaces: {} }] }],
+    },
+  };
+  node.api.store.register(CLUSTER_POLICY_KIND);
+  node.api.store.create("clusternetworkpolicies", deny);
+  await node.startAgent();
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
+  assertEquals(await answer(), "timeout");
+  // Nobody says that the policy is gone: the watch ends, and then there is no such kind.
+  node.api.store.unregister(CLUSTER_POLICY_KIND);
+  node.api.faults.closeWatches();
+  await node.agent.until("the kind is gone", async () => await answer() === "open");
+  // A newer version alone is not what we know: that is said, since its policies do not count.
+  const newer = { ...CLUSTER_POLICY_KIND, version: "v1beta1" };
+  node.api.store.register(newer);
+  await node.agent.until(
+    "that is said",
+    () => Promise.resolve(node.agent.log.includes("policy.networking.k8s.io/v1beta1")),
+  );
+  node.api.store.unregister(newer);
+  node.api.store.register(CLUSTER_POLICY_KIND);
+  node.api.store.create("clusternetworkpolicies", deny);
+  await node.agent.until("the kind is back", async () => await answer() === "timeout");
 });

@@ -87,7 +87,8 @@ async function unpack(archive: string, name: string, cache: string): Promise<str
   return path;
 }
 
-function cacheFolder(env: Readonly<Record<string, string>>): string {
+/** The folder in the user's cache for what tests unpack or build. */
+export function cacheFolder(env: Readonly<Record<string, string>>): string {
   const cache = env.XDG_CACHE_HOME ?? "";
   return `${cache === "" ? `${env.HOME ?? "/tmp"}/.cache` : cache}/calyx`;
 }

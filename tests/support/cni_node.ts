@@ -4,7 +4,7 @@
  */
 
 import { isHalfMade } from "../../cni/host_link.ts";
-import { serve } from "../../cni/plugin.ts";
+import type { PluginOutput } from "../../cni/plugin.ts";
 import { dumpLinks, parseLink } from "../../lib/netlink/link/link.ts";
 import { dumpNeighbours, parseNeighbour } from "../../lib/netlink/neighbour/neighbour.ts";
 import { dumpRoutes, parseRoute } from "../../lib/netlink/route/route.ts";
@@ -17,6 +17,7 @@ import {
   type Container,
   type Fields,
 } from "./cni_network.ts";
+import type { ThreadCall } from "./plugin_thread.ts";
 
 /** Files that every network's folder has, used or not; a lock is not one that is left. */
 const LASTING = /^(lock|\.calyx|last_reserved_ip\.\d+)$/;
@@ -68,7 +69,11 @@ export function expectedOf({ containerId, pod = "" }: Container, answer: CniAnsw
   ];
 }
 
-/** Calls the plugin within this process. */
+/** Made here: a test that makes a thread counts as leaking it. */
+const pluginThread = new Worker(import.meta.resolve("./plugin_thread.ts"), { type: "module" });
+let lastCall: Promise<unknown> = Promise.resolve();
+
+/** Calls the plugin within this process, one call after the other. */
 export async function callHere(
   network: CniNetwork,
   command: string,
@@ -76,13 +81,20 @@ export async function callHere(
   fields: Fields = {},
 ): Promise<{ readonly code: number; readonly answer: CniAnswer }> {
   const stdin = JSON.stringify(network.configuration(fields));
-  const { exitCode, stdout } = await serve({
-    variables: network.environment(command, container),
-    readInput: () => stdin,
-    readPending: () => stdin,
-    writeLog: () => {},
-  });
+  const outcome = lastCall.then(() =>
+    callOnThread({ variables: network.environment(command, container), stdin })
+  );
+  lastCall = outcome.catch(() => {});
+  const { exitCode, stdout } = await outcome;
   return { code: exitCode, answer: stdout === "" ? {} : JSON.parse(stdout) };
+}
+
+function callOnThread(call: ThreadCall): Promise<PluginOutput> {
+  return new Promise((resolve, reject) => {
+    pluginThread.onmessage = ({ data }) => resolve(data);
+    pluginThread.onerror = ({ message }) => reject(new Error(message));
+    pluginThread.postMessage(call);
+  });
 }
 
 /** What GC is told: these containers live. */
@@ -100,8 +112,12 @@ export class StubAgent implements AsyncDisposable {
   readonly path: string = `${Deno.makeTempDirSync({ dir: "/run" })}/agent.sock`;
   /** Containers that it was told of and not yet to forget. */
   readonly known: Set<string> = new Set<string>();
+  /** What else it says of a container: `namespace`, `pod`. */
+  readonly details: Map<string, Fields> = new Map<string, Fields>();
   /** How it answers PUT; "breaks off" closes the connection instead. */
-  answer: 200 | 504 | "breaks off" = 200;
+  answer: 200 | 409 | 504 | "breaks off" = 200;
+  /** Whether it says that policy is in force, or why not. */
+  ready: true | string = true;
   /** Called when PUT arrives, before it is answered. */
   onPut: () => void = () => {};
   readonly #listener: Deno.Listener<Deno.UnixConn>;
@@ -144,10 +160,12 @@ export class StubAgent implements AsyncDisposable {
 
   get #endpoints(): Fields {
     return {
+      ready: this.ready,
       endpoints: Array.from(this.known, (containerID) => ({
         containerID,
         ifname: "eth0",
         enforced: true,
+        ...this.details.get(containerID),
       })),
     };
   }

@@ -3,8 +3,8 @@
  * the Kubernetes Container Runtime Interface (CRI v1, gRPC) as the kubelet drives it: sandboxes of pods
  * come and go, and containerd calls the plugin. Everything goes when it is disposed of.
  *
- * It runs in mount namespaces of its own: with a /proc of the process namespace that it is in, and an
- * empty /var/lib, where its CNI library keeps results.
+ * It runs in mount namespaces of its own: with a /proc of the process namespace that it is in, and a
+ * /var/lib of its own, where its CNI library keeps results.
  */
 
 import { DIST } from "./executable.ts";
@@ -24,6 +24,7 @@ const IMAGE = "localhost/calyx-test/pause:1";
 const CGROUP = "/calyx-test";
 const CGROUPS = "/sys/fs/cgroup";
 const READY_MS_MAX = 20_000;
+const STOP_ATTEMPTS_MAX = 20;
 
 /** Why containerd cannot run here; `undefined` if it can. */
 export function containerdProblem(): string | undefined {
@@ -55,11 +56,19 @@ function isUnified(): boolean {
   }
 }
 
-/** Removes what is left when all sandboxes are gone: the empty group above theirs. */
+/** Removes what is left when all sandboxes are gone: the empty group above theirs, and theirs. */
 async function removeCgroups(): Promise<void> {
   const parents = [CGROUPS];
   for await (const { name } of Deno.readDir(CGROUPS)) parents.push(`${CGROUPS}/${name}`);
-  for (const parent of parents) await Deno.remove(parent + CGROUP).catch(() => {});
+  for (const parent of parents) await removeGroup(parent + CGROUP).catch(() => {});
+}
+
+/** Removes a group and those below it; the files in it go by themselves. */
+async function removeGroup(path: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(path)) {
+    if (isDirectory) await removeGroup(`${path}/${name}`);
+  }
+  await Deno.remove(path);
 }
 
 /** A pod's sandbox. */
@@ -73,19 +82,14 @@ export interface PodSandbox {
 /** See the file's comment. */
 export class Containerd implements AsyncDisposable {
   readonly #folder: string;
-  readonly #child: Deno.ChildProcess;
-  readonly #client: Deno.HttpClient;
-  readonly #log: Promise<string>;
+  #child: Deno.ChildProcess;
+  #client: Deno.HttpClient;
+  #log: Promise<string>;
 
-  private constructor(folder: string, child: Deno.ChildProcess) {
+  private constructor(folder: string) {
     this.#folder = folder;
-    this.#child = child;
-    this.#log = new Response(child.stderr).text();
-    this.#client = Deno.createHttpClient({
-      http1: false,
-      http2: true,
-      proxy: { transport: "unix", path: `${folder}/containerd.sock` },
-    });
+    [this.#child, this.#client] = launch(folder);
+    this.#log = new Response(this.#child.stderr).text();
   }
 
   /**
@@ -96,18 +100,7 @@ export class Containerd implements AsyncDisposable {
   static async start(network: unknown): Promise<Containerd> {
     const folder = await Deno.makeTempDir({ dir: "/run", prefix: "containerd-" });
     await prepare(folder, network);
-    const child = new Deno.Command("unshare", {
-      args: [
-        ...["--mount", "--propagation", "private", "--", "sh", "-c"],
-        'mount -t proc proc /proc && mount -t tmpfs tmpfs /var/lib && exec "$0" --config "$1"',
-        findProgram("containerd") ?? "containerd",
-        `${folder}/config.toml`,
-      ],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const containerd = new Containerd(folder, child);
+    const containerd = new Containerd(folder);
     try {
       await containerd.#ready();
       await containerd.#import();
@@ -116,6 +109,32 @@ export class Containerd implements AsyncDisposable {
       throw new Error(`containerd does not start: ${error}\n${await containerd.#log}`);
     }
     return containerd;
+  }
+
+  /**
+   * Ends everything at once, as a machine does that loses its power, and starts again: what was in
+   * memory is gone, what was on disk is there, and no sandbox runs.
+   */
+  async reboot(sandboxes: readonly PodSandbox[]): Promise<void> {
+    this.#client.close();
+    // Each sandbox' process has a supervisor, which would clean up if it lived.
+    const supervisors = await findProcesses(`${this.#folder}/containerd.sock`);
+    for (const pid of [this.#child.pid, ...supervisors, ...sandboxes.map((it) => it.pid)]) {
+      endProcess(pid);
+    }
+    await this.#child.status;
+    await this.#log;
+    await Deno.remove(`${this.#folder}/state`, { recursive: true });
+    [this.#child, this.#client] = launch(this.#folder);
+    this.#log = new Response(this.#child.stderr).text();
+    await this.#ready();
+  }
+
+  /** The sandboxes of which its CNI library keeps a result in the network of this name, by id. */
+  cachedIds(network: string): string[] {
+    const names = [...Deno.readDirSync(`${this.#folder}/lib/cni/results`)].map((it) => it.name);
+    return names.filter((it) => it.startsWith(`${network}-`)).map((it) => it.split("-")[1] ?? "")
+      .sort();
   }
 
   /** Runs a pod's sandbox, with the network that the plugin gives it. */
@@ -129,7 +148,16 @@ export class Containerd implements AsyncDisposable {
 
   /** Has the pod's network taken away, its process killed: as often as one likes. */
   async stopPod({ id }: PodSandbox): Promise<void> {
-    await this.#call("StopPodSandbox", { 1: id });
+    for (let attempt = 1;; attempt++) {
+      try {
+        return void await this.#call("StopPodSandbox", { 1: id });
+      } catch (error) {
+        // The process was killed, and its supervisor ends just now: the kubelet asks again.
+        const passes = error instanceof Error && error.message.endsWith("ttrpc: closed: unknown");
+        if (!passes || attempt === STOP_ATTEMPTS_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 
   /** Has a stopped pod forgotten. */
@@ -210,8 +238,49 @@ export class Containerd implements AsyncDisposable {
   }
 }
 
+/** Starts containerd with what prepare() laid ready, and a client for it. */
+function launch(folder: string): [Deno.ChildProcess, Deno.HttpClient] {
+  const child = new Deno.Command("unshare", {
+    args: [
+      ...["--mount", "--propagation", "private", "--", "sh", "-c"],
+      'mount -t proc proc /proc && mount --bind "$2" /var/lib && exec "$0" --config "$1"',
+      findProgram("containerd") ?? "containerd",
+      `${folder}/config.toml`,
+      `${folder}/lib`,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const client = Deno.createHttpClient({
+    http1: false,
+    http2: true,
+    proxy: { transport: "unix", path: `${folder}/containerd.sock` },
+  });
+  return [child, client];
+}
+
+/** Process ids of those that have `word` on their command line, as this process namespace has them. */
+async function findProcesses(word: string): Promise<number[]> {
+  const script = 'mount -t proc proc /proc && grep -lsF -- "$0" /proc/[0-9]*/cmdline';
+  const { stdout } = await new Deno.Command("unshare", {
+    args: ["--mount", "--propagation", "private", "--", "sh", "-c", script, word],
+  }).output();
+  return [...new TextDecoder().decode(stdout).matchAll(/^\/proc\/(\d+)\//gm)].map((it) =>
+    Number(it[1])
+  );
+}
+
+function endProcess(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended
+  }
+}
+
 async function prepare(folder: string, network: unknown): Promise<void> {
-  for (const name of ["bin", "net.d"]) await Deno.mkdir(`${folder}/${name}`);
+  for (const name of ["bin", "lib", "net.d"]) await Deno.mkdir(`${folder}/${name}`);
   const plugins = (findProgram("portmap") ?? "").replace(/\/portmap$/, "");
   await Deno.symlink(`${plugins}/loopback`, `${folder}/bin/loopback`); // containerd calls it itself
   await Deno.symlink(await Deno.realPath(`${DIST}/calyx`), `${folder}/bin/calyx`);

@@ -17,12 +17,14 @@ const POD_CIDRS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
 export class TestNode implements AsyncDisposable {
   readonly api: SmallApiServer;
   readonly objects: KubernetesObjects;
-  readonly namespace = "default";
+  /** Where its pods and policies are. */
+  readonly namespace: string;
   readonly #pods: TestPod[] = [];
   #agent: RunningAgent | undefined;
 
-  private constructor(api: SmallApiServer) {
+  private constructor(api: SmallApiServer, namespace: string) {
     this.api = api;
+    this.namespace = namespace;
     this.objects = new KubernetesObjects(
       { fetch: (path, init) => fetch(api.url + path, init) },
       this.namespace,
@@ -30,8 +32,14 @@ export class TestNode implements AsyncDisposable {
   }
 
   /** Starts the API server and makes the node; with `agent` false the agent is started by hand. */
-  static async start(options: { readonly agent?: boolean } = {}): Promise<TestNode> {
-    const node = new TestNode(startApiServer());
+  static async start(
+    options: { readonly agent?: boolean; readonly namespace?: string } = {},
+  ): Promise<TestNode> {
+    const { namespace = "default" } = options;
+    const node = new TestNode(startApiServer(), namespace);
+    if (node.api.store.get("namespaces", namespace) === undefined) {
+      node.api.store.create("namespaces", { metadata: { name: namespace } });
+    }
     await node.objects.create("/api/v1/nodes", {
       apiVersion: "v1",
       kind: "Node",
@@ -91,6 +99,14 @@ export class TestNode implements AsyncDisposable {
         podIPs: addresses.map((ip) => ({ ip })),
       },
     });
+  }
+
+  /** Takes a pod away: its network, and then its object. */
+  async removePod(pod: TestPod): Promise<void> {
+    this.#pods.splice(this.#pods.indexOf(pod), 1);
+    await pod.detach();
+    await this.objects.delete(`${this.objects.pods}/${pod.name}`);
+    pod[Symbol.dispose]();
   }
 
   /** Makes a NetworkPolicy with this `spec`. */

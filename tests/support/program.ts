@@ -11,6 +11,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "ctr": "containerd",
   "etcd": "etcd-server",
   "git": "git",
+  "go": "golang-go",
   "host-local": "containernetworking-plugins",
   "ip": "iproute2",
   "iperf3": "iperf3",
@@ -28,8 +29,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "xz": "xz-utils",
 };
 
-/** Where programs are that an ordinary user's PATH leaves out, and CNI plugins. */
-const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin"];
+/** Where programs are that an ordinary user's PATH leaves out, CNI plugins, and Go as it is unpacked. */
+const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin"]
+  .concat("/usr/local/go/bin");
 
 /** The path of program `name`; undefined where the machine has none. */
 export function findProgram(name: string): string | undefined {

@@ -5,10 +5,12 @@ import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Labels, LabelSelector } from "../../lib/model/labels.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
+import type { Node } from "../../lib/model/node.ts";
 import type {
   ClusterNetworkPolicy,
   NetworkPolicy,
   NetworkPolicyPeer,
+  PolicyPeer,
   PolicyPort,
   PolicyRule,
 } from "../../lib/model/policy.ts";
@@ -48,7 +50,7 @@ const namedPort = fc.record({
   port: fc.integer({ min: 80, max: 83 }),
 });
 
-/** A pod at 10.0.0.`index` and fd00::`index`. */
+/** A pod at 10.0.0.`index` and fd00::`index`, or at the IPv4 address of the first. */
 function workload(index: number): fc.Arbitrary<Workload> {
   return fc.record({
     namespace: fc.constantFrom(...NAMESPACES),
@@ -56,11 +58,13 @@ function workload(index: number): fc.Arbitrary<Workload> {
     uid: fc.constant(`uid${index}`),
     nodeName: fc.constantFrom(...NODES, ""),
     labels,
+    createdAt: fc.constantFrom("2024-01-01T00:00:00Z", "2024-01-01T00:00:01Z"),
     serviceAccount: fc.constant("default"),
     addresses: fc.constantFrom(
       [`10.0.0.${index}`, `fd00::${index}`],
       [`10.0.0.${index}`],
       [`fd00::${index}`],
+      ["10.0.0.1"],
     ).map((it) => it.map(Address.parse)),
     hostNetwork: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),
     finished: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),
@@ -112,11 +116,16 @@ function policy(index: number): fc.Arbitrary<NetworkPolicy> {
   });
 }
 
+const nodePeer: fc.Arbitrary<PolicyPeer> = fc.record({
+  kind: fc.constant("nodes" as const),
+  selector,
+});
+
 const clusterRules = fc.array(
   fc.record({
     name: fc.constant(""),
     action: fc.constantFrom("accept" as const, "deny" as const, "pass" as const),
-    peers: fc.array(peer.map(withNamespaces), { maxLength: 3 }),
+    peers: fc.array(fc.oneof(peer.map(withNamespaces), nodePeer), { maxLength: 3 }),
     ports: fc.option(fc.array(port, { maxLength: 3 }), { nil: undefined }),
   }),
   { maxLength: 3 },
@@ -150,13 +159,20 @@ function some<T>(count: number, make: (index: number) => fc.Arbitrary<T>): fc.Ar
   return fc.tuple(...Array.from({ length: count }, (_, index) => make(index + 1)));
 }
 
-/** A cluster of three namespaces, six pods on two nodes, up to five policies. */
+/** A cluster of three namespaces, six pods on two nodes, up to five policies and four of the cluster. */
 export const cluster: fc.Arbitrary<Cluster> = fc.record({
   pods: some(6, workload),
   namespaces,
   policies: some(5, policy).chain((it) => fc.subarray(it)),
   clusterPolicies: some(4, clusterPolicy).chain((it) => fc.subarray(it)),
-  nodes: fc.constant([]),
+  nodes: fc.tuple(...NODES.map((name, index) =>
+    labels.map((it): Node => ({
+      name,
+      labels: it,
+      podCidrs: [],
+      addresses: [`192.168.0.${index + 1}`, `fd01::${index + 1}`].map(Address.parse),
+    }))
+  )),
 });
 
 /** A protocol and port near those that the policies name; undefined: ICMP. */

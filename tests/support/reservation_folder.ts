@@ -52,8 +52,9 @@ export class ReservationFolder implements Disposable {
   }
 
   write(name: string, text: string): void {
-    Deno.mkdirSync(this.path, { recursive: true });
-    Deno.writeTextFileSync(`${this.path}/${name}`, text);
+    const path = `${this.path}/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(path, text);
   }
 
   [Symbol.dispose](): void {
@@ -68,12 +69,22 @@ export interface ReferenceAnswer {
   readonly ips?: readonly { readonly address: string }[];
 }
 
+/** What else the reference plugin is told. */
+export interface ReferenceOptions {
+  /** Fields of `ipam` besides where the files are. */
+  readonly ipam?: object;
+  /** Fields of the configuration besides. */
+  readonly fields?: object;
+  readonly args?: string;
+}
+
 /** Runs the reference plugin of the machine on the folder of network `net1` below a root. */
 export async function callReference(
   folder: { readonly root: string },
   command: "ADD" | "DEL" | "CHECK",
   containerId: string,
   ranges: readonly (readonly object[])[],
+  options: ReferenceOptions = {},
 ): Promise<ReferenceAnswer> {
   const path = findProgram("host-local") ?? "host-local";
   const child = new Deno.Command(path, {
@@ -83,13 +94,15 @@ export async function callReference(
       CNI_NETNS: "/run/netns/none",
       CNI_IFNAME: "eth0",
       CNI_PATH: path.slice(0, path.lastIndexOf("/")),
+      CNI_ARGS: options.args ?? "",
     },
     stdin: "piped",
     stdout: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  const ipam = { type: "host-local", dataDir: folder.root, ranges };
-  const text = JSON.stringify({ cniVersion: "1.0.0", name: "net1", type: "ptp", ipam });
+  const ipam = { type: "host-local", dataDir: folder.root, ranges, ...options.ipam };
+  const fields = { cniVersion: "1.0.0", name: "net1", type: "ptp", ...options.fields };
+  const text = JSON.stringify({ ...fields, ipam });
   await writer.write(new TextEncoder().encode(text));
   await writer.close();
   const { stdout } = await child.output();

@@ -10,6 +10,7 @@
 
 import { boundCommand, IsolationError, runIsolated } from "./isolate.ts";
 import { watchLaunchers } from "./launcher.ts";
+import { prepareLibcni } from "./libcni_driver.ts";
 import { formatSummary, parseSummary, type Summary } from "./summary.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../..`);
@@ -72,7 +73,9 @@ function isSelected({ path, text }: TestFile, words: readonly string[]): boolean
 
 /** Runs `files` isolated; where that cannot be, the ones that can do without. */
 async function test(files: readonly TestFile[], flags: readonly string[]): Promise<Summary> {
-  const env = { CALYX_DIST: `${ROOT}/dist`, ...colour() };
+  const needsLibcni = files.some((it) => it.text.includes("/libcni.ts"));
+  const libcni = needsLibcni ? await prepareLibcni((it) => say(`tests: ${it}`)) : {};
+  const env = { CALYX_DIST: `${ROOT}/dist`, ...libcni, ...colour() };
   const words = [...flags, ...files.map((it) => it.path)];
   const output = new Tail();
   try {

@@ -28,7 +28,6 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
   const { interfacePrefix: prefix } = options;
   const from: Statement = { kind: "interfacePrefix", end: "in", prefix };
   const to: Statement = { kind: "interfacePrefix", end: "out", prefix };
-  const spoofed = options.checksSource ? spoofRules() : [];
   const toPod = verdict({ code: "goto", chain: CHAIN_TO_POD });
   const rulesOf: Readonly<Record<string, readonly Rule[]>> = {
     [CHAIN_FORWARD]: [
@@ -48,17 +47,19 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
     ],
     [CHAIN_INPUT]: [
       drop([from, { kind: "interfaceNotInSet", end: "in", set: SET_PODS }], UNKNOWN),
-      ...(options.endpointToHostAction === "accept" ? [] : [
-        makeRule([from, { kind: "ctState", states: ["established", "related"] }, accept()]),
-        makeRule([from, { kind: "neighbourDiscovery" }, accept()]),
-        drop([from], "pods may not open connections to their node"),
-      ]),
+      // The plugin lets the interface carry 127.0.0.1, for the answers of forwarded ports alone.
+      drop([
+        from,
+        { kind: "destinationLoopback" },
+        { kind: "ctState", states: ["invalid", "new", "untracked"] },
+      ], "the node's loopback is not for pods"),
+      ...nodeRules(from, options),
     ],
     [CHAIN_OUTPUT]: [
       drop([to, { kind: "interfaceNotInSet", end: "out", set: SET_PODS }], UNKNOWN),
     ],
     [CHAIN_FROM_POD]: [
-      ...spoofed,
+      ...(options.checksSource ? spoofRules([]) : []),
       makeRule([{ kind: "interfaceMap", end: "in", map: MAPS.egress }]),
       drop([], UNKNOWN),
     ],
@@ -87,12 +88,37 @@ function addressRules(end: "source" | "destination"): readonly Rule[] {
   });
 }
 
-function spoofRules(): readonly Rule[] {
+/**
+ * What a pod sends to its node. What IPv6 needs to find neighbours comes from link-local addresses or
+ * none: MLD and neighbour discovery, with the second version of MLD's reports apart from the others.
+ */
+function nodeRules(from: Statement, options: BaseOptions): readonly Rule[] {
+  const isClosed = options.endpointToHostAction === "drop";
+  if (!isClosed && !options.checksSource) return [];
+  return [
+    makeRule([from, { kind: "icmpv6Type", first: 130, last: 137 }, accept()]),
+    makeRule([from, { kind: "icmpv6Type", first: 143, last: 143 }, accept()]),
+    ...(options.checksSource ? spoofRules([from], [{ kind: "sourceNotLinkLocal" }]) : []),
+    ...(isClosed
+      ? [
+        makeRule([from, { kind: "ctState", states: ["established", "related"] }, accept()]),
+        drop([from], "pods may not open connections to their node"),
+      ]
+      : []),
+  ];
+}
+
+/** @param ipv6 what holds beside, of IPv6 alone */
+function spoofRules(
+  statements: readonly Statement[],
+  ipv6: readonly Statement[] = [],
+): readonly Rule[] {
   return FAMILIES.map((family) =>
-    drop(
-      [{ kind: "sourceNotOfInterface", family, set: sourceSetName(family) }],
-      "source address is not the pod's",
-    )
+    drop([
+      ...statements,
+      ...(family === 6 ? ipv6 : []),
+      { kind: "sourceNotOfInterface", family, set: sourceSetName(family) },
+    ], "source address is not the pod's")
   );
 }
 

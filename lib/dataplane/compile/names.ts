@@ -40,11 +40,15 @@ export function sourceSetName(family: Family): string {
   return `sources${family}`;
 }
 
-/** `policy-ingress/namespace/name`; a name too long ends in a hash of the whole. */
+/** What nft(8) reads back in a name; no API server takes an object whose name has more. */
+const FOREIGN_CHARACTERS_REGEXP = /[^\w./-]/g;
+
+/** `policy-ingress/namespace/name`; a name too long, or of other characters, ends in its hash. */
 export function policyChainName(policy: DesiredPolicy): string {
   const name = `policy-${policy.direction}/${policy.name}`;
-  if (name.length <= CHAIN_NAME_LENGTH_MAX) return name;
-  return `${name.slice(0, CHAIN_NAME_LENGTH_MAX - 33)}-${shortHash(name)}`;
+  const plain = name.replaceAll(FOREIGN_CHARACTERS_REGEXP, "_");
+  if (plain === name && name.length <= CHAIN_NAME_LENGTH_MAX) return name;
+  return `${plain.slice(0, CHAIN_NAME_LENGTH_MAX - 33)}-${shortHash(name)}`;
 }
 
 /** `pods-ingress-0123456789ab`: the chain of the pods that the same policies govern. */
@@ -72,9 +76,9 @@ export function ruleComment(policy: DesiredPolicy, index: number): string {
   return cutComment(`${policy.name}/${policy.direction}/${index}`);
 }
 
-/** The comment, cut to what nft takes, never inside a character, and without its quotes. */
+/** The comment, cut to what nft takes, never inside a character, without quotes and line ends. */
 export function cutComment(text: string): string {
-  const plain = text.replaceAll('"', "'");
+  const plain = text.replaceAll('"', "'").replaceAll(/\p{Cc}/gu, " ");
   if (3 * plain.length <= COMMENT_BYTES_MAX) return plain; // a code unit is three bytes at most
   const encoded = new TextEncoder().encode(plain);
   if (encoded.length <= COMMENT_BYTES_MAX) return plain;

@@ -46,7 +46,10 @@ export function acceptVerdict(direction: Direction): Verdict {
   return direction === "ingress" ? { code: "accept" } : { code: "goto", chain: CHAIN_TO_POD };
 }
 
-/** The rules that deny what `statements` match: rejecting takes one for TCP and one for the rest. */
+/**
+ * The rules that deny what `statements` match. Rejecting takes one for TCP and one for the rest, where
+ * the statements do not say which it is.
+ */
 export function denyRules(
   statements: readonly Statement[],
   denyAction: DenyAction,
@@ -56,15 +59,14 @@ export function denyRules(
   if (denyAction === "drop") {
     return [makeRule([...statements, counter, verdict({ code: "drop" })], comment)];
   }
-  return [
-    makeRule([
-      ...statements,
-      { kind: "protocol", protocol: "TCP" },
-      counter,
-      { kind: "reject", with: "tcpReset" },
-    ], comment),
-    makeRule([...statements, counter, { kind: "reject", with: "adminProhibited" }], comment),
-  ];
+  const refuse = (of: readonly Statement[], how: "tcpReset" | "adminProhibited"): Rule =>
+    makeRule([...of, counter, { kind: "reject", with: how }], comment);
+  const protocol = statements.map((it) => "protocol" in it ? it.protocol : undefined)
+    .find((it) => it !== undefined);
+  if (protocol === "TCP") return [refuse(statements, "tcpReset")];
+  const others = refuse(statements, "adminProhibited");
+  if (protocol !== undefined) return [others];
+  return [refuse([...statements, { kind: "protocol", protocol: "TCP" }], "tcpReset"), others];
 }
 
 /** The rules that one rule of a policy becomes: its peers and ports, multiplied, in each family. */

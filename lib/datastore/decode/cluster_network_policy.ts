@@ -1,7 +1,9 @@
 /**
  * ClusterNetworkPolicy, `policy.networking.k8s.io/v1alpha2`. What is not understood fails closed as its
- * API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A subject
- * that is not understood is every pod, and then Accept rules match nothing.
+ * API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A policy whose
+ * subject, place in the order or other fields are not understood is in doubt: it concerns every pod that
+ * it may, before others, its Accept rules match nothing, and what would Pass, perhaps to somebody who
+ * accepts it, is denied.
  */
 
 import type {
@@ -11,18 +13,19 @@ import type {
   PolicyPeer,
   PolicyPort,
 } from "../../model/policy.ts";
-import { Prefix } from "../../ip/prefix.ts";
 import type { LabelSelector } from "../../model/labels.ts";
 import { type Protocol, PROTOCOL_NUMBERS } from "../../model/workload.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
 import {
   type Fields,
   Problems,
+  readCidr,
   readList,
   readMetadata,
   readObject,
   readSelector,
   readText,
+  refuseOthers,
 } from "./fields.ts";
 import { RuleBound } from "./rule_bound.ts";
 
@@ -34,6 +37,9 @@ export const clusterNetworkPolicyKind: ResourceKind<ClusterNetworkPolicy> = {
 };
 
 const PRIORITY_MAX = 1000;
+/** Before every priority that there is. */
+const PRIORITY_IN_DOUBT = -1;
+const SPEC_FIELDS = ["tier", "priority", "subject", "ingress", "egress"];
 const ACTIONS = { Accept: "accept", Deny: "deny", Pass: "pass" } as const;
 const PROTOCOLS = Object.keys(PROTOCOL_NUMBERS) as Protocol[];
 
@@ -52,15 +58,20 @@ export function decodeClusterNetworkPolicy(object: unknown): Decoded<ClusterNetw
     return { value: undefined, problems: problems.all };
   }
   const spec = readObject(fields.spec, "spec", problems);
+  const before = problems.all.length;
+  refuseOthers(spec, SPEC_FIELDS, "spec", problems);
   const subject = readSubject(spec.subject, "spec.subject", problems);
+  const tier = readTier(spec, problems);
+  const priority = readPriority(spec, problems);
+  const isInDoubt = problems.all.length > before;
   const rules = (direction: Direction): readonly ClusterPolicyRule[] => {
     const all = readRules(spec, direction, problems);
-    return subject === undefined ? all.filter((it) => it.action !== "accept") : all;
+    return isInDoubt ? all.flatMap(doubtRule) : all;
   };
   const value: ClusterNetworkPolicy = {
     name,
-    tier: readTier(spec, problems),
-    priority: readPriority(spec, problems),
+    tier,
+    priority,
     namespaceSelector: subject?.namespaceSelector ?? [],
     podSelector: subject?.podSelector ?? [],
     ingress: rules("ingress"),
@@ -70,7 +81,12 @@ export function decodeClusterNetworkPolicy(object: unknown): Decoded<ClusterNetw
   return { value, problems: problems.all };
 }
 
-/** The tier that overrules more is the closed one only if it denies; unknown ones are asked first. */
+/** What is left of a rule of a policy that is in doubt. */
+function doubtRule(rule: ClusterPolicyRule): readonly ClusterPolicyRule[] {
+  return rule.action === "accept" ? [] : [{ ...rule, action: "deny" }];
+}
+
+/** An unknown tier is the one that is asked first. */
 function readTier(spec: Fields, problems: Problems): "admin" | "baseline" {
   if (spec.tier === "Baseline") return "baseline";
   if (spec.tier !== "Admin") problems.add("spec.tier", spec.tier, "Admin or Baseline is expected");
@@ -84,7 +100,7 @@ function readPriority(spec: Fields, problems: Problems): number {
     priority <= PRIORITY_MAX
   ) return priority;
   problems.add("spec.priority", priority, `0 to ${PRIORITY_MAX} is expected`);
-  return PRIORITY_MAX;
+  return PRIORITY_IN_DOUBT;
 }
 
 /** Exactly one of `namespaces` and `pods`; `undefined` when that is not so. */
@@ -107,11 +123,7 @@ function readNamespaces(value: unknown, path: string, problems: Problems): Subje
 function readPods(value: unknown, path: string, problems: Problems): Subject | undefined {
   const before = problems.all.length;
   const fields = readObject(value, path, problems);
-  for (const field of Object.keys(fields)) {
-    if (field !== "namespaceSelector" && field !== "podSelector") {
-      problems.add(`${path}.${field}`, fields[field], "this field is not known");
-    }
-  }
+  refuseOthers(fields, ["namespaceSelector", "podSelector"], path, problems);
   const at = (field: string): LabelSelector | undefined =>
     readSelector(fields[field] ?? {}, `${path}.${field}`, problems);
   const [namespaceSelector, podSelector] = [at("namespaceSelector"), at("podSelector")];
@@ -144,12 +156,8 @@ function readRules(
     const action = readAction(fields, at, problems);
     const peers = readPeers(fields, direction, at, problems);
     const ports = readProtocols(fields.protocols, `${at}.protocols`, problems);
-    for (const field of Object.keys(fields)) {
-      const known = ["name", "action", "protocols", direction === "ingress" ? "from" : "to"];
-      if (!known.includes(field)) {
-        problems.add(`${at}.${field}`, fields[field], "this field is not known");
-      }
-    }
+    const peersField = direction === "ingress" ? "from" : "to";
+    refuseOthers(fields, ["name", "action", "protocols", peersField], at, problems);
     if (problems.all.length === before) return [{ name, action: action ?? "deny", peers, ports }];
     return action === "accept" ? [] : [denyAll(name)];
   });
@@ -221,13 +229,11 @@ function readPeer(
 }
 
 function readNetworks(value: unknown, path: string, problems: Problems): readonly PolicyPeer[] {
-  return (readList(value, path, problems) ?? []).flatMap((text, index): PolicyPeer[] => {
-    const cidr = typeof text === "string" ? Prefix.tryParse(text) : undefined;
-    if (cidr === undefined) {
-      problems.add(`${path}[${index}]`, text, "a CIDR is expected");
-      return [];
-    }
-    return [{ kind: "addresses", cidr: cidr.network, except: [] }];
+  const list = readList(value, path, problems) ?? [];
+  if (list.length === 0) problems.add(path, value, "at least one network is expected");
+  return list.flatMap((text, index): PolicyPeer[] => {
+    const cidr = readCidr(text, `${path}[${index}]`, problems);
+    return cidr === undefined ? [] : [{ kind: "addresses", cidr, except: [] }];
   });
 }
 
@@ -257,9 +263,7 @@ function readProtocol(value: unknown, path: string, problems: Problems): readonl
   }
   const at = `${path}.${kind}`;
   const inner = readObject(fields[kind], at, problems);
-  for (const field of Object.keys(inner)) {
-    if (field !== "destinationPort") problems.add(`${at}.${field}`, inner[field], "not known");
-  }
+  refuseOthers(inner, ["destinationPort"], at, problems);
   if (inner.destinationPort === undefined) return [{ protocol, port: undefined }];
   return readPort(inner.destinationPort, protocol, `${at}.destinationPort`, problems);
 }
@@ -273,6 +277,7 @@ function readPort(
   const fields = readObject(value, path, problems);
   const kind = onlyField(fields, path, problems);
   const range = kind === "range" ? readObject(fields.range, `${path}.range`, problems) : undefined;
+  if (range !== undefined) refuseOthers(range, ["start", "end"], `${path}.range`, problems);
   const first = range === undefined ? fields.number : range.start;
   const last = range === undefined ? fields.number : range.end;
   if (isPort(first) && isPort(last) && first <= last) return [{ protocol, port: { first, last } }];

@@ -91,6 +91,8 @@ Deno.test("decodeClusterNetworkPolicy() fails closed: Accept matches nothing, De
     ["two fields", [{ namespaces: {}, pods: { podSelector: {} } }]],
     ["names, which are not resolved", [{ domainNames: ["example.org"] }]],
     ["a bad network", [{ networks: ["10.0.0.0/33"] }]],
+    ["no network", [{ networks: [] }]],
+    ["IPv4 in the clothes of IPv6", [{ networks: ["::ffff:10.0.0.0/104"] }]],
     ["a bad selector", [{ namespaces: { matchLabels: 1 } }]],
     ["one good, one bad", [EVERY, {}]],
   ];
@@ -113,18 +115,32 @@ Deno.test("decodeClusterNetworkPolicy() fails closed: Accept matches nothing, De
 
 Deno.test("decodeClusterNetworkPolicy() fails closed on the rest of the object", () => {
   const accept = { action: "Accept", from: [EVERY] };
+  const pass = { action: "Pass", from: [EVERY], protocols: [{ udp: {} }] };
   const deny = { action: "Deny", from: [EVERY] };
+  // What passes goes to who may accept it: where the policy is in doubt, it is denied.
+  const DOUBTFUL = ["deny <all>/<all> on UDP undefined", "deny <all>/<all> on every"];
   const policy = { tier: "Admin", priority: 1, subject: EVERY };
   const cases: readonly (readonly [string, unknown, Record<string, unknown>])[] = [
     ["a subject that is not understood is every pod, and accepts nothing", {
       ...policy,
       subject: { serviceAccounts: {} },
-      ingress: [accept, deny],
-    }, { subject: "<all>/<all>", ingress: ["deny <all>/<all> on every"] }],
-    ["an unknown tier is the first", { ...policy, tier: "Top", ingress: [deny] }, {
-      tier: "admin",
-    }],
-    ["a priority out of range is the last", { ...policy, priority: 1001 }, { priority: 1000 }],
+      ingress: [accept, pass, deny],
+    }, { subject: "<all>/<all>", ingress: DOUBTFUL }],
+    ["an unknown tier is the first, and accepts nothing", {
+      ...policy,
+      tier: "Top",
+      ingress: [accept, pass, deny],
+    }, { tier: "admin", ingress: DOUBTFUL }],
+    ["a priority out of range is before all others, and accepts nothing", {
+      ...policy,
+      priority: 1001,
+      ingress: [accept, pass, deny],
+    }, { priority: -1, ingress: DOUBTFUL }],
+    ["a field of the spec that is not known", {
+      ...policy,
+      enforcement: "audit",
+      ingress: [accept, pass, deny],
+    }, { priority: 1, ingress: DOUBTFUL }],
     ["rules that are no list deny everything", { ...policy, ingress: "all" }, {
       ingress: ["deny every on every"],
     }],
@@ -132,6 +148,13 @@ Deno.test("decodeClusterNetworkPolicy() fails closed on the rest of the object",
       ...policy,
       ingress: [{ ...accept, protocols: [{ icmp: {} }] }, { ...deny, protocols: [] }],
     }, { ingress: ["deny every on every"] }],
+    ["a range with a field that is not known", {
+      ...policy,
+      ingress: [{
+        ...accept,
+        protocols: [{ tcp: { destinationPort: { range: { start: 1, end: 9, step: 2 } } } }],
+      }],
+    }, { ingress: [] }],
     ["ingress knows no networks", {
       ...policy,
       ingress: [{ ...deny, from: [{ networks: ["::/0"] }] }],

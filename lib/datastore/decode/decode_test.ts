@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { formatSelector } from "../../model/labels.ts";
 import type { NetworkPolicy, PolicyRule } from "../../model/policy.ts";
+import { decodeClusterNetworkPolicy } from "./cluster_network_policy.ts";
 import { decodeNamespace } from "./namespace.ts";
 import { decodeNetworkPolicy } from "./network_policy.ts";
 import { decodeNode } from "./node.ts";
@@ -215,11 +216,50 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
         'spec.ingress[0].ports[0].port cannot be "80": a port\'s name is expected',
       ],
     }],
-    ["a field of the spec that is not known", { Ingress: [{}] }, {
-      selector: "<all>",
+    ["a field of the spec that is not known: nobody knows what it takes back", {
+      podSelector: { matchLabels: { app: "web" } },
+      schedule: "night",
+      ingress: [{}],
+      egress: [{ ports: [{ port: 53 }] }],
+    }, {
+      selector: "app=web",
       ingress: [],
+      egress: [],
+      problems: ['spec.schedule cannot be "night": this field is not known'],
+    }],
+    ["a requirement with a field that is not known", {
+      ingress: [{
+        from: [{
+          podSelector: {
+            matchExpressions: [{ key: "a", operator: "NotIn", values: ["b"], match: "glob" }],
+          },
+        }],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: [], ports: undefined }],
       egress: undefined,
-      problems: ["spec.Ingress cannot be [{}]: this field is not known"],
+      problems: [
+        "spec.ingress[0].from[0].podSelector.matchExpressions[0].match " +
+        'cannot be "glob": this field is not known',
+      ],
+    }],
+    ["IPv4 in the clothes of IPv6", {
+      ingress: [{
+        from: [
+          { ipBlock: { cidr: "::ffff:10.0.0.0/104" } },
+          { ipBlock: { cidr: "::/0", except: ["::ffff:0:0/96"] } },
+          { ipBlock: { cidr: "::/0", except: ["fd00::/8"] } },
+        ],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [{ peers: ["::/0 except fd00::/8"], ports: undefined }],
+      egress: undefined,
+      problems: [
+        'spec.ingress[0].from[0].ipBlock.cidr cannot be "::ffff:10.0.0.0/104": a CIDR is expected',
+        'spec.ingress[0].from[1].ipBlock.except[0] cannot be "::ffff:0:0/96": a CIDR is expected',
+      ],
     }],
     ["rules that are no list allow nothing", { ingress: "all" }, {
       selector: "<all>",
@@ -312,7 +352,13 @@ Deno.test("decodePod() takes a pod for absent when nobody knows what isolates it
 });
 
 Deno.test("every decoder takes any JSON, and reads nothing from a prototype", () => {
-  const decoders = [decodePod, decodeNamespace, decodeNode, decodeNetworkPolicy];
+  const decoders = [
+    decodePod,
+    decodeNamespace,
+    decodeNode,
+    decodeNetworkPolicy,
+    decodeClusterNetworkPolicy,
+  ];
   fc.assert(
     fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (metadata, spec, status) => {
       for (const decode of decoders) {
@@ -341,13 +387,14 @@ Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
     metadata: { name: "n1" },
     spec: { podCIDR: "10.244.0.0/24" },
     status: {
-      addresses: [{ type: "Hostname", address: "n1" }, {
-        type: "InternalIP",
-        address: "192.0.2.1",
-      }],
+      addresses: [
+        { type: "Hostname", address: "n1" },
+        { type: "InternalIP", address: "192.0.2.1" },
+        { type: "Hostname", address: "192.0.2.2" },
+      ],
     },
   });
   assertEquals(node.problems, []);
   assertEquals(node.value?.podCidrs.map(String), ["10.244.0.0/24"]);
-  assertEquals(node.value?.addresses.map(String), ["192.0.2.1"]);
+  assertEquals(node.value?.addresses.map(String), ["192.0.2.1", "192.0.2.2"]);
 });

@@ -3,6 +3,7 @@
  * problem when it is something else. All problems of an object are found, not the first.
  */
 
+import { Prefix } from "../../ip/prefix.ts";
 import type { LabelRequirement, Labels, LabelSelector } from "../../model/labels.ts";
 
 /** A JSON object. */
@@ -47,12 +48,44 @@ export function readText(value: unknown, path: string, problems: Problems): stri
   return undefined;
 }
 
+/** Notes every field that is not among `known`: of a newer API, it may take back what the others say. */
+export function refuseOthers(
+  fields: Fields,
+  known: readonly string[],
+  path: string,
+  problems: Problems,
+): void {
+  for (const field of Object.keys(fields)) {
+    if (!known.includes(field)) {
+      problems.add(`${path}.${field}`, fields[field], "this field is not known");
+    }
+  }
+}
+
+/** The IPv4 addresses as IPv6 ones, which no packet carries. */
+const MAPPED = Prefix.parse("::ffff:0:0/96");
+
+/**
+ * A CIDR without its host bits, which mean nothing. IPv4 written as IPv6 is none: as IPv6 it matches no
+ * packet, and what is to be denied would not be.
+ */
+export function readCidr(value: unknown, path: string, problems: Problems): Prefix | undefined {
+  const prefix = typeof value === "string" ? Prefix.tryParse(value) : undefined;
+  const isMapped = prefix !== undefined && prefix.length >= MAPPED.length &&
+    MAPPED.contains(prefix.address);
+  if (prefix !== undefined && !isMapped) return prefix.network;
+  problems.add(path, value, "a CIDR is expected");
+  return undefined;
+}
+
 /** Name, namespace and the like, which every object has. */
 export interface Metadata {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** RFC 3339, in UTC. */
+  readonly createdAt: string;
   readonly labels: Labels;
   readonly annotations: Labels;
 }
@@ -67,6 +100,7 @@ export function readMetadata(object: Fields, problems: Problems): Metadata {
     namespace: text("namespace"),
     uid: text("uid"),
     resourceVersion: text("resourceVersion"),
+    createdAt: text("creationTimestamp"),
     labels: readLabels(metadata.labels, "metadata.labels", problems),
     annotations: readLabels(metadata.annotations, "metadata.annotations", problems),
   };
@@ -97,11 +131,7 @@ export function readSelector(
   if (value === undefined || value === null) return undefined;
   const before = problems.all.length;
   const fields = readObject(value, path, problems);
-  for (const key of Object.keys(fields)) {
-    if (key !== "matchLabels" && key !== "matchExpressions") {
-      problems.add(`${path}.${key}`, fields[key], "this field is not known");
-    }
-  }
+  refuseOthers(fields, ["matchLabels", "matchExpressions"], path, problems);
   const labels = readLabels(fields.matchLabels, `${path}.matchLabels`, problems);
   const expressions = readList(fields.matchExpressions, `${path}.matchExpressions`, problems) ?? [];
   const requirements: LabelRequirement[] = Object.entries(labels)
@@ -120,6 +150,7 @@ function readRequirement(
   problems: Problems,
 ): LabelRequirement | undefined {
   const fields = readObject(value, path, problems);
+  refuseOthers(fields, ["key", "operator", "values"], path, problems);
   const key = readText(fields.key, `${path}.key`, problems);
   const operator = OPERATORS.find((it) => it === fields.operator);
   const values = readList(fields.values, `${path}.values`, problems) ?? [];

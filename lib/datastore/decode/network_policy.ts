@@ -1,11 +1,11 @@
 /**
  * NetworkPolicy, `networking.k8s.io/v1`, with its defaults applied. What is not understood allows
- * nothing: a rule, peer or port falls away alone, a direction keeps governing, and a pod selector
- * that is not understood selects every pod of the namespace and allows nothing, since the rules may be
- * meant for others. A policy is never simply ignored.
+ * nothing: a rule, peer or port falls away alone, a direction keeps governing, a field of the spec that
+ * is not known leaves no rule, and a pod selector that is not understood selects every pod of the
+ * namespace and allows nothing, since the rules may be meant for others. A policy is never simply
+ * ignored.
  */
 
-import { Prefix } from "../../ip/prefix.ts";
 import {
   type Direction,
   DIRECTIONS,
@@ -19,10 +19,12 @@ import type { Decoded, ResourceKind } from "../kind.ts";
 import {
   type Fields,
   Problems,
+  readCidr,
   readList,
   readMetadata,
   readObject,
   readSelector,
+  refuseOthers,
 } from "./fields.ts";
 import { isProtocol } from "./pod.ts";
 import { RuleBound } from "./rule_bound.ts";
@@ -46,11 +48,8 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
   const before = problems.all.length;
   const spec = readObject(fields.spec, "spec", problems);
   const isSpec = problems.all.length === before;
-  for (const field of Object.keys(spec)) {
-    if (!SPEC_FIELDS.includes(field)) {
-      problems.add(`spec.${field}`, spec[field], "this field is not known");
-    }
-  }
+  refuseOthers(spec, SPEC_FIELDS, "spec", problems);
+  const isKnown = problems.all.length === before;
   const isSelectorSaid = spec.podSelector !== undefined && spec.podSelector !== null;
   const podSelector = readSelector(spec.podSelector, "spec.podSelector", problems);
   const isSelectorKnown = podSelector !== undefined || !isSelectorSaid;
@@ -58,7 +57,7 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
   const read = (direction: Direction): readonly PolicyRule[] | undefined => {
     if (!directions.has(direction)) return undefined;
     const rules = readRules(spec, direction, problems);
-    return isSelectorKnown ? rules : [];
+    return isKnown && isSelectorKnown ? rules : [];
   };
   const value: NetworkPolicy = {
     namespace,
@@ -106,11 +105,7 @@ function readRules(spec: Fields, direction: Direction, problems: Problems): read
     const at = `${path}[${index}]`;
     const before = problems.all.length;
     const fields = readItem(rule, at, problems);
-    for (const field of Object.keys(fields)) {
-      if (field !== "ports" && field !== peersField) {
-        problems.add(`${at}.${field}`, fields[field], "this field is not known");
-      }
-    }
+    refuseOthers(fields, ["ports", peersField], at, problems);
     const peers = readList(fields[peersField], `${at}.${peersField}`, problems);
     const ports = readList(fields.ports, `${at}.ports`, problems);
     if (problems.all.length > before) return []; // it may mean less than it seems to
@@ -174,15 +169,11 @@ function readBlock(
   problems: Problems,
 ): NetworkPolicyPeer | undefined {
   const fields = readObject(value, path, problems);
-  for (const field of Object.keys(fields)) {
-    if (field !== "cidr" && field !== "except") {
-      problems.add(`${path}.${field}`, fields[field], "this field is not known");
-    }
-  }
-  const cidr = readPrefix(fields.cidr, `${path}.cidr`, problems);
+  refuseOthers(fields, ["cidr", "except"], path, problems);
+  const cidr = readCidr(fields.cidr, `${path}.cidr`, problems);
   const except = (readList(fields.except, `${path}.except`, problems) ?? []).map((it, index) => {
     const at = `${path}.except[${index}]`;
-    const prefix = readPrefix(it, at, problems);
+    const prefix = readCidr(it, at, problems);
     if (prefix === undefined || cidr === undefined) return prefix;
     if (!cidr.contains(prefix.address) || prefix.length < cidr.length) {
       problems.add(at, it, `a part of ${cidr} is expected`);
@@ -193,21 +184,13 @@ function readBlock(
   return { kind: "addresses", cidr, except: except.filter((it) => it !== undefined) };
 }
 
-/** A prefix without its host bits, which mean nothing. */
-function readPrefix(value: unknown, path: string, problems: Problems): Prefix | undefined {
-  const prefix = typeof value === "string" ? Prefix.tryParse(value) : undefined;
-  if (prefix === undefined) problems.add(path, value, "a CIDR is expected");
-  return prefix?.network;
-}
-
 /** RFC 6335: at most 15 lower-case letters, digits and single hyphens, one letter at least. */
 const PORT_NAME_REGEXP = /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 const PORT_FIELDS = ["protocol", "port", "endPort"];
 
 function readPort(fields: Fields, path: string, problems: Problems): PolicyPort | undefined {
-  const unknown = Object.keys(fields).filter((it) => !PORT_FIELDS.includes(it));
-  for (const field of unknown) problems.add(`${path}.${field}`, fields[field], "not known");
+  refuseOthers(fields, PORT_FIELDS, path, problems);
   const protocol = fields.protocol ?? "TCP";
   if (!isProtocol(protocol)) {
     problems.add(`${path}.protocol`, protocol, "TCP, UDP or SCTP is expected");

@@ -46,14 +46,13 @@ function readPodCidrs(spec: Fields, problems: Problems): readonly Prefix[] {
   });
 }
 
-/** Host names among the addresses are nothing that a packet carries. */
+/** Whatever is an IP address, even where a host name is due; names are nothing that a packet carries. */
 function readAddresses(status: Fields, problems: Problems): readonly Address[] {
   const list = readList(status.addresses, "status.addresses", problems) ?? [];
   return list.flatMap((it) => {
     const { type, address } = readObject(it, "status.addresses[]", problems);
-    if (type !== "InternalIP" && type !== "ExternalIP") return [];
     const parsed = typeof address === "string" ? Address.tryParse(address) : undefined;
-    if (parsed === undefined) {
+    if (parsed === undefined && (type === "InternalIP" || type === "ExternalIP")) {
       problems.add("status.addresses[].address", address, "an IP address is expected");
     }
     return parsed ?? [];

@@ -49,6 +49,7 @@ export function decodePod(object: unknown): Decoded<Workload> {
     uid: uidOf(metadata),
     nodeName,
     labels: metadata.labels,
+    ...(metadata.createdAt === "" ? {} : { createdAt: metadata.createdAt }),
     serviceAccount: readText(spec.serviceAccountName, "spec.serviceAccountName", problems) ?? "",
     addresses: readAddresses(status, problems),
     hostNetwork: hostNetwork === true,

@@ -43,6 +43,12 @@ export const rtmsg = struct("rtmsg", 12, {
   flags: u32, // RTNH_F_*, RTM_F_*
 });
 
+/** RTAX_*, those that matter to what is sent along a route. */
+const routeMetrics = attributes("route metrics", {
+  mtu: [2, u32], // RTAX_MTU
+  advmss: [8, u32], // RTAX_ADVMSS: the largest TCP segment that is asked for
+});
+
 /** `enum rtattr_type_t`. */
 export const routeAttributes = attributes("route", {
   destination: [1, ipAddress], // RTA_DST
@@ -50,6 +56,7 @@ export const routeAttributes = attributes("route", {
   gateway: [5, ipAddress], // RTA_GATEWAY
   priority: [6, u32], // RTA_PRIORITY: the metric; the smaller wins
   preferredSource: [7, ipAddress], // RTA_PREFSRC
+  metrics: [8, routeMetrics], // RTA_METRICS
   table: [15, u32], // RTA_TABLE
 });
 

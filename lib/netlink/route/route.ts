@@ -43,6 +43,10 @@ export interface NewRoute extends RouteReference {
   readonly protocol?: number;
   /** Source address of what this node itself sends by it. */
   readonly preferredSource?: Address | undefined;
+  /** Size of packets that leave by it. @default {the link's} */
+  readonly mtu?: number;
+  /** Largest TCP segment that is asked for. @default {what fits the size} */
+  readonly advmss?: number;
   /** Whether it takes the place of another to the same destination; EEXIST otherwise. */
   readonly replace?: boolean;
 }
@@ -70,7 +74,9 @@ export interface Route {
 /** Adds a route. */
 export function addRoute(route: NewRoute): Request {
   const { onlink = false, protocol = RTPROT_BOOT, preferredSource, replace = false } = route;
+  const { mtu, advmss } = route;
   const { header, attributes } = referenceFields(route);
+  const metrics = mtu === undefined && advmss === undefined ? undefined : { mtu, advmss };
   return request(NEWROUTE, {
     flags: NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
     subject: formatSubject(route),
@@ -81,7 +87,7 @@ export function addRoute(route: NewRoute): Request {
       type: RTN_UNICAST,
       flags: onlink ? RTNH_F_ONLINK : 0,
     },
-    attributes: { ...attributes, preferredSource },
+    attributes: { ...attributes, preferredSource, metrics },
   });
 }
 

@@ -106,6 +106,29 @@ const GOLDENS: Readonly<Record<string, readonly [Request, string]>> = {
     0800 0700 0a000001         # RTA_PREFSRC
     `,
   ],
+  // ip route add 192.168.0.0/16 via 169.254.1.1 dev cali0 mtu 1400 advmss 1300
+  // ip writes the gateway first, and marks no nest.
+  "addRoute() with metrics": [
+    addRoute({
+      destination: Prefix.parse("192.168.0.0/16"),
+      index: 2,
+      gateway: Address.parse("169.254.1.1"),
+      mtu: 1400,
+      advmss: 1300,
+    }),
+    `
+    48000000 1800 0106         # length 72, RTM_NEWROUTE, REQUEST EXCL CREATE
+    00000000 00000000
+    02 10 00 00 fe 03 00 01    # AF_INET, /16, source /0, tos, main, RTPROT_BOOT, universe, unicast
+    00000000
+    0800 0100 c0a80000         # RTA_DST
+    0800 0400 02000000         # RTA_OIF
+    0800 0500 a9fe0101         # RTA_GATEWAY
+    1400 0880                  # RTA_METRICS
+      0800 0200 78050000       # RTAX_MTU 1400
+      0800 0800 14050000       # RTAX_ADVMSS 1300
+    `,
+  ],
   // ip route del 10.0.0.5/32 dev cali0
   "deleteRoute()": [
     deleteRoute({ destination: Prefix.parse("10.0.0.5/32"), index: 2 }),

@@ -46,6 +46,11 @@ export class Store {
     }
   }
 
+  /** Serves a kind no more, and forgets its objects without telling anybody. */
+  unregister(kind: Pick<ApiKind, "group" | "plural" | "version">): void {
+    this.#collections.delete(`${dottedName(kind)}/${kind.version}`);
+  }
+
   /** The collection that a path names. */
   find(group: string, version: string, plural: string): Collection | undefined {
     return this.#collections.get(`${dottedName({ group, plural })}/${version}`);

@@ -1,0 +1,69 @@
+/**
+ * A node on which something goes wrong with one pod, while another one must not be harmed: a network
+ * with an agent, the plugin called within this process, and what is there compared with what should be.
+ */
+
+import { assertEquals } from "@std/assert";
+import {
+  type CniAnswer,
+  CniNetwork,
+  type Container,
+  type Fields,
+  TestContainer,
+} from "./cni_network.ts";
+import { callHere, expectedOf, readNode, StubAgent, validAttachments } from "./cni_node.ts";
+
+/** See the file's comment. */
+export class CniScene implements AsyncDisposable {
+  readonly agent: StubAgent = new StubAgent();
+  readonly network: CniNetwork = new CniNetwork({ agent_socket: this.agent.path, mtu: 1400 });
+  readonly bystander: TestContainer = new TestContainer("bystander");
+  #expected: readonly string[] = [];
+
+  /** Makes it, with the pod attached. */
+  static async open(): Promise<CniScene> {
+    const scene = new CniScene();
+    scene.#expected = expectedOf(scene.bystander, await scene.add(scene.bystander)).sort();
+    scene.assertClean("the scene");
+    return scene;
+  }
+
+  /** ADD within this process, which must succeed. */
+  async add(container: Container): Promise<CniAnswer> {
+    const { code, answer } = await this.call("ADD", container);
+    assertEquals(code, 0, JSON.stringify(answer));
+    return answer;
+  }
+
+  /** Calls the plugin within this process. */
+  async call(
+    command: string,
+    container: Container,
+    fields?: Fields,
+  ): Promise<{ readonly code: number; readonly answer: CniAnswer }> {
+    return await callHere(this.network, command, container, fields);
+  }
+
+  /** GC that knows of nobody but the bystander. */
+  async collect(): Promise<void> {
+    const { code, answer } = await this.call(
+      "GC",
+      this.bystander,
+      validAttachments(this.bystander),
+    );
+    assertEquals(code, 0, JSON.stringify(answer));
+  }
+
+  /** Asserts that there is the bystander, whole, and nothing else. */
+  assertClean(what: string): void {
+    assertEquals(readNode(this.network), this.#expected, what);
+    assertEquals([...this.agent.known], [this.bystander.containerId], what);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.call("GC", this.bystander, validAttachments());
+    this.bystander[Symbol.dispose]();
+    this.network[Symbol.dispose]();
+    await this.agent[Symbol.asyncDispose]();
+  }
+}
