@@ -12,6 +12,8 @@ import type { Attachment } from "../lib/model/facts.ts";
 const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,127}$/;
 const NAME_REGEXP = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const IFNAME_REGEXP = /^(?!\.{1,2}$)[A-Za-z0-9_.\-]{1,15}$/;
+/** Usually a UUID; a static pod's is a hash, or what its manifest says. */
+const UID_REGEXP = /^[\x21-\x7e]{1,253}$/;
 /** Addresses of one interface; a peer cannot make us keep more. */
 const ADDRESSES_MAX = 16;
 /** Attachments of one node. */
@@ -45,6 +47,7 @@ export function parseAttachment(containerId: string, ifname: string, body: unkno
     ifname: take("ifname", ifname, IFNAME_REGEXP),
     namespace: take("namespace", fields.namespace, NAME_REGEXP),
     pod: take("pod", fields.pod, NAME_REGEXP),
+    uid: fields.uid === undefined ? undefined : take("uid", fields.uid, UID_REGEXP),
     interfaceName: take("interface", fields.interface, IFNAME_REGEXP),
     addresses: addresses.filter((it) => it !== undefined),
   };

@@ -5,6 +5,7 @@ import { attachmentKey, AttachmentStore, parseAttachment } from "./attachments.t
 const BODY = {
   namespace: "shop",
   pod: "web-0",
+  uid: "0b7a5dfc-4a3e-4a0c-9a5e-2f6f4e1d7c11",
   interface: "cali0123456789a",
   addresses: ["10.244.0.5", "fd00::5"],
 };
@@ -38,12 +39,22 @@ Deno.test("AttachmentStore keeps attachments over a restart, readable by root al
     const again = await open();
     const known = again.all.get(attachmentKey("c1", "eth0"));
     assertEquals({ ...known, addresses: known?.addresses.map(String) }, {
-      ...{ containerId: "c1", ifname: "eth0", namespace: "shop", pod: "web-0" },
+      ...{ containerId: "c1", ifname: "eth0", namespace: "shop", pod: "web-0", uid: BODY.uid },
       interfaceName: "cali0123456789a",
       addresses: ["10.244.0.5", "fd00::5"],
     });
     assertEquals([await again.delete("c1/eth0"), await again.delete("c1/eth0")], [true, false]);
     assertEquals((await open()).all.size, 0);
+  });
+});
+
+Deno.test("AttachmentStore reads files of attachments without uid", async () => {
+  await withStore(async (folder, open) => {
+    const { uid: _, ...rest } = BODY;
+    const body = { ...rest, containerId: "c1", ifname: "eth0" };
+    await Deno.writeTextFile(`${folder}/c1_eth0.json`, JSON.stringify(body));
+    const known = (await open()).all.get("c1/eth0");
+    assertEquals([known?.pod, known?.uid], ["web-0", undefined]);
   });
 });
 
@@ -81,10 +92,12 @@ Deno.test("AttachmentStore is bounded", async () => {
 Deno.test("parseAttachment() names every field that is wrong", () => {
   const error = assertThrows(
     () =>
-      parseAttachment("../c", "a/b", { namespace: "X", pod: 1, interface: "", addresses: ["x"] }),
+      parseAttachment("../c", "a/b", {
+        ...{ namespace: "X", pod: 1, uid: "a b", interface: "", addresses: ["x"] },
+      }),
     SyntaxError,
   );
-  assertEquals(error instanceof Error && error.message.split("; ").length, 6);
+  assertEquals(error instanceof Error && error.message.split("; ").length, 7);
   for (const body of [undefined, null, 1, "x", [], {}]) {
     assertThrows(() => parseAttachment("c1", "eth0", body), SyntaxError);
   }

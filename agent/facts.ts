@@ -17,12 +17,13 @@ import type { FactKind, FactTypes } from "../lib/model/facts.ts";
 /** Where facts go and who is told. */
 export interface FactsOptions {
   readonly api: ApiServer;
+  /** Whether there is something to do now: most changes in a cluster concern no pod of this node. */
   readonly update: <K extends FactKind>(
     kind: K,
     key: string,
     value: FactTypes[K] | undefined,
-  ) => void;
-  /** After each change, and once when all kinds are in sync. */
+  ) => boolean;
+  /** After each list, and each change for which there is something to do. */
   readonly onChange: () => void;
   readonly onInSync: () => void;
   readonly logger: Logger;
@@ -85,8 +86,7 @@ export class Facts {
         this.#onListed(kind);
       },
       onUpdate: (key, item) => {
-        this.#take(kind, key, item);
-        onChange();
+        if (this.#take(kind, key, item)) onChange();
       },
       onState: (state, detail) => {
         const kindState = this.#state(kind);
@@ -104,7 +104,7 @@ export class Facts {
     kind: K,
     key: string,
     item: Decoded<FactTypes[K]> | undefined,
-  ): void {
+  ): boolean {
     const state = this.#state(kind);
     const keys = this.#keys.get(kind);
     if (item === undefined) keys?.delete(key);
@@ -125,7 +125,7 @@ export class Facts {
       }
       state.problems.set(key, item.problems);
     }
-    this.#options.update(kind, key, item?.value);
+    return this.#options.update(kind, key, item?.value);
   }
 
   #onListed(kind: string): void {

@@ -65,6 +65,8 @@ export interface FlowCutCounts {
   failed: number;
   cut: number;
   released: number;
+  /** Flows that the kernel would not change. */
+  refused: number;
   /** Of the last pass: flows read, flows that are denied, and how long it took. */
   flows: number;
   denied: number;
@@ -110,6 +112,7 @@ export class FlowCut {
     failed: 0,
     cut: 0,
     released: 0,
+    refused: 0,
     flows: 0,
     denied: 0,
     durationMs: 0,
@@ -183,6 +186,7 @@ export class FlowCut {
     counts.passes++;
     counts.cut += cut;
     counts.released += released;
+    counts.refused += failures.length;
     counts.flows = flows;
     counts.denied = judge.deniedCount;
     counts.durationMs = performance.now() - startMs;

@@ -20,6 +20,7 @@ const NOTHING: Desired = {
   programs: new Map(),
   policies: new Map(),
   sets: new Map(),
+  conflicts: new Map(),
 };
 
 /** A table of flows, in parts, and what was asked of it. */
@@ -119,7 +120,15 @@ Deno.test("FlowCut.pass() marks what is denied, forgets what is allowed again, a
   ]);
   const { durationMs, ...counts } = cut.counts;
   assert(durationMs > 0);
-  assertEquals(counts, { passes: 1, failed: 0, cut: 3, released: 1, flows: 6, denied: 3 });
+  assertEquals(counts, {
+    passes: 1,
+    failed: 0,
+    cut: 3,
+    released: 1,
+    refused: 0,
+    flows: 6,
+    denied: 3,
+  });
   assertEquals(log.map((it) => ({ ...it, durationMs: 0 })), [{
     time: "1970-01-01T00:00:00.000Z",
     level: "info",
@@ -158,7 +167,7 @@ Deno.test("FlowCut.pass() warns of a flow that can neither be marked nor deleted
   const { conntrack, cut, log } = setUp([denied(), denied({ protocol: "UDP" })]);
   conntrack.codes = ["EBUSY", undefined, "EBUSY"];
   await cut.pass();
-  assertEquals(cut.counts.cut, 1);
+  assertEquals([cut.counts.cut, cut.counts.refused], [1, 1]);
   assertEquals(log.map((it) => it.message), [
     "flows cut",
     "some flows not cut",

@@ -4,7 +4,8 @@
  */
 
 import type { Facts } from "./facts.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import type { FlowCutCounts } from "./flow_cut.ts";
+import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
 
 /** What the answers are made from. */
@@ -13,6 +14,8 @@ export interface HealthOptions {
   readonly port: number;
   readonly facts: Facts;
   readonly loop: EnforcementLoop;
+  /** What the cut of flows has done; all zero where it is off. */
+  readonly flowCut: FlowCutCounts;
   readonly nowMs: () => number;
 }
 
@@ -32,9 +35,10 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
         return new Response("ok\n");
       case "/readyz": {
         const reason = unreadyReason(options);
-        return reason === undefined
-          ? new Response("ok\n")
-          : new Response(`${reason}\n`, { status: 503 });
+        // A detail is for people: it does not make a node unready for all its other pods.
+        const details = formatConflicts(options.loop.enforced?.conflicts ?? new Map());
+        const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
+        return new Response(text, { status: reason === undefined ? 200 : 503 });
       }
       case "/metrics":
         return new Response(formatMetrics(options), {
@@ -47,7 +51,9 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
 }
 
 /** Why policy is not in force, in one sentence; `undefined` when it is. */
-export function unreadyReason({ facts, loop, nowMs }: HealthOptions): string | undefined {
+export function unreadyReason(
+  { facts, loop, nowMs }: Pick<HealthOptions, "facts" | "loop" | "nowMs">,
+): string | undefined {
   for (const [kind, state] of Object.entries(facts.states)) {
     if (!state.isInSync) {
       return `Not every ${kind} is known yet: ${state.detail ?? state.state}`;
@@ -60,7 +66,7 @@ export function unreadyReason({ facts, loop, nowMs }: HealthOptions): string | u
   return undefined;
 }
 
-function formatMetrics({ facts, loop }: HealthOptions): string {
+function formatMetrics({ facts, loop, flowCut }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -105,6 +111,29 @@ function formatMetrics({ facts, loop }: HealthOptions): string {
   ]);
   metric("apply_duration_seconds", "gauge", "Duration of the last flush.", [
     ["", loop.counts.durationMs / 1000],
+  ]);
+  const flows: readonly (readonly [keyof FlowCutCounts, string, "counter" | "gauge", string])[] = [
+    ["cut", "flows_cut_total", "counter", "Open flows cut because policy denies them."],
+    ["released", "flows_released_total", "counter", "Cut flows that are allowed again."],
+    [
+      "refused",
+      "flows_refused_total",
+      "counter",
+      "Flows that the kernel would not cut or release.",
+    ],
+    [
+      "denied",
+      "flows_denied",
+      "gauge",
+      "Flows that policy denied at the last look, cut before or then.",
+    ],
+    ["flows", "flows_read", "gauge", "Flows read at the last look."],
+    ["passes", "flow_cut_passes_total", "counter", "Looks at the kernel's table of flows."],
+    ["failed", "flow_cut_failures_total", "counter", "Looks that failed and were tried again."],
+  ];
+  for (const [count, name, type, help] of flows) metric(name, type, help, [["", flowCut[count]]]);
+  metric("flow_cut_duration_seconds", "gauge", "Duration of the last look.", [
+    ["", flowCut.durationMs / 1000],
   ]);
   return lines.join("\n") + "\n";
 }

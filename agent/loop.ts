@@ -59,6 +59,8 @@ export class EnforcementLoop {
   #wake = Promise.withResolvers<void>();
   #compiled: { readonly desired: Desired; readonly ruleset: Ruleset } | undefined;
   #enforced: Desired | undefined;
+  /** Interfaces that several pods claimed at the last apply, as text. */
+  #conflicts = "";
   #waiters = new Set<() => void>();
 
   constructor(options: LoopOptions) {
@@ -162,8 +164,18 @@ export class EnforcementLoop {
         durationMs: Number(this.counts.durationMs.toFixed(2)),
       });
     }
+    this.#reportConflicts(desired);
     for (const waiter of [...this.#waiters]) waiter();
     if (applied.requests > 0) this.#options.onChanged?.();
+  }
+
+  /** One event whenever they change, not with each apply. */
+  #reportConflicts({ conflicts }: Desired): void {
+    const text = formatConflicts(conflicts).join("; ");
+    if (text === this.#conflicts) return;
+    this.#conflicts = text;
+    if (text === "") this.#options.logger.info("no interface is claimed by several pods any more");
+    else this.#options.logger.error("interface claimed by several pods", { conflicts: text });
   }
 
   /** Until somebody kicks, `untilMs` has come, or `signal` aborts. */
@@ -176,4 +188,11 @@ export class EnforcementLoop {
     await Promise.race([this.#wake.promise, timer]);
     cancel.abort();
   }
+}
+
+/** Interfaces that several pods claim, one sentence each. */
+export function formatConflicts(conflicts: Desired["conflicts"]): readonly string[] {
+  return [...conflicts].sort().map(([name, pods]) =>
+    `Interface ${name} is claimed by ${pods.join(" and ")}: open for one of them at most`
+  );
 }

@@ -9,6 +9,7 @@ const DESIRED: Desired = {
   programs: new Map(),
   policies: new Map(),
   sets: new Map(),
+  conflicts: new Map(),
 };
 const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
 
@@ -16,12 +17,16 @@ const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
 function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
   readonly loop: EnforcementLoop;
   readonly seen: string[];
+  readonly log: Record<string, unknown>[];
+  readonly setDesired: (desired: Desired) => void;
 } {
   const seen: string[] = [];
+  const log: Record<string, unknown>[] = [];
+  let desired = DESIRED;
   const loop = new EnforcementLoop({
     flush: () => {
       seen.push("flush");
-      return DESIRED;
+      return desired;
     },
     dataplane: {
       apply: () => {
@@ -32,14 +37,14 @@ function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
     },
     compileOptions: {},
     resyncIntervalMs,
-    logger: createLogger({ write: () => {} }),
+    logger: createLogger({ write: (line) => log.push(JSON.parse(line)) }),
     clock: {
       nowMs: () => Date.now(),
       sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, Math.min(durationMs, 5))),
     },
     random: () => 0,
   });
-  return { loop, seen };
+  return { loop, seen, log, setDesired: (it) => desired = it };
 }
 
 function turns(): Promise<void> {
@@ -101,6 +106,24 @@ Deno.test("EnforcementLoop counts a kick during an apply for the next one", asyn
   assertEquals([loop.enforcedEpoch, isWoken, calls], [epoch, true, 2]);
   stop.abort();
   await running;
+});
+
+Deno.test("EnforcementLoop reports pods that claim one interface when that changes", async () => {
+  const { loop, log, setDesired } = loopOver(() => Promise.resolve(APPLIED));
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  const conflicts = new Map([["cali1", ["x/a", "x/b"]]]);
+  for (const desired of [DESIRED, { ...DESIRED, conflicts }, { ...DESIRED, conflicts }, DESIRED]) {
+    setDesired(desired);
+    loop.kick();
+    await turns();
+  }
+  stop.abort();
+  await running;
+  assertEquals(
+    log.filter((it) => String(it.message).includes("claimed")).map((it) => it.conflicts),
+    ["Interface cali1 is claimed by x/a and x/b: open for one of them at most", undefined],
+  );
 });
 
 Deno.test("EnforcementLoop compares with the kernel now and then", async () => {

@@ -3,7 +3,7 @@
  *
  *   API server ──▶ Facts ──▶ PolicyGraph ──▶ EnforcementLoop ──▶ Dataplane ──▶ kernel
  *                              ▲                  ▲  │              (table inet calyx)
- *   plugin ──▶ AgentSocket ────┴── attachments    │  ├──▶ waiters of the socket: "enforced"
+ *   plugin ──▶ AgentSocket ──▶ AttachmentFacts    │  ├──▶ waiters of the socket: "enforced"
  *                    └────────────── kick ────────┘  └──▶ FlowCut ──▶ kernel (table of flows)
  *   /healthz /readyz /metrics ◀── Facts, EnforcementLoop        systemd ◀── Notifier
  *
@@ -25,6 +25,7 @@ import {
   openNetlinkSocket,
 } from "../lib/netlink/socket.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
+import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
@@ -87,9 +88,14 @@ async function run(settings: Settings): Promise<number> {
     const graph = new PolicyGraph(settings);
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();
+    const attachmentFacts = new AttachmentFacts({
+      update: (kind, key, value) => graph.update(kind, key, value),
+      uidOf: (key) => graph.uidOf(key),
+    });
+    for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
     const forgotten = await attachments.retain((name) => hasInterface(route, name));
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
-    for (const [key, attachment] of attachments.all) graph.update("attachment", key, attachment);
+    for (const key of forgotten) attachmentFacts.take(key, undefined);
 
     const dataplane = new Dataplane(netfilter, logger, { mayOwn: settings.ownsTable });
     const loop = new EnforcementLoop({
@@ -123,8 +129,10 @@ async function run(settings: Settings): Promise<number> {
       api,
       logger,
       update: (kind, key, value) => {
-        graph.update(kind, key, value);
+        const isChanged = graph.update(kind, key, value);
+        if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
         if (kind === "node" && key === settings.nodeName) rememberNode();
+        return isChanged;
       },
       onChange: () => loop.kick(),
       onInSync: () => {
@@ -143,14 +151,19 @@ async function run(settings: Settings): Promise<number> {
       const answer = nodeAnswerOf(settings.nodeName, node, mtu());
       writeNodeFile(nodeFilePath(settings.socketPath), answer, logger);
     };
-    const health = { host: settings.healthHost, port: settings.healthPort, nowMs: Date.now };
+    const health = {
+      host: settings.healthHost,
+      port: settings.healthPort,
+      flowCut: flowCut.counts,
+      nowMs: Date.now,
+    };
     await using socket = await serveAgentSocket({
       path: settings.socketPath,
       nodeName: settings.nodeName,
       node: () => graph.index.node(settings.nodeName),
       mtu,
       attachments,
-      onAttachment: (key, attachment) => graph.update("attachment", key, attachment),
+      onAttachment: (key, attachment) => attachmentFacts.take(key, attachment),
       loop,
       status: () => ({
         version,

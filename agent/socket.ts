@@ -100,6 +100,7 @@ function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
     ifname: it.ifname,
     namespace: it.namespace,
     pod: it.pod,
+    uid: it.uid,
     interface: it.interfaceName,
     addresses: it.addresses.map(String),
     enforced: isEnforced(loop, it),
@@ -120,6 +121,12 @@ async function putEndpoint(
     const known = attachment;
     await attachments.exclusive(async () => {
       for (const superseded of attachments.supersededBy(known)) {
+        const before = attachments.all.get(superseded);
+        if (before !== undefined && podOf(before) !== podOf(known)) {
+          logger.warn("attachment of another pod superseded", {
+            ...{ pod: podOf(known), interface: known.interfaceName, superseded: podOf(before) },
+          });
+        }
         await attachments.delete(superseded);
         onAttachment(superseded, undefined);
       }
@@ -163,10 +170,15 @@ async function deleteEndpoint(
   return Response.json({});
 }
 
-/** Enforced: the kernel has an entry for the interface, made for this very pod. */
-function isEnforced(loop: EnforcementLoop, attachment: Attachment): boolean {
-  const endpoint = loop.enforced?.endpoints.get(attachment.interfaceName);
-  return endpoint?.workload === podOf(attachment);
+/** Enforced: the kernel has this very attachment, interface, pod and addresses. */
+export function isEnforced(
+  { enforced }: Pick<EnforcementLoop, "enforced">,
+  attachment: Attachment,
+): boolean {
+  const endpoint = enforced?.endpoints.get(attachment.interfaceName);
+  return endpoint !== undefined && endpoint.workload === podOf(attachment) &&
+    (attachment.uid === undefined || attachment.uid === endpoint.uid) &&
+    attachment.addresses.every((it) => endpoint.addresses.includes(it.toString()));
 }
 
 function podOf({ namespace, pod }: Attachment): string {

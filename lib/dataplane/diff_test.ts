@@ -22,7 +22,7 @@ Deno.test("diff() sends elements only for a pod of another node", () => {
   addPod(graph, "shop", "cart-2", 9, { app: "cart" }, "node2");
   const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
   assertEquals(new Set(second?.requests.map((it) => it.name)), new Set(["NFT_MSG_NEWSETELEM"]));
-  assertEquals(second?.changed, { chains: 0, sets: 0, elements: 4 });
+  assertEquals(second?.changed, { chains: 0, sets: 0, elements: 8 });
 });
 
 Deno.test("diff() touches only the chains of the policy that changed", () => {

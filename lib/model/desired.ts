@@ -12,7 +12,7 @@ import type { Protocol } from "./workload.ts";
 
 /** Everything, as a function of the current facts. Ids are stable: the same content has the same id. */
 export interface Desired {
-  /** By host interface name. An interface that is not here is dropped. */
+  /** By host interface name, or `namespace/pod` where there is none. Any other interface is dropped. */
   readonly endpoints: ReadonlyMap<string, DesiredEndpoint>;
   /** Which policies govern a direction of a pod, by id; pods with the same list share one. */
   readonly programs: ReadonlyMap<string, DesiredProgram>;
@@ -20,13 +20,17 @@ export interface Desired {
   readonly policies: ReadonlyMap<string, DesiredPolicy>;
   /** Address sets that the policies' rules name, by id. */
   readonly sets: ReadonlyMap<string, DesiredSet>;
+  /** Interfaces that several pods of this node claim, and who: one of them at most has it. */
+  readonly conflicts: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A pod of this node: behind its host interface, and at its addresses. */
 export interface DesiredEndpoint {
-  readonly interfaceName: string;
+  /** `undefined`: none is open for it; what goes another way is found by its addresses. */
+  readonly interfaceName: string | undefined;
   /** `namespace/pod`. */
   readonly workload: string;
+  readonly uid: string;
   /** Canonical texts, sorted. */
   readonly addresses: readonly string[];
   /** Program per direction; `undefined`: no policy governs it, everything passes. */

@@ -16,8 +16,15 @@ export interface Attachment {
   readonly ifname: string;
   readonly namespace: string;
   readonly pod: string;
+  /** The pod's uid as the runtime knows it; `undefined`: it did not say, and the name must do. */
+  readonly uid: string | undefined;
   readonly interfaceName: string;
   readonly addresses: readonly Address[];
+}
+
+/** What the plugin took away: this very pod is attached no more, whatever its object still says. */
+export interface Detachment {
+  readonly uid: string;
 }
 
 /** Kinds of facts and the type of their values. */
@@ -34,6 +41,8 @@ export interface FactTypes {
   readonly node: Node;
   /** By `containerId/ifname`. */
   readonly attachment: Attachment;
+  /** By `namespace/pod`. */
+  readonly detachment: Detachment;
 }
 
 export type FactKind = keyof FactTypes;

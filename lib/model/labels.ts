@@ -43,16 +43,22 @@ function isAmong(values: readonly string[], value: string): boolean {
 
 /**
  * Formats a selector as kubectl writes it (`app=web,tier in (a,b),!legacy`), in one canonical order,
- * so that selectors that say the same in another order have one text. Empty: `<all>`.
+ * so that selectors that say the same in another order have one text, and others another: sets are found
+ * by it. What can be no label, though an API server let it through, is quoted. Empty: `<all>`.
  */
 export function formatSelector(selector: LabelSelector): string {
   if (selector.length === 0) return "<all>";
   const terms = selector.map(({ key, operator, values }) => {
-    const sorted = [...new Set(values)].sort();
-    if (operator === "Exists") return key;
-    if (operator === "DoesNotExist") return `!${key}`;
-    if (operator === "In" && sorted.length === 1) return `${key}=${sorted[0]}`;
-    return `${key} ${operator === "In" ? "in" : "notin"} (${sorted.join(",")})`;
+    const name = quote(key);
+    const sorted = [...new Set(values)].sort().map(quote);
+    if (operator === "Exists") return name;
+    if (operator === "DoesNotExist") return `!${name}`;
+    if (operator === "In" && sorted.length === 1) return `${name}=${sorted[0]}`;
+    return `${name} ${operator === "In" ? "in" : "notin"} (${sorted.join(",")})`;
   });
   return [...new Set(terms)].sort().join(",");
+}
+
+function quote(text: string): string {
+  return /^[A-Za-z0-9_./\-]*$/.test(text) ? text : JSON.stringify(text);
 }

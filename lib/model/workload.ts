@@ -20,6 +20,7 @@ export interface NamedPort {
 export interface Workload {
   readonly namespace: string;
   readonly name: string;
+  /** As the node's container runtime knows the pod: for a static pod not its object's. */
   readonly uid: string;
   /** `spec.nodeName`; empty while the pod is not scheduled. */
   readonly nodeName: string;

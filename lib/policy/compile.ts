@@ -1,5 +1,6 @@
 /** One direction of one policy, of whatever tier → its rules and the sets that they name. */
 
+import { FAMILIES } from "../ip/address.ts";
 import type { DesiredPolicy, DesiredPort, DesiredRule, RangeSet } from "../model/desired.ts";
 import type {
   ClusterNetworkPolicy,
@@ -13,7 +14,14 @@ import type {
 } from "../model/policy.ts";
 import { keyOf, type Protocol } from "../model/workload.ts";
 import { type PodSelection, rulesOf, selectionOf } from "./select.ts";
-import { namedPortSetSpec, nodeSetSpec, podSetSpec, rangeSetOf, type SetSpec } from "./set_spec.ts";
+import {
+  type NamedPortName,
+  namedPortSetSpec,
+  peerSetSpec,
+  rangeSetOf,
+  type SelectedPeer,
+  type SetSpec,
+} from "./set_spec.ts";
 
 /** A compiled policy and what it needs. */
 export interface CompiledPolicy {
@@ -45,12 +53,16 @@ export function compilePolicy(policy: AnyPolicy, direction: Direction): Compiled
   const rangeSets = new Map<string, RangeSet>();
   const namespace = "tier" in policy ? undefined : policy.namespace;
   const destinations = destinationsOf(namespace, direction);
-  const rules = rulesOf(policy, direction).map((rule, index): DesiredRule => ({
-    index,
-    action: rule.action,
-    peers: compilePeers(rule, namespace, specs, rangeSets),
-    ports: rule.ports === undefined ? undefined : compilePorts(rule.ports, destinations, specs),
-  }));
+  const sets: Sets = { specs, rangeSets };
+  const rules = rulesOf(policy, direction).map((rule, index): DesiredRule => {
+    const merges = mergesSets(rule);
+    return {
+      index,
+      action: rule.action,
+      peers: rule.peers && compilePeers(rule.peers, namespace, sets, merges),
+      ports: rule.ports && compilePorts(rule.ports, destinations, sets, merges),
+    };
+  });
   return {
     policy: {
       id: policyIdOf(policy, direction),
@@ -64,26 +76,52 @@ export function compilePolicy(policy: AnyPolicy, direction: Direction): Compiled
   };
 }
 
+/**
+ * Each peer with each port becomes a rule of the kernel's. Up to so many a rule's peers have sets of
+ * their own, which other rules that name the same peer share. Beyond, its peers are put together into
+ * one set of each kind, and its named ports too: then its size does not depend on their number, in the
+ * kernel and on a packet's way.
+ */
+const MATCHES_MAX = 4;
+
+function mergesSets({ peers, ports }: PolicyRule<PolicyPeer>): boolean {
+  return (peers?.length ?? 1) * (ports?.length ?? 1) > MATCHES_MAX;
+}
+
+/** Takes the sets that rules name. */
+interface Sets {
+  readonly specs: Map<string, SetSpec>;
+  readonly rangeSets: Map<string, RangeSet>;
+}
+
 function compilePeers(
-  rule: PolicyRule<PolicyPeer>,
+  peers: readonly PolicyPeer[],
   namespace: string | undefined,
-  specs: Map<string, SetSpec>,
-  rangeSets: Map<string, RangeSet>,
-): readonly string[] | undefined {
-  if (rule.peers === undefined) return undefined;
-  const ids = rule.peers.map((peer) => {
-    if (peer.kind === "addresses") {
-      const set = rangeSetOf(peer);
-      rangeSets.set(set.id, set);
-      return set.id;
-    }
-    const spec = peer.kind === "nodes"
-      ? nodeSetSpec(peer.selector)
-      : podSetSpec(selectionOf(peer, namespace));
-    specs.set(spec.id, spec);
-    return spec.id;
+  { specs, rangeSets }: Sets,
+  merges: boolean,
+): readonly string[] {
+  const ids = new Set<string>();
+  const selected = peers.flatMap((peer): readonly SelectedPeer[] => {
+    if (peer.kind === "nodes") return [{ kind: "nodes", selector: peer.selector }];
+    return peer.kind === "pods" ? [{ kind: "pods", selection: selectionOf(peer, namespace) }] : [];
   });
-  return [...new Set(ids)];
+  for (const group of merges ? [selected] : selected.map((it) => [it])) {
+    if (group.length === 0) continue;
+    const spec = peerSetSpec(group);
+    specs.set(spec.id, spec);
+    ids.add(spec.id);
+  }
+  for (const family of FAMILIES) {
+    const blocks = peers.filter((it) => it.kind === "addresses")
+      .filter((it) => it.cidr.address.family === family);
+    for (const group of merges ? [blocks] : blocks.map((it) => [it])) {
+      if (group.length === 0) continue;
+      const set = rangeSetOf(family, group);
+      rangeSets.set(set.id, set);
+      ids.add(set.id);
+    }
+  }
+  return [...ids];
 }
 
 /**
@@ -101,15 +139,14 @@ function destinationsOf(namespace: string | undefined, direction: Direction): Po
 function compilePorts(
   ports: readonly PolicyPort[],
   destinations: PodSelection,
-  specs: Map<string, SetSpec>,
+  { specs }: Sets,
+  merges: boolean,
 ): readonly DesiredPort[] {
   const numbers = new Map<Protocol, PortRange[] | undefined>();
-  const named = new Set<string>();
+  const names = new Map<string, NamedPortName>();
   for (const { protocol, port } of ports) {
     if (typeof port === "string") {
-      const spec = namedPortSetSpec(destinations, port, protocol);
-      specs.set(spec.id, spec);
-      named.add(spec.id);
+      names.set(`${port}/${protocol}`, { name: port, protocol });
     } else if (port === undefined) {
       numbers.set(protocol, undefined);
     } else if (!numbers.has(protocol)) {
@@ -118,13 +155,20 @@ function compilePorts(
       numbers.get(protocol)?.push(port); // undefined already means every port
     }
   }
+  const all = [...names.values()];
+  const groups = merges ? [all] : all.map((it) => [it]);
+  const named = groups.filter((it) => it.length > 0).map((group): DesiredPort => {
+    const spec = namedPortSetSpec(destinations, group);
+    specs.set(spec.id, spec);
+    return { kind: "named", set: spec.id };
+  });
   return [
     ...[...numbers].map(([protocol, ranges]): DesiredPort => ({
       kind: "numbers",
       protocol,
       ranges: ranges === undefined ? undefined : mergePorts(ranges),
     })),
-    ...[...named].map((set): DesiredPort => ({ kind: "named", set })),
+    ...named,
   ];
 }
 

@@ -19,7 +19,7 @@ import {
 import { keyOf, type Protocol, type Workload } from "../model/workload.ts";
 import { type Cluster, type ClusterIndex, indexOf } from "./cluster_index.ts";
 import { concerns, governs, isGovernable, rulesOf, selectionOf, selects } from "./select.ts";
-import { rangeSetOf } from "./set_spec.ts";
+import { rangesOf } from "./set_spec.ts";
 
 export type { Cluster, ClusterIndex };
 
@@ -210,10 +210,9 @@ function matchesPeer(
   other: FlowEnd,
 ): boolean {
   switch (peer.kind) {
-    case "addresses": {
-      const { family, ranges } = rangeSetOf(peer);
-      return other.address.family === family && rangesContain(ranges, other.address.value);
-    }
+    case "addresses":
+      return other.address.family === peer.cidr.address.family &&
+        rangesContain(rangesOf(peer), other.address.value);
     case "nodes": {
       const text = other.address.toString();
       return [...index.nodes()].some((node) =>

@@ -4,11 +4,12 @@
  */
 
 import type { Address } from "../ip/address.ts";
-import type { Attachment } from "../model/facts.ts";
+import type { Attachment, Detachment } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
+import { AttachmentIndex, fileIn, podKeyOf } from "./attachment_index.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import {
   compareClusterPolicies,
@@ -19,18 +20,18 @@ import {
 
 /** Facts by key. */
 export class FactStore implements ClusterIndex {
+  readonly attachments = new AttachmentIndex();
   readonly #nodeName: string;
   readonly #usesIsolation: boolean;
   readonly #workloads = new Map<string, Workload>();
   readonly #workloadKeys = new Map<string, Set<string>>();
-  readonly #claimants = new Map<string, Set<string>>();
+  /** Keys of the pods that claim an address; whose it is `addressesOf()` says. */
+  readonly #claims = new Map<string, Set<string>>();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
   readonly #clusterPolicies = new Map<string, ClusterNetworkPolicy>();
   readonly #nodes = new Map<string, Node>();
-  readonly #attachments = new Map<string, Map<string, Attachment>>();
-  readonly #attachmentOwners = new Map<string, string>();
   #tiers = new Map<string, readonly ClusterNetworkPolicy[]>();
 
   /** @param usesIsolation whether the annotation of NetworkPolicy's first days counts */
@@ -83,42 +84,40 @@ export class FactStore implements ClusterIndex {
 
   podAt(address: string): Workload | undefined {
     let holder: Workload | undefined;
-    for (const key of this.#claimants.get(address) ?? []) {
+    for (const key of this.#claims.get(address) ?? []) {
       const workload = this.#workloads.get(key);
       if (workload === undefined || !isGovernable(workload)) continue;
-      if (holder === undefined || this.#compareHolders(address, workload, holder) < 0) {
-        holder = workload;
-      }
+      if (!this.addressesOf(workload).some((it) => it.toString() === address)) continue;
+      if (holder === undefined || compareHolders(workload, holder) < 0) holder = workload;
     }
     return holder;
   }
 
-  /** The plugin knows better than any status whom it gave an address. */
-  #compareHolders(address: string, a: Workload, b: Workload): number {
-    const isAttached = (it: Workload): boolean =>
-      it.nodeName === this.#nodeName &&
-      [...this.attachmentsOf(keyOf(it))].some(({ addresses }) =>
-        addresses.some((it) => it.toString() === address)
-      );
-    return Number(isAttached(b)) - Number(isAttached(a)) || compareHolders(a, b);
+  /** Whether an attachment is this very pod's, and not that of another one of its name. */
+  isOf({ namespace, pod, uid }: Attachment, workload: Workload): boolean {
+    return namespace === workload.namespace && pod === workload.name &&
+      workload.nodeName === this.#nodeName && (uid === undefined || uid === workload.uid);
   }
 
-  /** The interfaces that the plugin reported of a pod. */
-  attachmentsOf(key: string): Iterable<Attachment> {
-    return this.#attachments.get(key)?.values() ?? [];
+  /** What the plugin reported of this very pod. */
+  attachmentsOf(workload: Workload): readonly Attachment[] {
+    if (this.attachments.isEmpty) return [];
+    return [...this.attachments.ofPod(keyOf(workload))].filter((it) => this.isOf(it, workload));
   }
 
-  /** Every address that a pod is known by: its status's, and for one of this node the plugin's. */
+  /**
+   * Every address that is a pod's: its status's, and for one of this node the plugin's. An address that
+   * is attached belongs to its attachment, whoever's status says it too.
+   */
   addressesOf(workload: Workload): readonly Address[] {
-    const attachments = workload.nodeName === this.#nodeName
-      ? this.#attachments.get(keyOf(workload))
-      : undefined;
-    if (attachments === undefined) return workload.addresses;
-    const addresses = new Map(workload.addresses.map((it) => [it.toString(), it]));
-    for (const attachment of attachments.values()) {
-      for (const address of attachment.addresses) addresses.set(address.toString(), address);
-    }
-    return [...addresses.values()];
+    if (this.attachments.isEmpty) return workload.addresses;
+    const own = this.attachmentsOf(workload);
+    const isForeign = (address: Address): boolean =>
+      [...this.attachments.atAddress(address.toString())].some((it) => !this.isOf(it, workload));
+    if (own.length === 0 && !workload.addresses.some(isForeign)) return workload.addresses;
+    const all = [...workload.addresses, ...own.flatMap((it) => it.addresses)];
+    const addresses = new Map(all.map((it) => [it.toString(), it]));
+    return [...addresses.values()].filter((it) => !isForeign(it));
   }
 
   /** Those of its addresses that no other pod holds. */
@@ -126,23 +125,37 @@ export class FactStore implements ClusterIndex {
     const addresses = this.addressesOf(workload);
     const isHeld = (address: Address): boolean => {
       const text = address.toString();
-      if ((this.#claimants.get(text)?.size ?? 0) < 2) return true;
+      if ((this.#claims.get(text)?.size ?? 0) < 2) return true;
       const holder = this.podAt(text);
       return holder === undefined || keyOf(holder) === keyOf(workload);
     };
     return addresses.every(isHeld) ? addresses : addresses.filter(isHeld);
   }
 
+  /** Keys of the pods that an attachment can concern: its own, and those that claim its addresses. */
+  claimantsOf(attachment: Attachment): Iterable<string> {
+    const claimants = new Set([podKeyOf(attachment)]);
+    for (const address of attachment.addresses) {
+      for (const key of this.#claims.get(address.toString()) ?? []) claimants.add(key);
+    }
+    return claimants;
+  }
+
   // What is told.
 
-  /** @returns the keys of other pods that claim an address of this one */
+  /** @returns the keys of other pods that claim an address of this one, former ones among them */
   setWorkload(key: string, value: Workload | undefined): readonly string[] {
     const namespace = (value ?? this.#workloads.get(key))?.namespace;
     if (namespace === undefined) return [];
-    return this.#claim(key, () => {
-      set(this.#workloads, key, value);
-      setIn(this.#workloadKeys, namespace, key, value !== undefined);
-    });
+    const before = this.#claimsOf(key);
+    set(this.#workloads, key, value);
+    fileIn(this.#workloadKeys, namespace, key, value !== undefined);
+    this.#claim(key, before);
+    const rivals = new Set<string>();
+    for (const address of [...before, ...this.#claimsOf(key)]) {
+      for (const rival of this.#claims.get(address) ?? []) if (rival !== key) rivals.add(rival);
+    }
+    return [...rivals];
   }
 
   setNamespace(key: string, value: Namespace | undefined): void {
@@ -169,56 +182,37 @@ export class FactStore implements ClusterIndex {
     set(this.#nodes, key, value);
   }
 
-  /** @returns the keys of the pods that it concerns, rivals for their addresses among them */
-  setAttachment(key: string, value: Attachment | undefined): readonly string[] {
-    const previous = this.#attachmentOwners.get(key);
-    const next = value && `${value.namespace}/${value.pod}`;
-    const owners = new Set([previous, next].filter((it) => it !== undefined));
-    const concerned = new Set(owners);
-    for (const owner of owners) {
-      const rivals = this.#claim(owner, () => {
-        const siblings = this.#attachments.get(owner) ?? new Map<string, Attachment>();
-        set(siblings, key, owner === next ? value : undefined);
-        set(this.#attachments, owner, siblings.size > 0 ? siblings : undefined);
-      });
-      for (const rival of rivals) concerned.add(rival);
-    }
-    set(this.#attachmentOwners, key, next);
-    return [...concerned];
+  /** @returns what was there before */
+  setAttachment(key: string, value: Attachment | undefined): Attachment | undefined {
+    const previous = this.attachments.get(key);
+    const pods = new Set([previous, value].filter((it) => it !== undefined).map(podKeyOf));
+    const claims = new Map([...pods].map((it) => [it, this.#claimsOf(it)]));
+    this.attachments.set(key, value);
+    for (const [pod, before] of claims) this.#claim(pod, before);
+    return previous;
   }
 
-  /**
-   * Applies a change of a pod and keeps who claims which address.
-   *
-   * @returns the keys of the others that claim one of its addresses, former ones among them
-   */
-  #claim(key: string, change: () => void): readonly string[] {
-    const claimed = (): ReadonlySet<string> => {
-      const workload = this.#workloads.get(key);
-      return new Set(workload === undefined ? [] : this.addressesOf(workload).map(String));
-    };
-    const old = claimed();
-    change();
-    const now = claimed();
-    const rivals = new Set<string>();
-    for (const address of old) if (!now.has(address)) setIn(this.#claimants, address, key, false);
-    for (const address of now) setIn(this.#claimants, address, key, true);
-    for (const address of [...old, ...now]) {
-      for (const rival of this.#claimants.get(address) ?? []) if (rival !== key) rivals.add(rival);
+  setDetachment(key: string, value: Detachment | undefined): void {
+    this.attachments.setDetachment(key, value);
+  }
+
+  /** The addresses that a pod claims, by its status and its attachments. */
+  #claimsOf(key: string): readonly string[] {
+    const attached = [...this.attachments.ofPod(key)].flatMap((it) => it.addresses);
+    return [...this.#workloads.get(key)?.addresses ?? [], ...attached].map(String);
+  }
+
+  /** Notes the claims of a pod after a change. */
+  #claim(key: string, before: readonly string[]): void {
+    const now = this.#claimsOf(key);
+    for (const address of before) {
+      if (!now.includes(address)) fileIn(this.#claims, address, key, false);
     }
-    return [...rivals];
+    for (const address of now) fileIn(this.#claims, address, key, true);
   }
 }
 
 function set<V>(map: Map<string, V>, key: string, value: V | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-function setIn(map: Map<string, Set<string>>, key: string, member: string, isIn: boolean): void {
-  const members = map.get(key) ?? new Set();
-  if (isIn) members.add(member);
-  else members.delete(member);
-  if (members.size === 0) map.delete(key);
-  else map.set(key, members);
 }

@@ -20,8 +20,7 @@ import type {
   DesiredProgram,
   DesiredSet,
 } from "../model/desired.ts";
-import type { Attachment, FactKind, FactTypes } from "../model/facts.ts";
-import { interfaceNameOf } from "../model/interface_name.ts";
+import type { Attachment, Detachment, FactKind, FactTypes } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import {
@@ -34,6 +33,7 @@ import { keyOf, type Workload } from "../model/workload.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { FactStore } from "./fact_store.ts";
+import { LocalPods } from "./local_pods.ts";
 import { concerns, governs, isGovernable } from "./select.ts";
 import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
@@ -62,7 +62,7 @@ interface LocalPart {
 export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
   readonly #facts: FactStore;
-  readonly #local = new Set<string>();
+  readonly #local: LocalPods;
   /** By the pods' keys; what is not here is made when it is next asked for. */
   readonly #parts = new Map<string, LocalPart>();
   readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
@@ -73,11 +73,13 @@ export class PolicyGraph {
     programs: new Map(),
     policies: new Map(),
     sets: new Map(),
+    conflicts: new Map(),
   };
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
     this.#facts = new FactStore(options.nodeName, options.isolationAnnotation ?? false);
+    this.#local = new LocalPods(this.#facts, options.interfacePrefix);
     this.#index = new SetIndex({
       podKeys: (namespace) => this.#facts.workloadKeys(namespace),
       pod: (key) => this.#view(key),
@@ -90,24 +92,19 @@ export class PolicyGraph {
     return this.#facts;
   }
 
-  /** Takes one fact; `undefined` means gone, or so malformed that it counts as absent. */
-  update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): void {
-    switch (kind) {
-      case "workload":
-        return this.#updateWorkload(key, value as Workload | undefined);
-      case "namespace":
-        return this.#updateNamespace(key, value as Namespace | undefined);
-      case "policy":
-        return this.#updatePolicy(key, value as NetworkPolicy | undefined);
-      case "clusterPolicy":
-        this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
-        return this.#forget(this.#local);
-      case "attachment":
-        return this.#updateAttachment(key, value as Attachment | undefined);
-      case "node":
-        this.#facts.setNode(key, value as Node | undefined);
-        return this.#index.refreshNode(key, value as Node | undefined);
-    }
+  /** The uid of the pod of this key, as far as it is known. */
+  uidOf(key: string): string | undefined {
+    return this.#facts.workload(key)?.uid;
+  }
+
+  /**
+   * Takes one fact; `undefined` means gone, or so malformed that it counts as absent.
+   *
+   * @returns whether there is something to flush: most changes in a cluster concern no pod of this node
+   */
+  update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    const isSetChanged = this.#take(kind, key, value);
+    return isSetChanged || this.#isLocalDirty;
   }
 
   /**
@@ -122,35 +119,67 @@ export class PolicyGraph {
     return this.#desired;
   }
 
-  #updateWorkload(key: string, value: Workload | undefined): void {
+  /** @returns whether a set changed; what concerns this node's pods is marked */
+  #take<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    switch (kind) {
+      case "workload":
+        return this.#updateWorkload(key, value as Workload | undefined);
+      case "namespace":
+        return this.#updateNamespace(key, value as Namespace | undefined);
+      case "attachment":
+        return this.#updateAttachment(key, value as Attachment | undefined);
+      case "node":
+        this.#facts.setNode(key, value as Node | undefined);
+        return this.#index.refreshNode(key, value as Node | undefined);
+      case "policy":
+        this.#updatePolicy(key, value as NetworkPolicy | undefined);
+        return false;
+      case "clusterPolicy":
+        this.#facts.setClusterPolicy(key, value as ClusterNetworkPolicy | undefined);
+        this.#forget(this.#local.keys());
+        return false;
+      case "detachment":
+        this.#facts.setDetachment(key, value as Detachment | undefined);
+        this.#forget(this.#local.rivalsOf(key));
+        return false;
+    }
+    throw new TypeError(`No facts are of kind ${kind}`);
+  }
+
+  #updateWorkload(key: string, value: Workload | undefined): boolean {
     const previous = this.#facts.workload(key);
     const rivals = this.#facts.setWorkload(key, value);
-    if (previous !== undefined && value !== undefined && isSame(previous, value)) return;
+    if (previous !== undefined && value !== undefined && isSame(previous, value)) return false;
     const namespace = (value ?? previous)?.namespace;
-    if (namespace === undefined) return;
+    if (namespace === undefined) return false;
     const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
       isGovernable(value);
-    if (isLocal) this.#local.add(key);
-    this.#forget([key]);
+    if (isLocal) this.#local.add(key, value);
+    this.#forget(this.#local.rivalsOf(key));
     if (!isLocal) this.#local.delete(key);
-    this.#index.refreshPod(key, namespace);
-    this.#refresh(rivals);
+    const isSetChanged = this.#index.refreshPod(key, namespace);
+    return this.#refresh(rivals) || isSetChanged;
   }
 
-  /** Of these pods something has changed that is not in their own objects. */
-  #refresh(keys: readonly string[]): void {
+  /** Of these pods something has changed that is not in their own objects. @returns whether a set did */
+  #refresh(keys: Iterable<string>): boolean {
+    let isSetChanged = false;
     for (const key of keys) {
-      this.#index.refreshPod(key, key.slice(0, key.indexOf("/")));
+      const namespace = key.slice(0, key.indexOf("/"));
+      isSetChanged = this.#index.refreshPod(key, namespace) || isSetChanged;
       this.#forget([key]);
     }
+    return isSetChanged;
   }
 
-  #updateNamespace(key: string, value: Namespace | undefined): void {
+  #updateNamespace(key: string, value: Namespace | undefined): boolean {
     this.#facts.setNamespace(key, value);
+    let isSetChanged = false;
     for (const workload of this.#facts.workloadKeys(key)) {
-      this.#index.refreshPod(workload, key);
+      isSetChanged = this.#index.refreshPod(workload, key) || isSetChanged;
       this.#forget([workload]);
     }
+    return isSetChanged;
   }
 
   #updatePolicy(key: string, value: NetworkPolicy | undefined): void {
@@ -158,8 +187,15 @@ export class PolicyGraph {
     if (namespace !== undefined) this.#forget(this.#facts.workloadKeys(namespace));
   }
 
-  #updateAttachment(key: string, value: Attachment | undefined): void {
-    this.#refresh(this.#facts.setAttachment(key, value));
+  #updateAttachment(key: string, value: Attachment | undefined): boolean {
+    const before = this.#facts.setAttachment(key, value);
+    let isSetChanged = false;
+    for (const attachment of [before, value]) {
+      if (attachment === undefined) continue;
+      isSetChanged = this.#refresh(this.#facts.claimantsOf(attachment)) || isSetChanged;
+      this.#forget(this.#local.keysAt(attachment.interfaceName));
+    }
+    return isSetChanged;
   }
 
   /** What these pods bring in must be made anew, if they are this node's. */
@@ -188,10 +224,12 @@ export class PolicyGraph {
     const policies = new Map<string, DesiredPolicy>();
     const specs = new Map<string, SetSpec>();
     const rangeSets = new Map<string, DesiredSet>();
-    for (const key of [...this.#local].sort()) {
+    for (const key of [...this.#local.keys()].sort()) {
       const part = this.#parts.get(key) ?? this.#computePart(key);
       this.#parts.set(key, part);
-      for (const endpoint of part.endpoints) endpoints.set(endpoint.interfaceName, endpoint);
+      for (const endpoint of part.endpoints) {
+        endpoints.set(endpoint.interfaceName ?? key, endpoint);
+      }
       for (const program of part.programs) programs.set(program.id, program);
       for (const compiled of part.policies) {
         policies.set(compiled.policy.id, compiled.policy);
@@ -205,6 +243,7 @@ export class PolicyGraph {
       programs,
       policies,
       sets: new Map([...this.#index.sets(), ...rangeSets]),
+      conflicts: this.#local.conflicts(),
     };
   }
 
@@ -218,13 +257,17 @@ export class PolicyGraph {
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
     const addresses = this.#facts.addressesOf(workload).map(String).sort()
       .filter((it) => !this.#isOfAnother(it, key));
-    const endpoints = [...this.#interfacesOf(workload)].map((interfaceName) => ({
+    const interfaces = this.#local.interfacesOf(key, workload);
+    const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
+    const endpoints = ways.map((interfaceName) => ({
       interfaceName,
       workload: key,
+      uid: workload.uid,
       addresses,
       ingress: ingress?.id,
       egress: egress?.id,
     }));
+    // Also without an endpoint: what is to govern a pod is there before the pod is.
     const programs = [ingress, egress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
   }
@@ -268,15 +311,6 @@ export class PolicyGraph {
     return this.#desired.programs.get(id) ?? { id, direction, denyAction, ...tiers };
   }
 
-  #interfacesOf(workload: Workload): ReadonlySet<string> {
-    const { namespace, name } = workload;
-    const reported = this.#facts.attachmentsOf(keyOf(workload));
-    return new Set([
-      interfaceNameOf(namespace, name, this.#options.interfacePrefix),
-      ...[...reported].map((it) => it.interfaceName),
-    ]);
-  }
-
   #compile(policy: AnyPolicy): Compiled {
     let compiled = this.#compiled.get(policy);
     if (compiled === undefined) {
@@ -292,7 +326,7 @@ export class PolicyGraph {
 
 /** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
 function isSame(a: Workload, b: Workload): boolean {
-  return a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
+  return a.uid === b.uid && a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
     a.hostNetwork === b.hostNetwork &&
     a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
     formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);

@@ -39,7 +39,7 @@ function print(desired: Desired): unknown {
       : [...it.members.members()].sort(),
   ]);
   return {
-    endpoints: [...desired.endpoints.values()].sort(by((it) => it.interfaceName)),
+    endpoints: [...desired.endpoints.values()].sort(by((it) => it.interfaceName ?? it.workload)),
     programs: [...desired.programs.values()].sort(by((it) => it.id)),
     policies: [...desired.policies.values()].sort(by((it) => it.id)),
     sets: sets.sort(by((it) => String(it[0]))),
@@ -180,7 +180,7 @@ Deno.test("an address is its newest pod's, in whichever order two pods claim it"
 
 Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change", () => {
   const graph = new PolicyGraph({ nodeName: NODE });
-  const pod = (name: string, node: string, address: string): void =>
+  const pod = (name: string, node: string, address: string): boolean =>
     graph.update("workload", `x/${name}`, {
       namespace: "x",
       name,
@@ -223,6 +223,64 @@ Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change
   ]);
 });
 
+Deno.test("PolicyGraph.update() says whether there is anything to flush", () => {
+  const graph = new PolicyGraph({ nodeName: NODE });
+  const pod = (name: string, changes: Partial<Workload>): boolean =>
+    graph.update("workload", `x/${name}`, {
+      namespace: "x",
+      name,
+      uid: name,
+      nodeName: "node2",
+      labels: { app: name },
+      serviceAccount: "default",
+      addresses: [Address.parse("10.0.0.2")],
+      hostNetwork: false,
+      finished: false,
+      ports: [],
+      resourceVersion: "1",
+      ...changes,
+    });
+  const policy = (namespace: string): boolean =>
+    graph.update("policy", `${namespace}/p`, {
+      namespace,
+      name: "p",
+      podSelector: [],
+      ingress: [{
+        peers: [{
+          kind: "pods",
+          podSelector: [{ key: "app", operator: "In", values: ["client"] }],
+          namespaceSelector: undefined,
+        }],
+        ports: undefined,
+      }],
+      egress: undefined,
+      resourceVersion: "1",
+    });
+  for (const name of ["x", "y"]) {
+    graph.update("namespace", name, { name, labels: {}, isIsolated: false, denyAction: undefined });
+  }
+  const local = { nodeName: NODE, addresses: [Address.parse("10.0.0.1")] };
+  assertEquals(pod("web", local), true);
+  assertEquals(policy("x"), true);
+  graph.flush();
+  const steps: readonly (readonly [string, () => boolean, boolean])[] = [
+    ["a pod of another node that no set selects", () => pod("other", {}), false],
+    ["its labels, which no set selects either", () => pod("other", { labels: {} }), false],
+    ["one that a set selects", () => pod("client", {}), true],
+    ["its status says nothing new", () => pod("client", { resourceVersion: "2" }), false],
+    ["it has finished", () => pod("client", { finished: true }), true],
+    ["a policy for no pod of this node", () => policy("y"), false],
+    ["a pod of this node", () => pod("web", { ...local, labels: {} }), true],
+    ["the same again", () => pod("web", { ...local, labels: {} }), false],
+    ["one that never was", () => graph.update("workload", "x/never", undefined), false],
+    ["a pod of this node goes", () => graph.update("workload", "x/web", undefined), true],
+  ];
+  for (const [name, step, expected] of steps) {
+    assertEquals(step(), expected, name);
+    graph.flush();
+  }
+});
+
 Deno.test("PolicyGraph keeps a pod closed until its namespace is known", () => {
   const graph = new PolicyGraph({ nodeName: NODE });
   graph.update("workload", "x/web", {
@@ -232,7 +290,7 @@ Deno.test("PolicyGraph keeps a pod closed until its namespace is known", () => {
     nodeName: NODE,
     labels: {},
     serviceAccount: "default",
-    addresses: [],
+    addresses: [Address.parse("10.0.0.1")],
     hostNetwork: false,
     finished: false,
     ports: [],
@@ -288,6 +346,7 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
     ifname: "eth0",
     namespace: "x",
     pod: "web",
+    uid: undefined,
     interfaceName: interfaceNameOf("x", "web"),
     addresses: [Address.parse("10.0.0.9")],
   };

@@ -51,24 +51,31 @@ export class SetIndex {
     for (const [id, set] of this.#active) {
       if (specs.has(id)) continue;
       this.#active.delete(id);
-      this.#byScope.get(scopeOf(set.spec))?.delete(set);
+      for (const scope of scopesOf(set.spec)) this.#byScope.get(scope)?.delete(set);
     }
-    for (const [id, spec] of specs) {
-      if (!this.#active.has(id)) this.#activate(id, spec);
-    }
+    const added = [...specs].filter(([id]) => !this.#active.has(id));
+    this.#fill(added.map(([id, spec]) => this.#activate(id, spec)));
   }
 
-  /** A pod came, changed or went, or its namespace's labels did. */
-  refreshPod(key: string, namespace: string): void {
+  /** A pod came, changed or went, or its namespace's labels did. @returns whether a set changed */
+  refreshPod(key: string, namespace: string): boolean {
     const view = this.#source.pod(key);
+    let isChanged = false;
     for (const scope of [namespace, ANY_NAMESPACE]) {
-      for (const set of this.#byScope.get(scope) ?? []) contribute(set, key, podMembers(set, view));
+      for (const set of this.#byScope.get(scope) ?? []) {
+        isChanged = contribute(set, key, podMembers(set, view)) || isChanged;
+      }
     }
+    return isChanged;
   }
 
-  /** A node came, changed or went. */
-  refreshNode(name: string, node: Node | undefined): void {
-    for (const set of this.#byScope.get(NODES) ?? []) contribute(set, name, nodeMembers(set, node));
+  /** A node came, changed or went. @returns whether a set changed */
+  refreshNode(name: string, node: Node | undefined): boolean {
+    let isChanged = false;
+    for (const set of this.#byScope.get(NODES) ?? []) {
+      isChanged = contribute(set, name, nodeMembers(set, node)) || isChanged;
+    }
+    return isChanged;
   }
 
   /** The sets in use, by id. */
@@ -78,19 +85,38 @@ export class SetIndex {
     return sets;
   }
 
-  #activate(id: string, spec: SetSpec): void {
+  #activate(id: string, spec: SetSpec): ActiveSet {
     const members = new MemberSet();
     const desired = { kind: spec.kind, id, members };
     const set: ActiveSet = { spec, members, desired, contributions: new Map() };
-    const scope = scopeOf(spec);
     this.#active.set(id, set);
-    this.#byScope.set(scope, (this.#byScope.get(scope) ?? new Set()).add(set));
-    if (scope === NODES) {
-      for (const node of this.#source.nodes()) contribute(set, node.name, nodeMembers(set, node));
-      return;
+    for (const scope of scopesOf(spec)) {
+      this.#byScope.set(scope, (this.#byScope.get(scope) ?? new Set()).add(set));
     }
-    for (const key of this.#source.podKeys(scope === ANY_NAMESPACE ? undefined : scope)) {
-      contribute(set, key, podMembers(set, this.#source.pod(key)));
+    return set;
+  }
+
+  /** Looks at each pod and node once, however many sets there are. */
+  #fill(added: readonly ActiveSet[]): void {
+    const byScope = new Map<string, ActiveSet[]>();
+    for (const set of added) {
+      for (const scope of scopesOf(set.spec)) {
+        const sets = byScope.get(scope) ?? [];
+        sets.push(set);
+        byScope.set(scope, sets);
+      }
+    }
+    for (const [scope, sets] of byScope) {
+      if (scope === NODES) {
+        for (const node of this.#source.nodes()) {
+          for (const set of sets) contribute(set, node.name, nodeMembers(set, node));
+        }
+        continue;
+      }
+      for (const key of this.#source.podKeys(scope === ANY_NAMESPACE ? undefined : scope)) {
+        const view = this.#source.pod(key);
+        for (const set of sets) contribute(set, key, podMembers(set, view));
+      }
     }
   }
 }
@@ -99,25 +125,31 @@ export class SetIndex {
 const ANY_NAMESPACE = "*";
 const NODES = "/nodes";
 
-function scopeOf(spec: SetSpec): string {
-  return "nodes" in spec ? NODES : spec.selection.namespace ?? ANY_NAMESPACE;
+/** Scopes that do not overlap. */
+function scopesOf(spec: SetSpec): ReadonlySet<string> {
+  const selections = spec.kind === "addresses" ? spec.pods : [spec.selection];
+  const namespaces = new Set(selections.map((it) => it.namespace ?? ANY_NAMESPACE));
+  const scopes = namespaces.has(ANY_NAMESPACE) ? new Set([ANY_NAMESPACE]) : namespaces;
+  return spec.kind === "addresses" && spec.nodes.length > 0 ? scopes.add(NODES) : scopes;
 }
 
 function podMembers({ spec }: ActiveSet, view: PodView | undefined): readonly Member[] {
-  if (view === undefined || "nodes" in spec) return NOTHING;
-  return membersOf(spec, view.workload, view.namespaceLabels);
+  return view === undefined ? NOTHING : membersOf(spec, view.workload, view.namespaceLabels);
 }
 
 function nodeMembers({ spec }: ActiveSet, node: Node | undefined): readonly Member[] {
-  return node === undefined || !("nodes" in spec) ? NOTHING : nodeMembersOf(spec, node);
+  return node === undefined ? NOTHING : nodeMembersOf(spec, node);
 }
 
-function contribute(set: ActiveSet, key: string, after: readonly Member[]): void {
+/** @returns whether the set's members changed */
+function contribute(set: ActiveSet, key: string, after: readonly Member[]): boolean {
   const before = set.contributions.get(key) ?? NOTHING;
-  if (before.length === 0 && after.length === 0) return;
+  if (before.length === 0 && after.length === 0) return false;
+  const { revision } = set.members;
   // The new ones first: a member that stays never leaves in between.
   for (const member of after) set.members.add(member);
   for (const member of before) set.members.remove(member);
   if (after.length === 0) set.contributions.delete(key);
   else set.contributions.set(key, after);
+  return set.members.revision !== revision;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Family } from "../ip/address.ts";
-import { type AddressRange, subtractRanges } from "../ip/range.ts";
+import { type AddressRange, mergeRanges, subtractRanges } from "../ip/range.ts";
 import type { RangeSet } from "../model/desired.ts";
 import { formatSelector, type Labels, type LabelSelector, matchesLabels } from "../model/labels.ts";
 import type { Member } from "../model/member_set.ts";
@@ -14,80 +14,116 @@ import { type Protocol, PROTOCOL_NUMBERS, type Workload } from "../model/workloa
 import { type PodSelection, selects } from "./select.ts";
 
 /** A set whose members follow the pods or the nodes. */
-export type SetSpec = PodSetSpec | NamedPortSetSpec | NodeSetSpec;
+export type SetSpec = PeerSetSpec | NamedPortSetSpec;
 
-/** The addresses of the selected nodes. */
-export interface NodeSetSpec {
+/** The addresses of the selected pods and of the selected nodes. */
+export interface PeerSetSpec {
   readonly kind: "addresses";
   readonly id: string;
-  readonly nodes: LabelSelector;
+  readonly pods: readonly PodSelection[];
+  readonly nodes: readonly LabelSelector[];
 }
 
-/** The addresses of the selected pods. */
-export interface PodSetSpec {
-  readonly kind: "addresses";
-  readonly id: string;
-  readonly selection: PodSelection;
-}
-
-/** Address, protocol and number of a named port, of every selected pod that has it. */
+/** Address, protocol and number of named ports, of every selected pod that has them. */
 export interface NamedPortSetSpec {
   readonly kind: "addressPorts";
   readonly id: string;
   readonly selection: PodSelection;
-  readonly port: string;
+  readonly ports: readonly NamedPortName[];
+}
+
+/** What names a named port. */
+export interface NamedPortName {
+  readonly name: string;
   readonly protocol: Protocol;
 }
 
-/** The set of the pods that `selection` selects. */
-export function podSetSpec(selection: PodSelection): PodSetSpec {
-  return { kind: "addresses", id: `pods ${formatSelection(selection)}`, selection };
+/** A peer that is not addresses, as a set sees it. */
+export type SelectedPeer =
+  | { readonly kind: "pods"; readonly selection: PodSelection }
+  | { readonly kind: "nodes"; readonly selector: LabelSelector };
+
+/** The set of what any of `peers` selects. */
+export function peerSetSpec(peers: readonly SelectedPeer[]): PeerSetSpec {
+  const parts = new Map(peers.map((it) => [formatPeer(it), it]));
+  const all = [...parts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, it]) => it);
+  return {
+    kind: "addresses",
+    id: joinIds(parts.keys()),
+    pods: all.flatMap((it) => it.kind === "pods" ? it.selection : []),
+    nodes: all.flatMap((it) => it.kind === "nodes" ? [it.selector] : []),
+  };
 }
 
-/** The set of the nodes that `selector` selects. */
-export function nodeSetSpec(selector: LabelSelector): NodeSetSpec {
-  return { kind: "addresses", id: `nodes [${formatSelector(selector)}]`, nodes: selector };
-}
-
-/** The set of a named port on the pods that `selection` selects. */
+/** The set of named ports on the pods that `selection` selects. */
 export function namedPortSetSpec(
   selection: PodSelection,
-  port: string,
-  protocol: Protocol,
+  ports: readonly NamedPortName[],
 ): NamedPortSetSpec {
-  const id = `port ${port}/${protocol} ${formatSelection(selection)}`;
-  return { kind: "addressPorts", id, selection, port, protocol };
+  const names = ports.map(({ name, protocol }) => `${name}/${protocol}`);
+  const id = `port ${joinIds(names)} ${formatSelection(selection)}`;
+  return { kind: "addressPorts", id, selection, ports };
 }
 
-/** The set of an `ipBlock`: its CIDR without the exceptions, which may overlap in any way. */
-export function rangeSetOf(peer: AddressPeer): RangeSet {
-  const family: Family = peer.cidr.address.family;
-  const except = peer.except.filter((it) => it.address.family === family);
-  const ranges: readonly AddressRange[] = subtractRanges(
-    [peer.cidr.range],
-    except.map((it) => it.range),
-  );
-  const excepted = except.map((it) => it.network.toString()).sort().join(",");
-  const id = `net ${peer.cidr.network}${excepted === "" ? "" : ` except ${excepted}`}`;
-  return { kind: "ranges", id, family, ranges };
+/** The set of `ipBlock`s of one family. */
+export function rangeSetOf(family: Family, peers: readonly AddressPeer[]): RangeSet {
+  const ids = peers.map(({ cidr, except }) => {
+    const excepted = except.filter((it) => it.address.family === family)
+      .map((it) => it.network.toString()).sort().join(",");
+    return `${cidr.network}${excepted === "" ? "" : ` except ${excepted}`}`;
+  });
+  const ranges = mergeRanges(peers.flatMap(rangesOf));
+  return { kind: "ranges", id: `net ${joinIds(ids)}`, family, ranges };
+}
+
+const knownRanges = new WeakMap<AddressPeer, readonly AddressRange[]>();
+
+/** The ranges of an `ipBlock`: its CIDR without the exceptions, which may overlap in any way. */
+export function rangesOf(peer: AddressPeer): readonly AddressRange[] {
+  let ranges = knownRanges.get(peer);
+  if (ranges === undefined) {
+    const { family } = peer.cidr.address;
+    const except = peer.except.filter((it) => it.address.family === family);
+    ranges = subtractRanges([peer.cidr.range], except.map((it) => it.range));
+    knownRanges.set(peer, ranges);
+  }
+  return ranges;
+}
+
+/** The same parts have the same id, in whatever order and however often they are named. */
+function joinIds(ids: Iterable<string>): string {
+  return [...new Set(ids)].sort().join(" | ");
+}
+
+function formatPeer(peer: SelectedPeer): string {
+  return peer.kind === "pods"
+    ? `pods ${formatSelection(peer.selection)}`
+    : `nodes [${formatSelector(peer.selector)}]`;
 }
 
 /** The members that one pod brings into a set; none when the set does not select it. */
 export function membersOf(
-  spec: PodSetSpec | NamedPortSetSpec,
+  spec: SetSpec,
   workload: Workload,
   namespaceLabels: Labels | undefined,
 ): readonly Member[] {
+  if (spec.kind === "addresses") {
+    const isSelected = spec.pods.some((it) => selects(it, workload, namespaceLabels));
+    return isSelected ? workload.addresses.map(String) : [];
+  }
   if (!selects(spec.selection, workload, namespaceLabels)) return [];
-  if (spec.kind === "addresses") return workload.addresses.map(String);
   return workload.ports
-    .filter((it) => it.name === spec.port && it.protocol === spec.protocol)
+    .filter((port) =>
+      spec.ports.some((it) => it.name === port.name && it.protocol === port.protocol)
+    )
     .flatMap((it) => workload.addresses.map((address) => formatAddressPort(`${address}`, it)));
 }
 
-/** The members that one node brings into a set of nodes. */
-export function nodeMembersOf(spec: NodeSetSpec, node: Node): readonly Member[] {
-  return matchesLabels(spec.nodes, node.labels) ? node.addresses.map(String) : [];
+/** The members that one node brings into a set. */
+export function nodeMembersOf(spec: SetSpec, node: Node): readonly Member[] {
+  const isSelected = spec.kind === "addresses" &&
+    spec.nodes.some((it) => matchesLabels(it, node.labels));
+  return isSelected ? node.addresses.map(String) : [];
 }
 
 /** Formats a member of an `addressPorts` set: `address,protocol number,port`. */

@@ -5,7 +5,6 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Bytes } from "../../lib/base/bytes.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../support/agent_client.ts";
 import {
@@ -18,11 +17,10 @@ import {
 } from "../support/cni_network.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
-import { PodServers, sendDatagram } from "../support/probe.ts";
+import { Traffic } from "../support/traffic.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
-const PORT = 9000;
 const DENY_ALL = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
 /** Two pods' addresses: the first is the peer's, the second the pod's that is looked at. */
 const SUBNETS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
@@ -31,62 +29,6 @@ const [PEER, POD] = [["10.244.9.2", "fd00:10:244:9::2"], ["10.244.9.3", "fd00:10
 /** A network whose plugin asks the agent for the node and waits for the policy. */
 function agentNetwork(fields: Fields = {}, subnets = ["usePodCidr", "usePodCidrIPv6"]): CniNetwork {
   return new CniNetwork({ agent_socket: AGENT_SOCKET, ...fields }, subnets);
-}
-
-/** Datagrams back and forth between two containers, without a pause, counted where they come out. */
-class Traffic implements AsyncDisposable {
-  /** By direction and family: "to 4", "from 6", … */
-  readonly sent = new Map<string, number>();
-  readonly received = new Map<string, number>();
-  readonly #servers = new PodServers();
-  readonly #sending: Promise<void>;
-  #stopped = false;
-
-  /** @param pod what is looked at; it may not have an address yet */
-  constructor(pod: TestContainer, peer: TestContainer) {
-    this.#servers.onDatagram = (payload) => this.#count(this.received, payload);
-    for (const { namespace } of [pod, peer]) this.#servers.udp(namespace, PORT);
-    this.#sending = this.#send(pod, peer);
-  }
-
-  /** How many came through, in all. */
-  get total(): number {
-    return [...this.received.values()].reduce((sum, it) => sum + it, 0);
-  }
-
-  /** Waits until something came through in every direction, at most `ms`. */
-  async untilOpen(ms = 20_000): Promise<boolean> {
-    this.received.clear();
-    const endMs = performance.now() + ms;
-    while (this.received.size < 4 && performance.now() < endMs) await sleep(10);
-    return this.received.size === 4;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped = true;
-    await this.#sending;
-    this.#servers[Symbol.dispose]();
-  }
-
-  async #send(pod: TestContainer, peer: TestContainer): Promise<void> {
-    const ways = [4, 6].flatMap((family, at) => [
-      { name: `to ${family}`, namespace: peer.namespace, address: POD[at] ?? "" },
-      { name: `from ${family}`, namespace: pod.namespace, address: PEER[at] ?? "" },
-    ]);
-    while (!this.#stopped) {
-      for (const { name, ...target } of ways) {
-        const payload: Bytes = new TextEncoder().encode(name);
-        sendDatagram({ ...target, port: PORT }, payload);
-        this.#count(this.sent, payload);
-      }
-      await sleep(0);
-    }
-  }
-
-  #count(map: Map<string, number>, payload: Uint8Array): void {
-    const name = new TextDecoder().decode(payload);
-    map.set(name, (map.get(name) ?? 0) + 1);
-  }
 }
 
 function sleep(ms: number): Promise<void> {
@@ -111,7 +53,7 @@ Deno.test("calyx lets no packet pass before a pod's policy is in force", async (
   const selected = { matchLabels: { app: "web" } };
   await node.createPolicy("deny", { ...DENY_ALL, podSelector: selected });
   await node.createPod("web");
-  await using traffic = new Traffic(pod, peer);
+  await using traffic = new Traffic({ of: pod, at: POD }, { of: peer, at: PEER });
   await sleep(50);
   const before = Math.min(...traffic.sent.values());
   assertEquals(addressesOf(await network.add(pod)), POD);
@@ -134,7 +76,7 @@ Deno.test("calyx ADD gives up on an agent that never answers, and takes all back
   using pod = new TestContainer("web-1", "web");
   await addPeer(node, network, peer);
   const state = [nodeState(), network.reserved()];
-  await using traffic = new Traffic(pod, peer);
+  await using traffic = new Traffic({ of: pod, at: POD }, { of: peer, at: PEER });
   node.agent.kill("SIGSTOP");
   await node.createPod("web"); // too late for the agent to have heard of it
   try {
@@ -171,7 +113,7 @@ Deno.test("calyx ADD starts a pod closed where that is chosen, and the agent ope
   using peer = new TestContainer("peer-1", "peer");
   using pod = new TestContainer("web-1", "web");
   await addPeer(node, network, peer);
-  await using traffic = new Traffic(pod, peer);
+  await using traffic = new Traffic({ of: pod, at: POD }, { of: peer, at: PEER });
   node.agent.kill("SIGSTOP");
   await node.createPod("web"); // too late for the agent to have heard of it
   try {

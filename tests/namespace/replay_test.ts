@@ -44,6 +44,7 @@ function attachmentsOf({ pods }: Cluster): Attachment[] {
     ifname: "eth0",
     namespace,
     pod: name,
+    uid: undefined,
     interfaceName: interfaceNameOf(namespace, name),
     addresses: [Address.parse(`10.0.1.${index % 2}`)],
   }));

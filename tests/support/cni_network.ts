@@ -53,17 +53,21 @@ export interface Container {
   readonly path: string;
   /** The pod's name in namespace `default`; without it the container is no pod's. */
   readonly pod?: string;
+  /** The pod's uid; without it the runtime does not say. */
+  readonly uid?: string;
 }
 
 /** A container with a network namespace of its own. */
 export class TestContainer extends TestNamespace implements Container {
   readonly containerId: string;
   readonly pod: string;
+  readonly uid?: string;
 
-  constructor(containerId: string, pod = containerId) {
+  constructor(containerId: string, pod = containerId, uid?: string) {
     super();
     this.containerId = containerId;
     this.pod = pod;
+    if (uid !== undefined) this.uid = uid;
   }
 
   /** The pod's interface on the node. */
@@ -132,7 +136,8 @@ export class CniNetwork implements Disposable {
   }
 
   /** The variables of a call. */
-  environment(command: string, { containerId, path, pod }: Container): Record<string, string> {
+  environment(command: string, container: Container): Record<string, string> {
+    const { containerId, path, pod, uid } = container;
     return {
       CNI_COMMAND: command,
       CNI_CONTAINERID: containerId,
@@ -140,7 +145,8 @@ export class CniNetwork implements Disposable {
       CNI_IFNAME: "eth0",
       CNI_PATH: "/usr/lib/cni",
       CNI_ARGS: "IgnoreUnknown=1" +
-        (pod === undefined ? "" : `;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}`),
+        (pod === undefined ? "" : `;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}`) +
+        (uid === undefined ? "" : `;K8S_POD_UID=${uid}`),
     };
   }
 

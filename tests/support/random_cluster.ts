@@ -125,8 +125,8 @@ const clusterRules = fc.array(
   fc.record({
     name: fc.constant(""),
     action: fc.constantFrom("accept" as const, "deny" as const, "pass" as const),
-    peers: fc.array(fc.oneof(peer.map(withNamespaces), nodePeer), { maxLength: 2 }),
-    ports: fc.option(fc.array(port, { maxLength: 2 }), { nil: undefined }),
+    peers: fc.array(fc.oneof(peer.map(withNamespaces), nodePeer), { maxLength: 3 }),
+    ports: fc.option(fc.array(port, { maxLength: 3 }), { nil: undefined }),
   }),
   { maxLength: 3 },
 );

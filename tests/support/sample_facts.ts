@@ -93,6 +93,21 @@ export function sampleGraph(): PolicyGraph {
         }, { kind: "addresses", cidr: Prefix.parse("2001:db8::/32"), except: [] }],
         ports: undefined,
       },
+      {
+        peers: [
+          { kind: "pods", podSelector: is("app", "cart"), namespaceSelector: undefined },
+          { kind: "pods", podSelector: [], namespaceSelector: is("team", "ops") },
+          { kind: "addresses", cidr: Prefix.parse("198.51.100.0/25"), except: [] },
+          { kind: "addresses", cidr: Prefix.parse("198.51.100.128/25"), except: [] },
+          { kind: "addresses", cidr: Prefix.parse("2001:db8:1::/48"), except: [] },
+        ],
+        ports: [
+          { protocol: "TCP", port: { first: 9090, last: 9099 } },
+          { protocol: "UDP", port: { first: 9090, last: 9090 } },
+          { protocol: "TCP", port: "http" },
+          { protocol: "TCP", port: "metrics" },
+        ],
+      },
     ],
     egress: [
       {

@@ -8,6 +8,7 @@ import {
   CHAIN_FROM_POD,
   CHAIN_INPUT,
   CHAIN_OUTPUT,
+  CHAIN_PASSING,
   CHAIN_TO_POD,
   MAPS,
   SET_PODS,
@@ -33,6 +34,13 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
       // First of all: later chains let established flows pass. It also keeps conntrack awake before
       // there is any policy, so that flows older than the first policy are known.
       drop([{ kind: "flowIsCut" }], "flow that policy no longer allows"),
+      makeRule([verdict({ code: "jump", chain: CHAIN_PASSING })]),
+      // Every way through there ends in a verdict. But a packet that is on its way while a transaction
+      // takes effect may find a map's new element and behind it a new chain still without its rules,
+      // and comes back.
+      drop([], "policy is changing"),
+    ],
+    [CHAIN_PASSING]: [
       makeRule([from, verdict({ code: "goto", chain: CHAIN_FROM_POD })]),
       ...addressRules("source"),
       makeRule([toPod]),

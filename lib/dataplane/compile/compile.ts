@@ -1,13 +1,14 @@
 /**
  * Desired → ruleset. The way of a packet:
  *
- *   forward ─ from a pod ─▶ from-pod ─ vmap @egress ─▶ pods-egress-… ─▶ policy-egress/… ─┐ goto
+ *   passing ─ from a pod ─▶ from-pod ─ vmap @egress ─▶ pods-egress-… ─▶ policy-egress/… ─┐ goto
  *       │                      └ pod without egress policy ──────────────────────────┐   │
  *       │                                                                            ▼   ▼
  *       └──── to a pod ──────────────────────────────────────────────────────────▶ to-pod
  *                       accept ◀─ policy-ingress/… ◀─ pods-ingress-… ◀─ vmap @ingress ─┘
  *
- * An allow rule of an egress policy goes on to `to-pod`, so both ends are asked without a mark. A
+ * The forward hook jumps to `passing`, and drops what should come back: nothing does, but for a packet
+ * that meets a transaction. An allow rule of an egress policy goes on to `to-pod`, so both ends are asked without a mark. A
  * flow is judged by its first packet; what conntrack knows passes at the head of a governed pod's
  * chain. An interface with the pods' prefix that is in no map is dropped, in every hook: so also
  * while nobody runs who could know it. A pod whose interface another plugin made is found by its

@@ -67,12 +67,12 @@ function rulesOnTheWay({ chains, sets }: Ruleset, pod: string): number {
     ? elements.names.get(interfaceNameOf("x", pod))?.verdict
     : undefined;
   if (verdict?.code !== "goto") throw new Error(`No program governs ${pod}`);
-  // Of `to-pod` the first rule finds the program.
-  return rulesOf("forward") + 1 + rulesOf(verdict.chain);
+  // Nothing meets what closes `forward`, and of `to-pod` the first rule finds the program.
+  return rulesOf("forward") - 1 + 1 + rulesOf(verdict.chain);
 }
 
 Deno.test("a packet meets the rules of the policies that select its pod, whatever there are", () => {
   const counts = [SELECTING, 50, 500].map((it) => rulesOnTheWay(rulesetOf(it), "server"));
-  // forward 5, to-pod 1, the program's own 3, and of each policy a jump and a rule per family.
-  assertEquals(counts, [24, 24, 24]);
+  // forward and passing 6, to-pod 1, the program's own 3, and of each policy a jump and a rule per family.
+  assertEquals(counts, [25, 25, 25]);
 });

@@ -22,13 +22,13 @@ export function dispatchSets(desired: Desired): readonly NamedSet[] {
       name: SET_PODS,
       type: { key: "ifname", isMap: false },
       comment: "interfaces of the pods of this node",
-      elements: names(endpoints, (it) => [it.interfaceName]),
+      elements: names(endpoints, interfacesOf),
     },
     ...DIRECTIONS.map((direction): NamedSet => ({
       name: MAPS[direction],
       type: { key: "ifname", isMap: true },
       comment: `interface of a pod: what governs its ${direction}`,
-      elements: names(endpoints, (it) => [it.interfaceName], direction),
+      elements: names(endpoints, interfacesOf, direction),
     })),
     ...FAMILIES.flatMap((family) => [
       ...DIRECTIONS.map((direction): NamedSet => ({
@@ -49,7 +49,10 @@ function sources(endpoints: readonly DesiredEndpoint[], family: Family): NamedSe
     comment: "what each pod may send from",
     elements: names(
       endpoints,
-      (it) => addressesOf(it, family).map((address) => `${it.interfaceName},${address}`),
+      (it) =>
+        interfacesOf(it).flatMap((name) =>
+          addressesOf(it, family).map((address) => `${name},${address}`)
+        ),
     ),
   };
 }
@@ -92,6 +95,10 @@ function verdictOf(endpoint: DesiredEndpoint, direction: Direction): Verdict {
   return program === undefined
     ? acceptVerdict(direction)
     : { code: "goto", chain: programChainName(direction, program) };
+}
+
+function interfacesOf({ interfaceName }: DesiredEndpoint): readonly string[] {
+  return interfaceName === undefined ? [] : [interfaceName];
 }
 
 function addressesOf({ addresses }: DesiredEndpoint, family: Family): readonly string[] {

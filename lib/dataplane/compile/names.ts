@@ -19,6 +19,8 @@ const COMMENT_BYTES_MAX = 127;
 export const CHAIN_FORWARD = "forward";
 export const CHAIN_INPUT = "input";
 export const CHAIN_OUTPUT = "output";
+/** Packets that pass through the node. */
+export const CHAIN_PASSING = "passing";
 /** Packets that a pod sends. */
 export const CHAIN_FROM_POD = "from-pod";
 /** Packets for a pod, and what a pod may send anywhere else. */

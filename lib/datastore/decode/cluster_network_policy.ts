@@ -27,6 +27,7 @@ import {
   readText,
   refuseOthers,
 } from "./fields.ts";
+import { RuleBound } from "./rule_bound.ts";
 
 /** All ClusterNetworkPolicies; the kind may be unknown to the server. */
 export const clusterNetworkPolicyKind: ResourceKind<ClusterNetworkPolicy> = {
@@ -139,10 +140,18 @@ function readRules(
   const before = problems.all.length;
   const list = readList(spec[direction], path, problems) ?? [];
   if (problems.all.length > before) return [denyAll("")];
+  const bound = new RuleBound(problems);
+  let isFull = false;
   return list.flatMap((rule, index): ClusterPolicyRule[] => {
     const at = `${path}[${index}]`;
     const before = problems.all.length;
     const fields = readObject(rule, at, problems);
+    isFull ||= !bound.takes(
+      asList(fields[direction === "ingress" ? "from" : "to"]),
+      asList(fields.protocols),
+      at,
+    );
+    if (isFull) return fields.action === "Accept" ? [] : [denyAll("")];
     const name = readText(fields.name, `${at}.name`, problems) ?? "";
     const action = readAction(fields, at, problems);
     const peers = readPeers(fields, direction, at, problems);
@@ -152,6 +161,10 @@ function readRules(
     if (problems.all.length === before) return [{ name, action: action ?? "deny", peers, ports }];
     return action === "accept" ? [] : [denyAll(name)];
   });
+}
+
+function asList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function denyAll(name: string): ClusterPolicyRule {

@@ -27,6 +27,7 @@ import {
   refuseOthers,
 } from "./fields.ts";
 import { isProtocol } from "./pod.ts";
+import { RuleBound } from "./rule_bound.ts";
 
 /** NetworkPolicies of all namespaces. */
 export const networkPolicyKind: ResourceKind<NetworkPolicy> = {
@@ -69,11 +70,6 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
   return { value, problems: problems.all };
 }
 
-/**
- * Peers times ports of all rules of a direction: each becomes a rule in the kernel, and one tenant's
- * policy must not keep an agent from everybody else's. What is beyond it allows nothing.
- */
-const COMBINATIONS_MAX = 20_000;
 const SPEC_FIELDS = ["podSelector", "policyTypes", "ingress", "egress"];
 
 /**
@@ -102,8 +98,10 @@ function readTypes(spec: Fields, problems: Problems): ReadonlySet<Direction> {
 function readRules(spec: Fields, direction: Direction, problems: Problems): readonly PolicyRule[] {
   const path = `spec.${direction}`;
   const peersField = direction === "ingress" ? "from" : "to";
-  let left = COMBINATIONS_MAX;
+  const bound = new RuleBound(problems);
+  let isFull = false;
   return (readList(spec[direction], path, problems) ?? []).flatMap((rule, index) => {
+    if (isFull) return [];
     const at = `${path}[${index}]`;
     const before = problems.all.length;
     const fields = readItem(rule, at, problems);
@@ -111,11 +109,8 @@ function readRules(spec: Fields, direction: Direction, problems: Problems): read
     const peers = readList(fields[peersField], `${at}.${peersField}`, problems);
     const ports = readList(fields.ports, `${at}.ports`, problems);
     if (problems.all.length > before) return []; // it may mean less than it seems to
-    left -= Math.max(1, peers?.length ?? 1) * Math.max(1, ports?.length ?? 1);
-    if (left < 0) {
-      problems.add(at, "too much", `at most ${COMBINATIONS_MAX} peers times ports are taken`);
-      return [];
-    }
+    isFull = !bound.takes(peers, ports, at);
+    if (isFull) return [];
     return {
       peers: readEach(peers, `${at}.${peersField}`, problems, readPeer),
       ports: readEach(ports, `${at}.ports`, problems, readPort),

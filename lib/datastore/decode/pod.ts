@@ -3,7 +3,15 @@
 import { Address } from "../../ip/address.ts";
 import type { NamedPort, Protocol, Workload } from "../../model/workload.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
-import { type Fields, Problems, readList, readMetadata, readObject, readText } from "./fields.ts";
+import {
+  type Fields,
+  type Metadata,
+  Problems,
+  readList,
+  readMetadata,
+  readObject,
+  readText,
+} from "./fields.ts";
 
 /** Pods of all namespaces. */
 export const podKind: ResourceKind<Workload> = {
@@ -38,7 +46,7 @@ export function decodePod(object: unknown): Decoded<Workload> {
   const value: Workload = {
     namespace: metadata.namespace,
     name: metadata.name,
-    uid: metadata.uid,
+    uid: uidOf(metadata),
     nodeName,
     labels: metadata.labels,
     ...(metadata.createdAt === "" ? {} : { createdAt: metadata.createdAt }),
@@ -50,6 +58,16 @@ export function decodePod(object: unknown): Decoded<Workload> {
     resourceVersion: metadata.resourceVersion,
   };
   return { value: isUsable ? value : undefined, problems: problems.all };
+}
+
+/**
+ * The uid that the kubelet gives to the container runtime. A static pod's is the hash of its manifest,
+ * or what that says; its object on the API server, the mirror, has another uid of its own, and the
+ * kubelet's as an annotation.
+ */
+function uidOf({ uid, annotations }: Metadata): string {
+  if (annotations["kubernetes.io/config.mirror"] === undefined) return uid;
+  return annotations["kubernetes.io/config.hash"] ?? annotations["kubernetes.io/config.mirror"];
 }
 
 /** A pod that is being deleted still runs: only its phase says that it has ended. */

@@ -1,0 +1,54 @@
+import { assertEquals } from "@std/assert";
+import { startApiServer } from "../tests/support/api_server/server.ts";
+import { createLogger } from "../lib/base/log.ts";
+import { openApiServer } from "../lib/credentials/api_server.ts";
+import { Facts } from "./facts.ts";
+
+async function until(done: () => boolean): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (done()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error("It never came");
+}
+
+Deno.test("Facts says that something changed where the graph has something to do, and only there", async () => {
+  await using server = startApiServer();
+  await using api = await openApiServer({
+    environment: { apiEndpoint: server.url },
+    userAgent: "test",
+  });
+  const stop = new AbortController();
+  const updates: string[] = [];
+  let [changes, isInSync] = [0, false];
+  const facts = new Facts({
+    api,
+    logger: createLogger({ write: () => {} }),
+    update: (kind, key) => {
+      updates.push(`${kind} ${key}`);
+      return key.startsWith("here");
+    },
+    onChange: () => changes++,
+    onInSync: () => isInSync = true,
+  });
+  const watching = facts.watch(stop.signal);
+  try {
+    await until(() => isInSync && server.watches.size >= 4);
+    changes = 0;
+    const create = async (name: string): Promise<void> => {
+      server.store.create("namespaces", { metadata: { name } });
+      await until(() => updates.includes(`namespace ${name}`));
+    };
+    await create("elsewhere-1");
+    await create("elsewhere-2");
+    assertEquals(changes, 0);
+    await create("here");
+    assertEquals(changes, 1);
+    server.store.patch("namespaces", "here", { metadata: { labels: { a: "1" } } });
+    await until(() => updates.filter((it) => it === "namespace here").length === 2);
+    assertEquals(changes, 2);
+  } finally {
+    stop.abort();
+    await watching;
+  }
+});

@@ -1,0 +1,70 @@
+import { assertEquals } from "@std/assert";
+import type { Facts } from "./facts.ts";
+import type { FlowCutCounts } from "./flow_cut.ts";
+import { serveHealth } from "./health.ts";
+import type { EnforcementLoop } from "./loop.ts";
+
+const FLOW_CUT: FlowCutCounts = {
+  passes: 7,
+  failed: 1,
+  cut: 30,
+  released: 4,
+  refused: 2,
+  flows: 500,
+  denied: 26,
+  durationMs: 12,
+};
+
+type HealthOptions = Parameters<typeof serveHealth>[0];
+
+/** What the agent answers to GET `path`. */
+async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<[number, string]> {
+  const server = serveHealth({
+    host: "127.0.0.1",
+    port: 0,
+    facts: { states: {} } as Facts,
+    loop: { counts: { applied: 1 } } as EnforcementLoop,
+    flowCut: FLOW_CUT,
+    nowMs: () => 0,
+    ...changes,
+  });
+  try {
+    const { port } = server.addr as Deno.NetAddr;
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return [response.status, await response.text()];
+  } finally {
+    await server.shutdown();
+  }
+}
+
+Deno.test("/readyz says ok, and in a line of its own which pods claim one interface", async () => {
+  assertEquals(await ask("/readyz"), [200, "ok\n"]);
+  const conflicts = new Map([["cali1", ["x/a", "x/b"]]]);
+  const loop = { counts: { applied: 1 }, enforced: { conflicts } } as unknown as EnforcementLoop;
+  assertEquals(await ask("/readyz", { loop }), [
+    200,
+    "ok\nInterface cali1 is claimed by x/a and x/b: open for one of them at most\n",
+  ]);
+});
+
+Deno.test("/readyz says what is missing", async () => {
+  const loop = { counts: { applied: 0 } } as EnforcementLoop;
+  const [status, text] = await ask("/readyz", { loop });
+  assertEquals([status, text], [503, "Nothing is in the kernel yet: see the agent's log\n"]);
+});
+
+Deno.test("/metrics says what was cut of open flows", async () => {
+  const loop = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementLoop;
+  const [status, text] = await ask("/metrics", { loop });
+  const flows = text.split("\n").filter((it) => it.startsWith("calyx_flow"));
+  assertEquals([status, flows], [200, [
+    "calyx_flows_cut_total 30",
+    "calyx_flows_released_total 4",
+    "calyx_flows_refused_total 2",
+    "calyx_flows_denied 26",
+    "calyx_flows_read 500",
+    "calyx_flow_cut_passes_total 7",
+    "calyx_flow_cut_failures_total 1",
+    "calyx_flow_cut_duration_seconds 0.012",
+  ]]);
+});
