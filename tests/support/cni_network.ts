@@ -173,6 +173,11 @@ export class CniNetwork implements Disposable {
     return answer;
   }
 
+  /** Takes away the folder of reservations, as if there had never been one. */
+  async forget(name = "net1"): Promise<void> {
+    await Deno.remove(`${this.dataDir}/${name}`, { recursive: true }).catch(() => {});
+  }
+
   /** Addresses that are reserved, in the network of this name. */
   reserved(name = "net1"): string[] {
     try {

@@ -18,11 +18,14 @@ export class CniScene implements AsyncDisposable {
   readonly agent: StubAgent = new StubAgent();
   readonly network: CniNetwork = new CniNetwork({ agent_socket: this.agent.path, mtu: 1400 });
   readonly bystander: TestContainer = new TestContainer("bystander");
+  readonly #living: TestContainer[] = [];
   #expected: readonly string[] = [];
 
-  /** Makes it, with the pod attached. */
-  static async open(): Promise<CniScene> {
+  /** Makes it, with the pod attached; or of a network that never had one. */
+  static async open({ isNew = false } = {}): Promise<CniScene> {
     const scene = new CniScene();
+    if (isNew) return scene;
+    scene.#living.push(scene.bystander);
     scene.#expected = expectedOf(scene.bystander, await scene.add(scene.bystander)).sort();
     scene.assertClean("the scene");
     return scene;
@@ -44,20 +47,21 @@ export class CniScene implements AsyncDisposable {
     return await callHere(this.network, command, container, fields);
   }
 
-  /** GC that knows of nobody but the bystander. */
+  /** What GC is told: nobody lives but the bystander. */
+  get valid(): Fields {
+    return validAttachments(...this.#living);
+  }
+
+  /** GC of everybody else. */
   async collect(): Promise<void> {
-    const { code, answer } = await this.call(
-      "GC",
-      this.bystander,
-      validAttachments(this.bystander),
-    );
+    const { code, answer } = await this.call("GC", this.bystander, this.valid);
     assertEquals(code, 0, JSON.stringify(answer));
   }
 
   /** Asserts that there is the bystander, whole, and nothing else. */
   assertClean(what: string): void {
     assertEquals(readNode(this.network), this.#expected, what);
-    assertEquals([...this.agent.known], [this.bystander.containerId], what);
+    assertEquals([...this.agent.known], this.#living.map((it) => it.containerId), what);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,7 +9,6 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Container, TestContainer } from "./cni_network.ts";
-import { validAttachments } from "./cni_node.ts";
 import { CniScene } from "./cni_scene.ts";
 import { enterIsolation, runIsolated } from "./isolate.ts";
 import {
@@ -20,8 +19,15 @@ import {
   type TracedCall,
 } from "./traced_plugin.ts";
 
-/** A command that changes something; the second is an ADD that the agent refuses. */
-export type WalkedCommand = "ADD" | "ADD, taken back" | "DEL" | "GC";
+/** A command that changes something, or a part of one that has another course. */
+export type WalkedCommand =
+  | "ADD"
+  /** Until its addresses are reserved, where there is no folder for them yet. */
+  | "ADD, the first of its network"
+  /** From the question to the agent on, which refuses. */
+  | "ADD, taken back"
+  | "DEL"
+  | "GC";
 
 /** What a walk came by. */
 export interface Walk {
@@ -39,6 +45,9 @@ interface Part {
 
 /** The call after which an ADD is all done but for the agent's word. */
 const ASKS_AGENT = /"PUT \/v1\/endpoints/;
+
+/** The call with which ADD goes from the address files to the kernel. */
+const LEAVES_FILES = /\bRTM_GETADDR\b/;
 
 /** Whether every retry comes after every kill, or one in turn. */
 const IS_EXHAUSTIVE = Deno.env.get("CALYX_KILL_WALK") === "exhaustive";
@@ -76,6 +85,8 @@ interface Course {
   readonly command: "ADD" | "DEL" | "GC";
   /** The first system call to kill at. */
   readonly from: RegExp;
+  /** The first one not to kill at any more. @default {none: to its end} */
+  readonly until?: RegExp;
   readonly prepare: (container: Container) => Promise<void>;
   /** Taken in turn. */
   readonly retries: readonly ((container: Container) => Promise<void>)[];
@@ -101,21 +112,27 @@ function courseOf(command: WalkedCommand, scene: CniScene): Course {
     const prepare = async (container: Container): Promise<void> => void await scene.add(container);
     return { command, from: FIRST_OWN_CALL, prepare, retries };
   }
-  const [from, answer] = command === "ADD"
-    ? [FIRST_OWN_CALL, 200] as const
-    : [ASKS_AGENT, 504] as const;
-  return { command: "ADD", from, prepare: answerBy(answer), retries: [addAgain, ...retries] };
+  const course = { command: "ADD", from: FIRST_OWN_CALL, retries: [addAgain, ...retries] } as const;
+  switch (command) {
+    case "ADD":
+      return { ...course, prepare: answerBy(200) };
+    case "ADD, taken back":
+      return { ...course, from: ASKS_AGENT, prepare: answerBy(504) };
+    case "ADD, the first of its network":
+      return { ...course, until: LEAVES_FILES, prepare: () => scene.network.forget() };
+  }
 }
 
 async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk> {
-  await using scene = await CniScene.open();
+  await using scene = await CniScene.open({ isNew: walked === "ADD, the first of its network" });
   const course = courseOf(walked, scene);
-  const { command, prepare, retries } = course;
+  const { command, until, prepare, retries } = course;
   const { calls, before } = await listUntouched(scene, course);
   let kills = 0;
-  for (const name of Object.keys(calls)) {
+  for (const [name, count] of Object.entries(calls)) {
     const from = (before.get(name) ?? 0) + 1;
-    for (let nth = from + first, isKilled = true; isKilled; nth += step) {
+    const end = until === undefined ? Infinity : from + count;
+    for (let nth = from + first, isKilled = true; isKilled && nth < end; nth += step) {
       const turn = nth % retries.length;
       for (const retry of IS_EXHAUSTIVE ? retries : retries.slice(turn, turn + 1)) {
         using container = new TestContainer(`${name}-${nth}`.replaceAll("_", "-"));
@@ -134,22 +151,22 @@ async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk>
 
 async function listUntouched(
   scene: CniScene,
-  { command, from, prepare }: Course,
+  { command, from, until, prepare }: Course,
 ): Promise<CallList> {
   using container = new TestContainer("untouched");
   await prepare(container);
-  const list = await listCalls(callOf(scene, command, container), from);
+  const list = await listCalls(callOf(scene, command, container), from, until);
   await scene.call("DEL", container);
   scene.assertClean("untouched");
   return list;
 }
 
 function callOf(
-  { network, bystander }: CniScene,
+  { network, valid }: CniScene,
   command: string,
   container: Container,
 ): TracedCall {
-  const fields = command === "GC" ? validAttachments(bystander) : {};
+  const fields = command === "GC" ? valid : {};
   return {
     env: network.environment(command, container),
     stdin: JSON.stringify(network.configuration(fields)),

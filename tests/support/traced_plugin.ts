@@ -36,8 +36,13 @@ const CHANGE =
  * Runs the plugin untouched.
  *
  * @param from the first system call that counts as our own
+ * @param until the first one that does not any more
  */
-export async function listCalls(call: TracedCall, from: RegExp): Promise<CallList> {
+export async function listCalls(
+  call: TracedCall,
+  from: RegExp,
+  until?: RegExp,
+): Promise<CallList> {
   const path = await Deno.makeTempFile({ dir: "/run" });
   await trace(call, ["-o", path]);
   const lines = (await Deno.readTextFile(path)).split("\n").filter((it) => /^\d+ /.test(it));
@@ -49,6 +54,7 @@ export async function listCalls(call: TracedCall, from: RegExp): Promise<CallLis
   for (const line of lines) {
     const isMain = line.startsWith(`${main} `);
     isOurs ||= isMain && from.test(line);
+    if (isOurs && until?.test(line)) break;
     assert(isMain || !isOurs || !CHANGE.test(line), `Another thread changes something: ${line}`);
     // One that is resumed, because another thread has made a call in between, is no second one.
     const [, name] = /^\d+ +(\w+)\(/.exec(line) ?? [];
