@@ -162,6 +162,7 @@ async function run(settings: Settings): Promise<number> {
       nodeName: settings.nodeName,
       node: () => graph.index.node(settings.nodeName),
       mtu,
+      interfacePrefix: settings.interfacePrefix,
       attachments,
       onAttachment: (key, attachment) => attachmentFacts.take(key, attachment),
       loop,

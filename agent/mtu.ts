@@ -8,6 +8,9 @@ import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 
 /** Ethernet's, where there is no default route. */
 const MTU_DEFAULT = 1500;
+/** IPv6 needs 1280 (RFC 8200); a veth takes at most 65535. */
+const MTU_MIN = 1280;
+const MTU_MAX = 65_535;
 
 /** The MTU of the default route's interface in bytes; IPv4's before IPv6's. */
 export function detectMtu(route: NetlinkSocket, logger: Logger): number {
@@ -17,7 +20,7 @@ export function detectMtu(route: NetlinkSocket, logger: Logger): number {
       const index = routes.find((it) => it.destination === "default")?.index;
       if (index === undefined) continue;
       const [link] = route.request(getLink({ index })).map(parseLink);
-      if (link !== undefined) return link.mtu;
+      if (link !== undefined) return Math.min(Math.max(link.mtu, MTU_MIN), MTU_MAX);
     }
   } catch (error) {
     logger.warn("MTU not detected", { error, mtu: MTU_DEFAULT });

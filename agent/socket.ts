@@ -22,6 +22,8 @@ export interface AgentSocketOptions {
   readonly nodeName: string;
   readonly node: () => Node | undefined;
   readonly mtu: () => number;
+  /** What the host's interfaces of pods begin with: others are no pods' and let everything pass. */
+  readonly interfacePrefix: string;
   readonly attachments: AttachmentStore;
   /** Tells the graph; `undefined` = gone. */
   readonly onAttachment: (key: string, attachment: Attachment | undefined) => void;
@@ -109,7 +111,7 @@ function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
 }
 
 async function putEndpoint(
-  { attachments, onAttachment, loop, logger }: AgentSocketOptions,
+  { attachments, interfacePrefix, onAttachment, loop, logger }: AgentSocketOptions,
   request: Request,
   container: string,
   ifname: string,
@@ -117,6 +119,7 @@ async function putEndpoint(
   let attachment: Attachment;
   try {
     attachment = parseAttachment(container, ifname, await readJson(request));
+    requirePrefix(attachment, interfacePrefix);
     const key = attachmentKey(container, ifname);
     const known = attachment;
     await attachments.exclusive(async () => {
@@ -179,6 +182,15 @@ export function isEnforced(
   return endpoint !== undefined && endpoint.workload === podOf(attachment) &&
     (attachment.uid === undefined || attachment.uid === endpoint.uid) &&
     attachment.addresses.every((it) => endpoint.addresses.includes(it.toString()));
+}
+
+/** @throws {RangeError} if nothing would be closed on this interface while its pod is not known */
+function requirePrefix({ interfaceName }: Attachment, prefix: string): void {
+  if (interfaceName.startsWith(prefix)) return;
+  throw new RangeError(
+    `Interface ${interfaceName} does not begin with "${prefix}", the agent's --interface-prefix: ` +
+      `set "interface_prefix" in the plugin's configuration`,
+  );
 }
 
 function podOf({ namespace, pod }: Attachment): string {

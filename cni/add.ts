@@ -102,7 +102,11 @@ function wiringOf(
   const { containerId, ifname, netns } = environment;
   const { dns } = settings;
   return {
-    hostName: hostNameOf(pod, { network: configuration.name, containerId, ifname }),
+    hostName: hostNameOf(
+      pod,
+      { network: configuration.name, containerId, ifname },
+      settings.interfacePrefix,
+    ),
     alias: aliasOf({ network: configuration.name, containerId, ifname }),
     podName: ifname,
     podLinkAddress: randomLinkAddress(),

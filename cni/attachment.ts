@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { interfaceNameOf } from "../lib/model/interface_name.ts";
+import { INTERFACE_PREFIX, interfaceNameOf } from "../lib/model/interface_name.ts";
 import type { PodName } from "./protocol/environment.ts";
 
 /** One interface of one container in one network. */
@@ -53,7 +53,11 @@ function shorten(part: string): string {
  * The host's interface name: the pod's, as everybody computes it; a container that is no pod's gets one
  * of its own.
  */
-export function hostNameOf(pod: PodName | undefined, id: AttachmentId): string {
-  if (pod !== undefined) return interfaceNameOf(pod.namespace, pod.name);
-  return interfaceNameOf(id.network, `${id.containerId}/${id.ifname}`);
+export function hostNameOf(
+  pod: PodName | undefined,
+  id: AttachmentId,
+  prefix: string = INTERFACE_PREFIX,
+): string {
+  if (pod !== undefined) return interfaceNameOf(pod.namespace, pod.name, prefix);
+  return interfaceNameOf(id.network, `${id.containerId}/${id.ifname}`, prefix);
 }

@@ -5,7 +5,6 @@
 
 import { isNotFound } from "../lib/netlink/error.ts";
 import { deleteLink, dumpLinks, getLink, type Link, parseLink } from "../lib/netlink/link/link.ts";
-import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 import { isOurAlias } from "./attachment.ts";
 import { HOST_LINK_ADDRESS } from "./plan.ts";
@@ -30,7 +29,7 @@ export function listOurLinks(socket: NetlinkSocket): Link[] {
 /** Every pair that a kill may have left half made, or that an ADD is about to mark. */
 export function listHalfMadeLinks(socket: NetlinkSocket): Link[] {
   return socket.dump(dumpLinks()).map(parseLink)
-    .filter((it) => it.name.startsWith(INTERFACE_PREFIX) && it.kind === "veth" && isHalfMade(it));
+    .filter((it) => it.kind === "veth" && isHalfMade(it));
 }
 
 /**

@@ -73,7 +73,13 @@ async function main([flag]: readonly string[]): Promise<void> {
     writeLog: (line) => writeLog(line + "\n"),
   });
   writeLog(output.stderr);
-  writeAll(Deno.stdout, output.stdout);
+  try {
+    writeAll(Deno.stdout, output.stdout);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    writeLog(`calyx: the answer cannot be written to stdout: ${reason}\n`);
+    Deno.exit(1);
+  }
   Deno.exit(output.exitCode);
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { parseLogLevel } from "../../lib/base/log.ts";
+import { INTERFACE_PREFIX } from "../../lib/model/interface_name.ts";
 import { refuseUnsupported } from "./calico_keys.ts";
 import { CniError } from "./error.ts";
 import { ID_REGEXP } from "./environment.ts";
@@ -98,6 +99,8 @@ export interface PluginSettings {
   readonly policyTimeoutMs: number;
   /** Whether the pod starts all the same when that time is over, closed; otherwise ADD fails. */
   readonly startsClosed: boolean;
+  /** What the host's interfaces of pods begin with; the agent's `--interface-prefix` is the same. */
+  readonly interfacePrefix: string;
   /** MTU of the pod's interface; `undefined` = the agent's, or the kernel's default. */
   readonly mtu: number | undefined;
   /** Whether the pod may forward packets between its own interfaces. */
@@ -173,6 +176,7 @@ export function parseSettings({ json }: NetworkConfiguration): PluginSettings {
     dns: readDns(fields),
     policyTimeoutMs: (seconds ?? POLICY_TIMEOUT_SECONDS_DEFAULT) * 1000,
     startsClosed: action === "closed" || seconds === 0,
+    interfacePrefix: readInterfacePrefix(fields),
     mtu: mtu === 0 ? undefined : mtu,
     allowIpForwarding: containerSettings?.boolean("allow_ip_forwarding") ?? false,
     includeDefaultRoutes: fields.boolean("include_default_routes") ?? false,
@@ -229,6 +233,14 @@ export function requireNoProblems(problems: readonly string[]): void {
 export function readAgentSocket({ json }: NetworkConfiguration): string | undefined {
   const path = json.agent_socket;
   return typeof path === "string" && isSocketPath(path) ? path : undefined;
+}
+
+function readInterfacePrefix(fields: Fields): string {
+  const prefix = fields.text("interface_prefix") ?? INTERFACE_PREFIX;
+  if (!/^[a-zA-Z][-a-zA-Z0-9_]{0,7}$/.test(prefix)) {
+    fields.refuse("interface_prefix", "a letter and up to 7 letters, digits, - and _");
+  }
+  return prefix;
 }
 
 /** Where the log goes and how much of it; read leniently, since a log never stops a command. */

@@ -4,8 +4,12 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { listOurLinks } from "../../cni/host_link.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { readSysctl } from "../../lib/kernel/sysctl.ts";
+import { interfaceNameOf } from "../../lib/model/interface_name.ts";
+import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { AGENT_SOCKET } from "../support/agent_client.ts";
 import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
 import {
   addressesOf,
@@ -16,8 +20,9 @@ import {
   nodeState,
   TestContainer,
 } from "../support/cni_network.ts";
-import { runExecutable } from "../support/executable.ts";
+import { DIST, runExecutable } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { TestNode } from "../support/node.ts";
 import { KubernetesObjects } from "../support/kubernetes_objects.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
@@ -240,6 +245,7 @@ const WORKING: readonly Working[] = [
 
 /** A configuration that is refused: its code, and the words that it takes. */
 const REFUSED: readonly (readonly [Fields, number, RegExp])[] = [
+  [{ interface_prefix: "much-too-long" }, 7, /"interface_prefix".*much-too-long/],
   [{ datastore_type: "etcdv3" }, 2, /^Unsupported "datastore_type": "etcdv3"$/],
   [{ etcd_endpoints: "http://etcd:2379" }, 2, /"etcd_endpoints": "http:\/\/etcd:2379"$/],
   [{ etcd_authority: "etcd:2379" }, 2, /"etcd_authority": "etcd:2379"$/],
@@ -383,6 +389,32 @@ Deno.test("calyx takes the MTU and the pod CIDR from the agent, where it is told
   }
 });
 
+Deno.test("calyx and its agent agree on what a pod's interface begins with, or ADD fails", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  await node.createPod("web");
+  await node.startAgent({ CALYX_INTERFACE_PREFIX: "pod" });
+  using network = new CniNetwork({ agent_socket: AGENT_SOCKET });
+  using container = new TestContainer("c1", "web");
+  const refused = await network.call("ADD", container);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.answer.msg ?? "", /"interface_prefix" in the plugin's configuration/);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+  const fields = { interface_prefix: "pod" };
+  const answer = await network.add(container, { fields });
+  assertEquals(answer.interfaces?.[0]?.name, interfaceNameOf("default", "web", "pod"));
+  assertEquals(
+    (await network.call("CHECK", container, {
+      fields: { ...fields, prevResult: answer },
+    })).code,
+    0,
+  );
+  assertEquals((await network.call("DEL", container)).code, 0, "DEL does not need to know");
+  assertEquals(network.reserved(), []);
+  using socket = openNetlinkSocket(NETLINK_ROUTE);
+  assertEquals(listOurLinks(socket), []);
+});
+
 Deno.test("calyx reads the boot from whatever file it is told to", async () => {
   requireIsolation();
   const kernel = "/proc/sys/kernel/random/boot_id";
@@ -410,6 +442,16 @@ Deno.test("calyx explains itself to a person", async () => {
     assertEquals([code, stderr], [0, ""], flag);
     assertMatch(stdout, expected, flag);
   }
+  const full = await new Deno.Command("/bin/sh", {
+    args: ["-c", `exec "$0" >/dev/full`, `${DIST}/calyx`],
+    env: { CNI_COMMAND: "VERSION" },
+    stdin: "null",
+  }).output();
+  assertEquals(full.code, 1);
+  assertMatch(
+    new TextDecoder().decode(full.stderr),
+    /^calyx: the answer cannot be written to stdout: .*\n$/,
+  );
   const bare: Pick<CniOutcome, "code" | "stdout" | "stderr"> = await runExecutable("calyx");
   assertEquals([bare.code, bare.stdout], [0, ""]);
   assertMatch(bare.stderr, /^calyx .*\nA CNI plugin: container runtimes call it.*\n/);
