@@ -132,9 +132,12 @@ export class FactStore implements ClusterIndex {
     return addresses.every(isHeld) ? addresses : addresses.filter(isHeld);
   }
 
-  /** Keys of the pods that an attachment can concern: its own, and those that claim its addresses. */
+  /** Keys of the pods that an attachment can concern: its own, and rivals for interface or address. */
   claimantsOf(attachment: Attachment): Iterable<string> {
     const claimants = new Set([podKeyOf(attachment)]);
+    for (const it of this.attachments.atInterface(attachment.interfaceName)) {
+      claimants.add(podKeyOf(it));
+    }
     for (const address of attachment.addresses) {
       for (const key of this.#claims.get(address.toString()) ?? []) claimants.add(key);
     }

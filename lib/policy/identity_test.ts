@@ -190,6 +190,21 @@ Deno.test("PolicyGraph never opens an interface for two pods, and says which one
   assertEquals([open(), conflicts()], [[`x/${first}`], []]);
 });
 
+Deno.test("PolicyGraph opens an interface for nobody while two pods' attachments hold it", () => {
+  const graph = makeGraph();
+  graph.update("workload", "x/db", pod("u1", { name: "db" }));
+  const holding = attached("u1", OLD_ADDRESS, { pod: "db" });
+  const open = (): string[] =>
+    [...graph.flush().endpoints.values()]
+      .filter((it) => it.interfaceName === WEB).map((it) => it.workload);
+  graph.update("attachment", "c1/eth0", holding);
+  assertEquals(open(), ["x/db"]);
+  graph.update("attachment", "c2/eth0", attached("u2", NEW_ADDRESS, { containerId: "c2" }));
+  assertEquals(open(), []);
+  graph.update("attachment", "c2/eth0", undefined);
+  assertEquals(open(), ["x/db"]);
+});
+
 type Fact = (graph: PolicyGraph) => void;
 
 /** Three names, two uids each, that fight about two interfaces and three addresses. */
@@ -201,6 +216,7 @@ const facts: fc.Arbitrary<readonly Fact[]> = fc.array(
       addresses: fc.subarray(["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
       nodeName: fc.constantFrom(NODE, NODE, "node2"),
       finished: fc.constantFrom(false, false, false, true),
+      createdAt: fc.constantFrom("2024-01-01T00:00:00Z", "2024-01-01T00:00:01Z"),
       isThere: fc.boolean(),
     }).map(({ name, uid, addresses, isThere, ...changes }): Fact => {
       const labels = { app: uid === "u1" ? "friend" : "other" };
