@@ -1,14 +1,17 @@
 /**
  * How much of one direction of a policy is taken: one tenant's policy must not keep an agent from
  * everybody else's. What a rule costs grows with its parts, not with their product; a selector costs
- * more than an address, for it is held against every pod of the cluster. What is beyond the bound
- * allows nothing, and in a policy that can deny it denies everything.
+ * more than an address, for it is held against every pod of the cluster, and an address less than a
+ * rule, for it is an element of a set. What is beyond the bound allows nothing, and in a policy that
+ * can deny it denies everything.
  */
 
 import type { Problems } from "./fields.ts";
 
-/** Rules, peers, ports, networks and exceptions. */
+/** Rules, peers that select, and ports. */
 const PARTS_MAX = 10_000;
+/** Networks and exceptions. */
+const ADDRESSES_MAX = 50_000;
 /** Peers that select pods or nodes, and named ports. */
 const SELECTORS_MAX = 500;
 
@@ -16,6 +19,7 @@ const SELECTORS_MAX = 500;
 export class RuleBound {
   readonly #problems: Problems;
   #parts = 0;
+  #addresses = 0;
   #selectors = 0;
 
   constructor(problems: Problems) {
@@ -32,12 +36,16 @@ export class RuleBound {
     this.#selectors += ports.filter(isNamed).length;
     for (const peer of peers) {
       const addresses = addressCount(peer);
-      this.#parts += addresses ?? 1;
-      if (addresses === undefined) this.#selectors++;
+      this.#addresses += addresses ?? 0;
+      if (addresses !== undefined) continue;
+      this.#parts++;
+      this.#selectors++;
     }
-    if (this.#parts <= PARTS_MAX && this.#selectors <= SELECTORS_MAX) return true;
+    const isWithin = this.#parts <= PARTS_MAX && this.#addresses <= ADDRESSES_MAX &&
+      this.#selectors <= SELECTORS_MAX;
+    if (isWithin) return true;
     const bound =
-      `at most ${PARTS_MAX} rules, peers, ports and networks, and ${SELECTORS_MAX} selectors`;
+      `at most ${PARTS_MAX} rules and ports, ${ADDRESSES_MAX} networks and ${SELECTORS_MAX} selectors`;
     this.#problems.add(path, "this and what follows", `${bound} are taken`);
     return false;
   }
