@@ -64,7 +64,7 @@ skippableTest(
   containerdProblem(),
   async () => {
     requireIsolation();
-    for (const it of NODE_ADDRESSES) nodeIp("addr", "add", it, "dev", "lo");
+    for (const it of NODE_ADDRESSES) nodeIp("addr", "replace", it, "dev", "lo");
     const dataDir = await Deno.makeTempDir({ dir: "/run" });
     const bootIdFile = `${dataDir}/boot`;
     await Deno.writeTextFile(bootIdFile, "before");

@@ -392,17 +392,17 @@ function nft(...args: string[]): string {
 }
 
 programTest(
-  "a whole ruleset lists in nft as its golden",
+  "a whole table lists in nft as its golden",
   ["nft"],
   () =>
     withSocket(async (socket) => {
       assertEquals(await socket.batch(transaction(everything())), []);
-      const text = nft("-n", "list", "ruleset").replace(/ # progname .*/, "");
+      const text = nft("-n", "list", "table", "inet", table.name).replace(/ # progname .*/, "");
       await assertGolden("nftables/ruleset.nft", text);
     }),
 );
 
-Deno.test("a whole ruleset dumps as the values it was made of", () =>
+Deno.test("a whole table dumps as the values it was made of", () =>
   withSocket(async (socket) => {
     await socket.batch(transaction(everything()));
 
