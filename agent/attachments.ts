@@ -1,7 +1,8 @@
 /**
  * The attachments that the plugin reported, kept on disk so that a restarted agent still knows them:
  * one JSON file each, under a folder that only root reads and that a reboot empties, as it does the
- * interfaces.
+ * interfaces. Files are written at once, in memory as that folder is: so the store and whoever follows
+ * it change together, and ADD does not wait for a thread.
  */
 
 import type { Logger } from "../lib/base/log.ts";
@@ -60,7 +61,6 @@ export class AttachmentStore {
   readonly #folder: string;
   readonly #logger: Logger;
   readonly #attachments = new Map<string, Attachment>();
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string, logger: Logger) {
     this.#folder = folder;
@@ -70,13 +70,6 @@ export class AttachmentStore {
   /** All of them, by key. */
   get all(): ReadonlyMap<string, Attachment> {
     return this.#attachments;
-  }
-
-  /** Runs `change` when those before it are done: the store and whoever follows it change together. */
-  exclusive<T>(change: () => Promise<T>): Promise<T> {
-    const next = this.#turn.then(change);
-    this.#turn = next.catch(() => {});
-    return next;
   }
 
   /**
@@ -120,37 +113,39 @@ export class AttachmentStore {
    *
    * @throws {RangeError} if there are too many
    */
-  async put(attachment: Attachment): Promise<void> {
+  put(attachment: Attachment): void {
     const key = keyOf(attachment);
     if (!this.#attachments.has(key) && this.#attachments.size >= ATTACHMENTS_MAX) {
       throw new RangeError(`Cannot keep more than ${ATTACHMENTS_MAX} attachments`);
     }
     const path = this.#path(attachment);
     const temporary = `${path}.${crypto.randomUUID()}`;
-    await Deno.writeTextFile(
+    Deno.writeTextFileSync(
       temporary,
       JSON.stringify({ ...attachment, interface: attachment.interfaceName }),
       { mode: 0o600, createNew: true },
     );
-    await Deno.rename(temporary, path);
+    Deno.renameSync(temporary, path);
     this.#attachments.set(key, attachment);
   }
 
   /** Forgets an attachment; whether it was known. */
-  async delete(key: string): Promise<boolean> {
+  delete(key: string): boolean {
     const attachment = this.#attachments.get(key);
     if (attachment === undefined) return false;
     this.#attachments.delete(key);
-    await Deno.remove(this.#path(attachment)).catch((error) => {
+    try {
+      Deno.removeSync(this.#path(attachment));
+    } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+    }
     return true;
   }
 
   /** Forgets every attachment whose host interface is gone: its DEL ran while no agent did. */
-  async retain(hasInterface: (name: string) => boolean): Promise<readonly string[]> {
+  retain(hasInterface: (name: string) => boolean): readonly string[] {
     const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it.interfaceName));
-    for (const [key] of gone) await this.delete(key);
+    for (const [key] of gone) this.delete(key);
     return gone.map(([key]) => key);
   }
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import { attachmentKey, AttachmentStore, parseAttachment } from "./attachments.ts";
 
@@ -32,7 +32,7 @@ async function namesIn(folder: string): Promise<string[]> {
 Deno.test("AttachmentStore keeps attachments over a restart, readable by root alone", async () => {
   await withStore(async (folder, open) => {
     const attachment = parseAttachment("c1", "eth0", BODY);
-    await (await open()).put(attachment);
+    (await open()).put(attachment);
     const [name] = await namesIn(folder);
     const { mode } = await Deno.stat(`${folder}/${name}`);
     assertEquals((mode ?? 0) & 0o777, 0o600);
@@ -43,7 +43,7 @@ Deno.test("AttachmentStore keeps attachments over a restart, readable by root al
       interfaceName: "cali0123456789a",
       addresses: ["10.244.0.5", "fd00::5"],
     });
-    assertEquals([await again.delete("c1/eth0"), await again.delete("c1/eth0")], [true, false]);
+    assertEquals([again.delete("c1/eth0"), again.delete("c1/eth0")], [true, false]);
     assertEquals((await open()).all.size, 0);
   });
 });
@@ -63,7 +63,7 @@ Deno.test("AttachmentStore ignores files that are junk, and clears away what a k
     await Deno.writeTextFile(`${folder}/a.json`, "{");
     await Deno.writeTextFile(`${folder}/b.json`, '{"containerId":"../x"}');
     await Deno.writeTextFile(`${folder}/c.json.1234`, "half");
-    await (await open()).put(parseAttachment("c1", "eth0", BODY));
+    (await open()).put(parseAttachment("c1", "eth0", BODY));
     assertEquals((await open()).all.size, 1);
     assertEquals((await namesIn(folder)).includes("c.json.1234"), false);
   });
@@ -72,9 +72,9 @@ Deno.test("AttachmentStore ignores files that are junk, and clears away what a k
 Deno.test("AttachmentStore.retain() forgets those whose interface is gone", async () => {
   await withStore(async (_, open) => {
     const store = await open();
-    await store.put(parseAttachment("c1", "eth0", BODY));
-    await store.put(parseAttachment("c2", "eth0", { ...BODY, interface: "cali1" }));
-    assertEquals(await store.retain((name) => name === "cali1"), ["c1/eth0"]);
+    store.put(parseAttachment("c1", "eth0", BODY));
+    store.put(parseAttachment("c2", "eth0", { ...BODY, interface: "cali1" }));
+    assertEquals(store.retain((name) => name === "cali1"), ["c1/eth0"]);
     assertEquals([...(await open()).all.keys()], ["c2/eth0"]);
   });
 });
@@ -83,9 +83,9 @@ Deno.test("AttachmentStore is bounded", async () => {
   await withStore(async (_, open) => {
     const store = await open();
     for (let i = 0; i < 4096; i++) {
-      await store.put(parseAttachment(`c${i}`, "eth0", BODY));
+      store.put(parseAttachment(`c${i}`, "eth0", BODY));
     }
-    await assertRejects(() => store.put(parseAttachment("one-more", "eth0", BODY)), RangeError);
+    assertThrows(() => store.put(parseAttachment("one-more", "eth0", BODY)), RangeError);
   });
 });
 

@@ -31,7 +31,7 @@ import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { EnforcementLoop } from "./loop.ts";
-import { detectMtu } from "./mtu.ts";
+import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
@@ -93,7 +93,7 @@ async function run(settings: Settings): Promise<number> {
       uidOf: (key) => graph.uidOf(key),
     });
     for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
-    const forgotten = await attachments.retain((name) => hasInterface(route, name));
+    const forgotten = attachments.retain((name) => hasInterface(route, name));
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
     for (const key of forgotten) attachmentFacts.take(key, undefined);
 
@@ -144,7 +144,8 @@ async function run(settings: Settings): Promise<number> {
         });
       },
     });
-    const mtu = (): number => settings.mtu || detectMtu(route, logger);
+    const detected = freshMtu(route, logger, Date.now);
+    const mtu = (): number => settings.mtu || detected();
     const rememberNode = (): void => {
       const node = graph.index.node(settings.nodeName);
       if (node === undefined) return;

@@ -12,8 +12,23 @@ const MTU_DEFAULT = 1500;
 const MTU_MIN = 1280;
 const MTU_MAX = 65_535;
 
+/** How long what was found holds: to look takes a dump of all routes. */
+const FRESH_MS = 10_000;
+
+/** What gives the MTU, looked up at most every ten seconds. */
+export function freshMtu(route: NetlinkSocket, logger: Logger, nowMs: () => number): () => number {
+  let known = MTU_DEFAULT;
+  let foundMs = -Infinity;
+  return () => {
+    const ms = nowMs();
+    if (ms - foundMs < FRESH_MS && ms >= foundMs) return known;
+    foundMs = ms;
+    return known = detectMtu(route, logger);
+  };
+}
+
 /** The MTU of the default route's interface in bytes; IPv4's before IPv6's. */
-export function detectMtu(route: NetlinkSocket, logger: Logger): number {
+function detectMtu(route: NetlinkSocket, logger: Logger): number {
   try {
     for (const family of FAMILIES) {
       const routes = route.dump(dumpRoutes(family)).map(parseRoute);

@@ -79,7 +79,7 @@ async function answer(options: AgentSocketOptions, request: Request): Promise<Re
   if (rest.length > 0) return failure(404, `There is no ${pathname}`);
   if (container !== undefined && ifname !== undefined && noun === "endpoints") {
     if (route === "PUT v1/endpoints") return await putEndpoint(options, request, container, ifname);
-    if (route === "DELETE v1/endpoints") return await deleteEndpoint(options, container, ifname);
+    if (route === "DELETE v1/endpoints") return deleteEndpoint(options, container, ifname);
   } else if (container === undefined) {
     if (route === "GET v1/node") return getNode(options);
     if (route === "GET v1/endpoints") return getEndpoints(options);
@@ -120,22 +120,20 @@ async function putEndpoint(
   try {
     attachment = parseAttachment(container, ifname, await readJson(request));
     requirePrefix(attachment, interfacePrefix);
-    const key = attachmentKey(container, ifname);
-    const known = attachment;
-    await attachments.exclusive(async () => {
-      for (const superseded of attachments.supersededBy(known)) {
-        const before = attachments.all.get(superseded);
-        if (before !== undefined && podOf(before) !== podOf(known)) {
-          logger.warn("attachment of another pod superseded", {
-            ...{ pod: podOf(known), interface: known.interfaceName, superseded: podOf(before) },
-          });
-        }
-        await attachments.delete(superseded);
-        onAttachment(superseded, undefined);
+    for (const superseded of attachments.supersededBy(attachment)) {
+      const before = attachments.all.get(superseded);
+      if (before !== undefined && podOf(before) !== podOf(attachment)) {
+        logger.warn("attachment of another pod superseded", {
+          pod: podOf(attachment),
+          interface: attachment.interfaceName,
+          superseded: podOf(before),
+        });
       }
-      await attachments.put(known);
-      onAttachment(key, known);
-    });
+      attachments.delete(superseded);
+      onAttachment(superseded, undefined);
+    }
+    attachments.put(attachment);
+    onAttachment(attachmentKey(container, ifname), attachment);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof RangeError) {
       return failure(400, error.message);
@@ -158,18 +156,17 @@ async function putEndpoint(
   return Response.json({ enforced: true });
 }
 
-async function deleteEndpoint(
+function deleteEndpoint(
   { attachments, onAttachment, loop }: AgentSocketOptions,
   container: string,
   ifname: string,
-): Promise<Response> {
+): Response {
   const key = attachmentKey(container, ifname);
-  await attachments.exclusive(async () => {
-    if (!attachments.all.has(key)) return;
+  if (attachments.all.has(key)) {
     onAttachment(key, undefined);
     loop.kick();
-    await attachments.delete(key);
-  });
+    attachments.delete(key);
+  }
   return Response.json({});
 }
 
@@ -204,14 +201,13 @@ function waitOf(request: Request): number {
 
 /** @throws {SyntaxError | RangeError} if the body is no JSON, or too large */
 async function readJson(request: Request): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > BODY_BYTES_MAX) throw new RangeError(`Body is larger than ${BODY_BYTES_MAX} bytes`);
-    chunks.push(chunk);
+  // The length is what the server reads; a body that does not say its own is not read at all.
+  const length = request.headers.get("content-length") ?? "";
+  if (!/^\d{1,9}$/.test(length)) throw new RangeError("A body must say its content-length");
+  if (Number(length) > BODY_BYTES_MAX) {
+    throw new RangeError(`Body is larger than ${BODY_BYTES_MAX} bytes`);
   }
-  return JSON.parse(await new Blob(chunks as BlobPart[]).text());
+  return JSON.parse(await request.text());
 }
 
 function decodePart(part: string): string {
