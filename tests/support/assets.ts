@@ -3,8 +3,8 @@
  * found where the machine has them, or the test says why it is skipped.
  *
  * Looked for, in this order: the file that `TEST_ASSET_<NAME>` names (`TEST_ASSET_KUBE_APISERVER`),
- * the folder `KUBEBUILDER_ASSETS`, the folder `../shared/bin` beside the project (also as
- * `<name>.xz`, unpacked once into the user's cache), `PATH`.
+ * the folder `KUBEBUILDER_ASSETS`, the folder `bin` in each folder beside the project that nobody else
+ * can write to (also as `<name>.xz`, unpacked once into the user's cache), `PATH`.
  */
 
 /** Paths by name, or in one line what is missing. */
@@ -54,13 +54,29 @@ async function findAsset(
   }
   const folder = env.KUBEBUILDER_ASSETS ?? "";
   if (folder !== "" && await isFile(`${folder}/${name}`)) return `${folder}/${name}`;
-  const beside = `${root}../shared/bin/${name}`;
-  if (await isFile(beside)) return beside;
-  if (await isFile(`${beside}.xz`)) return await unpack(`${beside}.xz`, name, cacheFolder(env));
+  for (const beside of await listNeighbours(root)) {
+    const path = `${beside}/bin/${name}`;
+    if (await isFile(path)) return path;
+    if (await isFile(`${path}.xz`)) return await unpack(`${path}.xz`, name, cacheFolder(env));
+  }
   for (const directory of (env.PATH ?? "").split(":")) {
     if (directory !== "" && await isFile(`${directory}/${name}`)) return `${directory}/${name}`;
   }
   return undefined;
+}
+
+/** The folders beside the project, by name, but for those that somebody else can write to. */
+async function listNeighbours(root: string): Promise<readonly string[]> {
+  const parent = await Deno.realPath(`${root}..`);
+  const names = await Array.fromAsync(Deno.readDir(parent), (it) => it.name);
+  const trusted: string[] = [];
+  for (const path of names.sort().map((it) => `${parent}/${it}`)) {
+    const info = await Deno.stat(`${path}/bin`).catch(() => undefined);
+    if (info === undefined || !info.isDirectory) continue;
+    const isTrusted = [0, Deno.uid()].includes(info.uid ?? -1) && ((info.mode ?? 0) & 0o022) === 0;
+    if (isTrusted) trusted.push(path);
+  }
+  return trusted;
 }
 
 /** Unpacks `archive` once; another archive under the same name gets a folder of its own. */

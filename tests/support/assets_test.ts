@@ -26,8 +26,15 @@ Deno.test("findAssets() looks in four places, in their order", async () => {
       (await findAssets(["kube-apiserver"], { env, root })).paths?.["kube-apiserver"];
     await write(`${folder}/path/kube-apiserver`);
     assertEquals(await find(path), `${folder}/path/kube-apiserver`);
-    await write(`${folder}/shared/bin/kube-apiserver`);
-    assertEquals(await find(path), `${root}../shared/bin/kube-apiserver`);
+    await write(`${folder}/neighbour/bin/kube-apiserver`);
+    await Deno.chmod(`${folder}/neighbour/bin`, 0o777);
+    assertEquals(
+      await find(path),
+      `${folder}/path/kube-apiserver`,
+      "anybody may have put it there",
+    );
+    await Deno.chmod(`${folder}/neighbour/bin`, 0o755);
+    assertEquals(await find(path), `${await Deno.realPath(folder)}/neighbour/bin/kube-apiserver`);
     await write(`${folder}/builder/kube-apiserver`);
     assertEquals(await find({ ...path, ...builder }), `${folder}/builder/kube-apiserver`);
     await write(`${folder}/any/name`);
@@ -39,8 +46,8 @@ Deno.test("findAssets() unpacks once", async () => {
   await withFolder(async (folder) => {
     const root = `${folder}/project/`;
     const env = { XDG_CACHE_HOME: `${folder}/cache` };
-    await write(`${folder}/shared/bin/etcd`, "program");
-    const xz = new Deno.Command("xz", { args: [`${folder}/shared/bin/etcd`] });
+    await write(`${folder}/neighbour/bin/etcd`, "program");
+    const xz = new Deno.Command("xz", { args: [`${folder}/neighbour/bin/etcd`] });
     assertEquals((await xz.output()).success, true);
     const paths = await Promise.all(
       [1, 2].map(async () => (await findAssets(["etcd"], { env, root })).paths?.etcd ?? ""),
