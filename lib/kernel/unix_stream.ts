@@ -4,12 +4,11 @@
  * Not for servers, nor for anything that must go on while it waits: there the runtime's own is right.
  */
 
-import { assert } from "../base/assert.ts";
 import { type Bytes, concatBytes, HOST_IS_LITTLE_ENDIAN } from "../base/bytes.ts";
 import { check, KernelError, lastErrno } from "./errno.ts";
 import { libc } from "./symbols.ts";
+import { AF_UNIX, encodeUnixAddress } from "./unix_address.ts";
 
-const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
@@ -20,8 +19,6 @@ const POLLIN = 1;
 const EINTR = 4;
 const EAGAIN = 11;
 const ETIMEDOUT = 110;
-/** `sizeof(sun_path)`, <linux/un.h>. */
-const UNIX_PATH_MAX = 108;
 /** `struct timeval` and `struct pollfd`, 64-bit. */
 const TIMEVAL_BYTES = 16;
 const POLLFD_BYTES = 8;
@@ -48,7 +45,7 @@ export function exchange(
   { timeoutMs, answerBytesMax }: ExchangeBounds,
 ): Bytes {
   const endMs = performance.now() + timeoutMs;
-  const address = addressOf(path);
+  const address = encodeUnixAddress(path);
   const fd = check("open unix socket", libc().socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   try {
     // connect(2) waits where the listener's queue is full, and heeds this time as send(2) does.
@@ -65,16 +62,6 @@ export function exchange(
   } finally {
     libc().close(fd);
   }
-}
-
-function addressOf(path: string): Bytes {
-  const name = new TextEncoder().encode(path);
-  assert(!path.includes("\0"), "A path has no NUL");
-  if (name.length >= UNIX_PATH_MAX) throw new RangeError(`Socket path is too long: "${path}"`);
-  const address: Bytes = new Uint8Array(2 + name.length + 1);
-  new DataView(address.buffer).setUint16(0, AF_UNIX, HOST_IS_LITTLE_ENDIAN);
-  address.set(name, 2);
-  return address;
 }
 
 function setSendTimeout(fd: number, timeoutMs: number): void {
