@@ -169,7 +169,7 @@ export class TestFlow implements Disposable {
   }
 
   /** Sends nothing more, and waits until `waitMs` have passed for what is under way. */
-  async finish(waitMs = 300): Promise<void> {
+  async finish(waitMs = 3_000): Promise<void> {
     const endMs = performance.now() + waitMs;
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#receive(), 5);
