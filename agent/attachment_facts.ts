@@ -4,7 +4,7 @@
  * while. Without that a new sandbox of the same name would find its predecessor's interface open.
  */
 
-import type { Attachment, FactKind, FactTypes } from "../lib/model/facts.ts";
+import { type Attachment, type FactKind, type FactTypes, podKeyOf } from "../lib/model/facts.ts";
 
 /** What it is made with. */
 export interface AttachmentFactsOptions {
@@ -63,8 +63,4 @@ export class AttachmentFacts {
       this.#setDetached(oldest, undefined);
     }
   }
-}
-
-function podKeyOf({ namespace, pod }: Attachment): string {
-  return `${namespace}/${pod}`;
 }

@@ -10,7 +10,7 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
-import type { Attachment } from "../lib/model/facts.ts";
+import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
 import type { Node } from "../lib/model/node.ts";
 import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
@@ -122,11 +122,11 @@ async function putEndpoint(
     requirePrefix(attachment, interfacePrefix);
     for (const superseded of attachments.supersededBy(attachment)) {
       const before = attachments.all.get(superseded);
-      if (before !== undefined && podOf(before) !== podOf(attachment)) {
+      if (before !== undefined && podKeyOf(before) !== podKeyOf(attachment)) {
         logger.warn("attachment of another pod superseded", {
-          pod: podOf(attachment),
+          pod: podKeyOf(attachment),
           interface: attachment.interfaceName,
-          superseded: podOf(before),
+          superseded: podKeyOf(before),
         });
       }
       attachments.delete(superseded);
@@ -145,11 +145,14 @@ async function putEndpoint(
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
   while (loop.enforcedEpoch < epoch || !isEnforced(loop, attachment)) {
     if (attachments.all.get(attachmentKey(container, ifname)) !== attachment) {
-      return failure(409, `Pod ${podOf(attachment)} was detached while its policy was awaited`);
+      return failure(409, `Pod ${podKeyOf(attachment)} was detached while its policy was awaited`);
     }
     if (signal.aborted) {
-      logger.warn("policy not in force in time", { pod: podOf(attachment), waitMs });
-      return failure(504, `Policy of pod ${podOf(attachment)} is not in force after ${waitMs} ms`);
+      logger.warn("policy not in force in time", { pod: podKeyOf(attachment), waitMs });
+      return failure(
+        504,
+        `Policy of pod ${podKeyOf(attachment)} is not in force after ${waitMs} ms`,
+      );
     }
     await loop.nextApply(signal);
   }
@@ -176,7 +179,7 @@ export function isEnforced(
   attachment: Attachment,
 ): boolean {
   const endpoint = enforced?.endpoints.get(attachment.interfaceName);
-  return endpoint !== undefined && endpoint.workload === podOf(attachment) &&
+  return endpoint !== undefined && endpoint.workload === podKeyOf(attachment) &&
     (attachment.uid === undefined || attachment.uid === endpoint.uid) &&
     attachment.addresses.every((it) => endpoint.addresses.includes(it.toString()));
 }
@@ -188,10 +191,6 @@ function requirePrefix({ interfaceName }: Attachment, prefix: string): void {
     `Interface ${interfaceName} does not begin with "${prefix}", the agent's --interface-prefix: ` +
       `set "interface_prefix" in the plugin's configuration`,
   );
-}
-
-function podOf({ namespace, pod }: Attachment): string {
-  return `${namespace}/${pod}`;
 }
 
 function waitOf(request: Request): number {

@@ -22,6 +22,11 @@ export interface Attachment {
   readonly addresses: readonly Address[];
 }
 
+/** The key of the pod that an attachment names: `namespace/pod`. */
+export function podKeyOf({ namespace, pod }: Attachment): string {
+  return `${namespace}/${pod}`;
+}
+
 /** What the plugin took away: this very pod is attached no more, whatever its object still says. */
 export interface Detachment {
   readonly uid: string;

@@ -3,7 +3,7 @@
  * objects: whether an attachment is that of an object is FactStore's to say.
  */
 
-import type { Attachment, Detachment } from "../model/facts.ts";
+import { type Attachment, type Detachment, podKeyOf } from "../model/facts.ts";
 
 /** See the file's comment. */
 export class AttachmentIndex {
@@ -71,11 +71,6 @@ export class AttachmentIndex {
       fileIn(this.#byAddress, address.toString(), attachment, isThere);
     }
   }
-}
-
-/** The key of the pod that an attachment names: `namespace/pod`. */
-export function podKeyOf({ namespace, pod }: Attachment): string {
-  return `${namespace}/${pod}`;
 }
 
 /** Puts a member into the set at `key`, or takes it out; an empty set goes. */

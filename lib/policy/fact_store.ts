@@ -4,12 +4,12 @@
  */
 
 import type { Address } from "../ip/address.ts";
-import type { Attachment, Detachment } from "../model/facts.ts";
+import { type Attachment, type Detachment, podKeyOf } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
-import { AttachmentIndex, fileIn, podKeyOf } from "./attachment_index.ts";
+import { AttachmentIndex, fileIn } from "./attachment_index.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import {
   compareClusterPolicies,

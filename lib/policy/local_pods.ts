@@ -6,9 +6,10 @@
  * before the plugin says that it is this very pod's.
  */
 
+import { podKeyOf } from "../model/facts.ts";
 import { interfaceNameOf } from "../model/interface_name.ts";
 import type { Workload } from "../model/workload.ts";
-import { fileIn, podKeyOf } from "./attachment_index.ts";
+import { fileIn } from "./attachment_index.ts";
 import type { FactStore } from "./fact_store.ts";
 
 /** See the file's comment. */
