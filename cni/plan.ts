@@ -216,7 +216,8 @@ function familiesOf({ addresses }: Wiring): Family[] {
 
 /**
  * The pod's routes: those of IPAM, each by the gateway of its family, since there is no other way out,
- * and so with the scope of one that leads over a gateway; and a default route for every family for which IPAM gave none at all.
+ * and so with the scope of one that leads over a gateway; and a default route for every family for
+ * which IPAM gave none at all.
  */
 export function routesOf(wiring: Wiring): ResultRoute[] {
   const families = familiesOf(wiring);

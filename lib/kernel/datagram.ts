@@ -1,4 +1,4 @@
-/** One datagram to a unix socket: what sd_notify(3) is. Not for streams, which Deno has. */
+/** One datagram to a unix socket: what sd_notify(3) is. Not for streams: unix_stream.ts and Deno have those. */
 
 import type { Bytes } from "../base/bytes.ts";
 import { check } from "./errno.ts";

@@ -1,6 +1,7 @@
 /**
- * The compiled plugin when things go wrong: killed at every system call that it makes, with a disk that is full, read-only or corrupted, with a namespace or an agent that goes away, and with
- * others at the same time. After a retry nothing is left, and nothing of another pod is lost.
+ * The compiled plugin when things go wrong: killed at every system call that it makes, with a disk that
+ * is full, read-only or corrupted, with a namespace or an agent that goes away, and with others at the
+ * same time. After a retry nothing is left, and nothing of another pod is lost.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";

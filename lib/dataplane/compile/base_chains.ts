@@ -47,7 +47,8 @@ export function baseChains(options: BaseOptions): readonly Chain[] {
     ],
     [CHAIN_INPUT]: [
       drop([from, { kind: "interfaceNotInSet", end: "in", set: SET_PODS }], UNKNOWN),
-      // The plugin lets the interface carry 127.0.0.1, for the answers of forwarded ports alone.
+      // Who forwards ports of the node's 127.0.0.1 to pods (portmap, kube-proxy) sets route_localnet: for
+      // the answers alone.
       drop([
         from,
         { kind: "destinationLoopback" },

@@ -8,11 +8,11 @@
  *                       accept ◀─ policy-ingress/… ◀─ pods-ingress-… ◀─ vmap @ingress ─┘
  *
  * The forward hook jumps to `passing`, and drops what should come back: nothing does, but for a packet
- * that meets a transaction. An allow rule of an egress policy goes on to `to-pod`, so both ends are asked without a mark. A
- * flow is judged by its first packet; what conntrack knows passes at the head of a governed pod's
- * chain. An interface with the pods' prefix that is in no map is dropped, in every hook: so also
- * while nobody runs who could know it. A pod whose interface another plugin made is found by its
- * address. A pod's own node always reaches it; what it may send to its node is a setting.
+ * that meets a transaction. An allow rule of an egress policy goes on to `to-pod`, so both ends are
+ * asked without a mark. A flow is judged by its first packet; what conntrack knows passes at the head
+ * of a governed pod's chain. An interface with the pods' prefix that is in no map is dropped, in every
+ * hook: so also while nobody runs who could know it. A pod whose interface another plugin made is found
+ * by its address. A pod's own node always reaches it; what it may send to its node is a setting.
  */
 
 import { FAMILIES } from "../../ip/address.ts";
