@@ -140,23 +140,19 @@ function readRules(
   const before = problems.all.length;
   const list = readList(spec[direction], path, problems) ?? [];
   if (problems.all.length > before) return [denyAll("")];
+  const peersField = direction === "ingress" ? "from" : "to";
   const bound = new RuleBound(problems);
   let isFull = false;
   return list.flatMap((rule, index): ClusterPolicyRule[] => {
     const at = `${path}[${index}]`;
     const before = problems.all.length;
     const fields = readObject(rule, at, problems);
-    isFull ||= !bound.takes(
-      asList(fields[direction === "ingress" ? "from" : "to"]),
-      asList(fields.protocols),
-      at,
-    );
+    isFull ||= !bound.takes(asList(fields[peersField]), asList(fields.protocols), at);
     if (isFull) return fields.action === "Accept" ? [] : [denyAll("")];
     const name = readText(fields.name, `${at}.name`, problems) ?? "";
     const action = readAction(fields, at, problems);
     const peers = readPeers(fields, direction, at, problems);
     const ports = readProtocols(fields.protocols, `${at}.protocols`, problems);
-    const peersField = direction === "ingress" ? "from" : "to";
     refuseOthers(fields, ["name", "action", "protocols", peersField], at, problems);
     if (problems.all.length === before) return [{ name, action: action ?? "deny", peers, ports }];
     return action === "accept" ? [] : [denyAll(name)];
