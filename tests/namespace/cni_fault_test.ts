@@ -156,7 +156,7 @@ Deno.test("calyx says that the disk is read-only, and DEL finishes when it is no
   assertEquals(readNode(network), []);
 });
 
-Deno.test("calyx says that it has to run as root, and leaves nothing", async () => {
+programTest("calyx says that it has to run as root, and leaves nothing", ["setpriv"], async () => {
   requireIsolation();
   using network = new CniNetwork();
   using container = new TestContainer("c1");

@@ -118,6 +118,7 @@ import {
 } from "../../lib/netlink/socket.ts";
 import { assertGolden } from "../support/golden.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
 
 libc(); // opened before the tests, or the first of them would seem to leak it
@@ -383,12 +384,6 @@ function everything(): Request[] {
       rules.map((rule) => newRule({ table, chain, ...rule }))
     ),
   ];
-}
-
-function nft(...args: string[]): string {
-  const { code, stdout, stderr } = new Deno.Command("nft", { args }).outputSync();
-  if (code !== 0) throw new Error(`nft ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout);
 }
 
 programTest(

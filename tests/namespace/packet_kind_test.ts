@@ -30,10 +30,7 @@ Deno.test("a ping passes where a rule names no ports, and nowhere else", async (
   requireIsolation();
   await using node = await TestNode.start();
   const [server, client] = [await node.addPod("server"), await node.addPod("client")];
-  const pings = async (): Promise<ProbeResult> => {
-    const all = server.addresses.map((it) => ping(client.namespace, Address.parse(it), TIMEOUT_MS));
-    return (await Promise.all(all)).join();
-  };
+  const pings = pinging(client, server);
   assertEquals(await pings(), "open,open");
   const ports = ["TCP", "UDP", "SCTP"].map((protocol) => ({ protocol }));
   await node.createPolicy("ports", { ...BOTH, ingress: [{ ports }], egress: [{ ports }] });

@@ -52,7 +52,7 @@ export function findLibcni():
   | { readonly path?: undefined; readonly problem: string } {
   const path = Deno.env.get(PATH_VARIABLE);
   if (path !== undefined) return { path };
-  const reason = "the driver of libcni is built by `deno task test libcni` only";
+  const reason = "the driver of libcni is built by `deno task test` alone";
   return { problem: Deno.env.get(PROBLEM_VARIABLE) ?? reason };
 }
 
