@@ -50,8 +50,8 @@ interface Executable {
  * |------------|---------------------------|---------------------------|--------------------------|
  * | ffi        | netlink, namespaces       | netlink, poll             | netlink (`node`, `drops`)|
  * | read       | addresses, kubeconfig     | tokens, certificates      | kubeconfig, files of -f  |
- * | write      | address files, sockets    | its socket                | its side of that socket  |
- * | net        | agent's socket, API server| API server, health        | API server, agent        |
+ * | write      | address files, log file   | socket, attachments       | its side of that socket  |
+ * | net        | API server                | API server, health        | API server, agent        |
  * | env        | CNI_*, settings           | settings                  | settings                 |
  * | run        | delegated IPAM plugins    | kubeconfig exec plug-ins  | kubeconfig exec plug-ins |
  * | sys        | host name, user           | host name, user           | host name, user          |
