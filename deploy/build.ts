@@ -140,6 +140,8 @@ async function main(args: readonly string[]): Promise<void> {
     const base = await resolveCompileBase(target, stage);
     say(`build: base: ${base.reason}`);
     const marks = { [VERSION_MARK]: config.version, [COMMIT_MARK]: commit };
+    // A cache is made by running a program of the target.
+    const hasCache = target === HOST_TARGET;
     const bundles = new Map<Executable, Bundle>();
     for (const it of stale) {
       const folder = `${stage}/${it.name}.d`;
@@ -147,7 +149,7 @@ async function main(args: readonly string[]): Promise<void> {
         it,
         it.apart === undefined
           ? await bundle(root, it.entry, folder, marks)
-          : await bundleScript(root, it.entry, it.apart, folder, marks),
+          : await bundleScript(root, it.entry, { apart: it.apart, hasCache }, folder, marks),
       );
     }
     if ([...bundles.values()].some((it) => it.needsClientNode)) {

@@ -61,12 +61,13 @@ export async function bundle(
  * it. What it imports at need (`apart`, paths beside the entry) becomes modules of their own, with
  * their own copies of what they share with it.
  *
+ * @param hasCache whether `SCRIPT_CACHE` will be there; without it such a program does not start
  * @throws {BuildError} if it does not bundle, or lacks a mark
  */
 export async function bundleScript(
   root: string,
   entry: string,
-  apart: readonly string[],
+  { apart, hasCache }: { readonly apart: readonly string[]; readonly hasCache: boolean },
   folder: string,
   marks: Readonly<Record<string, string>>,
 ): Promise<Bundle> {
@@ -90,24 +91,20 @@ export async function bundleScript(
   await Deno.writeTextFile(path, `(function (require) {\n${text}\n})`);
   const { bytes, needsClientNode } = await finish(entry, folder, marks);
   const main = `${folder}/launch.js`;
-  await writeUndated(main, LAUNCH);
+  await writeUndated(main, formatLauncher(hasCache));
   return { main, included: apart.map(scriptOf), bytes, needsClientNode };
 }
 
 /** Node's own modules come from the runtime; others have no business in a program's usual path. */
-const LAUNCH = `import { Script } from "node:vm";
+function formatLauncher(hasCache: boolean): string {
+  const cache = hasCache ? `, cachedData: Deno.readFileSync(near("${SCRIPT_CACHE}"))` : "";
+  return `import { Script } from "node:vm";
 const near = (name) => new URL(name, import.meta.url);
-const read = (name) => {
-  try {
-    return Deno.readFileSync(near(name));
-  } catch {
-    return undefined; // a target whose programs do not run here
-  }
-};
 const source = Deno.readTextFileSync(near("${SCRIPT}"));
-new Script(source, { filename: near("program.js").href, cachedData: read("${SCRIPT_CACHE}") })
-  .runInThisContext()((name) => process.getBuiltinModule(name));
+const script = new Script(source, { filename: near("program.js").href${cache} });
+script.runInThisContext()((name) => process.getBuiltinModule(name));
 `;
+}
 
 function scriptOf(path: string): string {
   return path.replace(/\.ts$/, ".js");

@@ -2,12 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { cluster, NODE } from "../../tests/support/random_cluster.ts";
-import { keyOf } from "../model/workload.ts";
+import { cluster, type Fact, factsOf, NODE } from "../../tests/support/random_cluster.ts";
 import { Writer } from "../netlink/buffer.ts";
 import { decodeMessages, encodeRequest, type Request } from "../netlink/message.ts";
 import { parseNotification } from "../netlink/nftables/notification.ts";
-import type { Cluster } from "../policy/evaluate.ts";
 import { PolicyGraph } from "../policy/graph.ts";
 import { compile, type CompileOptions } from "./compile/compile.ts";
 import { diff, type Sent } from "./diff.ts";
@@ -74,22 +72,10 @@ class Follower {
     return render(ruleset);
   }
 
-  change(...args: Change): void {
+  change(...args: Fact): void {
     this.graph.update(...args);
     this.flush();
   }
-}
-
-type Change = Parameters<PolicyGraph["update"]>;
-
-function factsOf(world: Cluster): Change[] {
-  return [
-    ...world.namespaces.map((it): Change => ["namespace", it.name, it]),
-    ...world.nodes.map((it): Change => ["node", it.name, it]),
-    ...world.pods.map((it): Change => ["workload", keyOf(it), it]),
-    ...world.policies.map((it): Change => ["policy", keyOf(it), it]),
-    ...(world.clusterPolicies ?? []).map((it): Change => ["clusterPolicy", it.name, it]),
-  ];
 }
 
 Deno.test("compile() and diff() after many flushes say what a fresh start says", () => {

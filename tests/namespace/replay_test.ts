@@ -12,7 +12,6 @@ import type { ChainCache } from "../../lib/dataplane/compile/program_chain.ts";
 import { Address } from "../../lib/ip/address.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import type { Attachment } from "../../lib/model/facts.ts";
-import { keyOf } from "../../lib/model/workload.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import { PolicyGraph } from "../../lib/policy/graph.ts";
@@ -20,20 +19,15 @@ import { announceSeed } from "../conformance/seed.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { listTable } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
-import { cluster, NODE } from "../support/random_cluster.ts";
+import { cluster, type Fact, factsOf, NODE } from "../support/random_cluster.ts";
 
 const RUNS = 100;
 
-type Change = Parameters<PolicyGraph["update"]>;
-
-function factsOf(world: Cluster): Change[] {
+/** What the API server says, and what the plugin reported. */
+function allFactsOf(world: Cluster): Fact[] {
   return [
-    ...world.namespaces.map((it): Change => ["namespace", it.name, it]),
-    ...world.nodes.map((it): Change => ["node", it.name, it]),
-    ...world.pods.map((it): Change => ["workload", keyOf(it), it]),
-    ...attachmentsOf(world).map((it): Change => ["attachment", `${it.containerId}/eth0`, it]),
-    ...world.policies.map((it): Change => ["policy", keyOf(it), it]),
-    ...(world.clusterPolicies ?? []).map((it): Change => ["clusterPolicy", it.name, it]),
+    ...factsOf(world),
+    ...attachmentsOf(world).map((it): Fact => ["attachment", `${it.containerId}/eth0`, it]),
   ];
 }
 
@@ -52,20 +46,20 @@ function attachmentsOf({ pods }: Cluster): Attachment[] {
 
 /** A step of the way: a fact, and whether the kernel is told of it before the next. */
 interface Step {
-  readonly change: Change;
+  readonly change: Fact;
   readonly isApplied: boolean;
 }
 
 /** From one world to another: its facts twice and in any order, what the other has not goes between. */
 function wayTo(after: Cluster): fc.Arbitrary<readonly Step[]> {
   return cluster.chain((before) => {
-    const wanted = new Set(factsOf(after).map(([kind, key]) => `${kind} ${key}`));
-    const gone = factsOf(before)
+    const wanted = new Set(allFactsOf(after).map(([kind, key]) => `${kind} ${key}`));
+    const gone = allFactsOf(before)
       .filter(([kind, key]) => !wanted.has(`${kind} ${key}`))
-      .map(([kind, key]): Change => [kind, key, undefined]);
-    const facts = factsOf(after);
+      .map(([kind, key]): Fact => [kind, key, undefined]);
+    const facts = allFactsOf(after);
     return fc.tuple(
-      shuffled(factsOf(before)),
+      shuffled(allFactsOf(before)),
       shuffled([...gone, ...facts]),
       shuffled([...gone, ...facts]),
       fc.infiniteStream(fc.nat(9)),
@@ -103,7 +97,7 @@ programTest("the kernel holds the same, whichever way the facts came", ["nft"], 
         const replayed = listTable();
         // A restarted agent knows only what is true now, and finds nothing to change.
         const restarted = new PolicyGraph({ nodeName: NODE });
-        for (const fact of factsOf(after)) restarted.update(...fact);
+        for (const fact of allFactsOf(after)) restarted.update(...fact);
         const fresh = compile(restarted.flush());
         const { requests } = await new Dataplane(socket, logger).apply(fresh);
         assertEquals(requests, 0);

@@ -14,8 +14,9 @@ import type {
   PolicyPort,
   PolicyRule,
 } from "../../lib/model/policy.ts";
-import type { Protocol, Workload } from "../../lib/model/workload.ts";
+import { keyOf, type Protocol, type Workload } from "../../lib/model/workload.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
+import type { PolicyGraph } from "../../lib/policy/graph.ts";
 
 /** The node whose pods are governed in these tests. */
 export const NODE = "node1";
@@ -185,3 +186,17 @@ export const service: fc.Arbitrary<{ protocol: Protocol | undefined; port: numbe
       }),
       fc.constant({ protocol: undefined, port: undefined }),
     );
+
+/** One fact, as the graph takes it. */
+export type Fact = Parameters<PolicyGraph["update"]>;
+
+/** All that the API server says of a cluster. */
+export function factsOf(world: Cluster): Fact[] {
+  return [
+    ...world.namespaces.map((it): Fact => ["namespace", it.name, it]),
+    ...world.nodes.map((it): Fact => ["node", it.name, it]),
+    ...world.pods.map((it): Fact => ["workload", keyOf(it), it]),
+    ...world.policies.map((it): Fact => ["policy", keyOf(it), it]),
+    ...(world.clusterPolicies ?? []).map((it): Fact => ["clusterPolicy", it.name, it]),
+  ];
+}
