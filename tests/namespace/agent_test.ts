@@ -1,6 +1,6 @@
 /** The compiled agent on a node of its own: what it enforces, keeps and survives, on real packets. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   createNamespace,
   deleteNamespace,
@@ -22,7 +22,7 @@ import { addRoute } from "../../lib/netlink/route/route.ts";
 import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import { askAgent, isAgentReady } from "../support/agent_client.ts";
+import { AGENT_SOCKET, askAgent, isAgentReady } from "../support/agent_client.ts";
 import { DIST, runExecutable } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
@@ -197,6 +197,32 @@ Deno.test("calyx ADD returns only when the pod's policy is in the kernel", async
   const { body } = await askAgent("/v1/endpoints");
   const [endpoint] = (body as { endpoints: { pod: string; enforced: boolean }[] }).endpoints;
   assertEquals([endpoint?.pod, endpoint?.enforced], ["server", true]);
+});
+
+Deno.test("calyx-agent refuses bodies that are too large, or do not say how large they are", async () => {
+  requireIsolation();
+  await using _node = await TestNode.start();
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: AGENT_SOCKET } });
+  const { readable: chunked, writable } = new TransformStream<Uint8Array>();
+  const writer = writable.getWriter();
+  writer.write(new TextEncoder().encode("{}")).then(() => writer.close()).catch(() => {});
+  const cases: readonly (readonly [string, BodyInit | undefined, RegExp])[] = [
+    ["too large", " ".repeat(20_000), /larger than 16384 bytes/],
+    ["without a length", chunked, /must say its content-length/],
+    ["none", undefined, /JSON|content-length/],
+    ["no JSON", "{", /JSON/],
+    ["not an attachment", "[]", /Attachment refused: .*namespace/],
+  ];
+  for (const [what, body, reason] of cases) {
+    const response = await fetch("http://agent/v1/endpoints/c1/eth0", {
+      ...{ client, method: "PUT" },
+      ...(body === undefined ? {} : { body }),
+    });
+    const { error } = await response.json();
+    assertEquals(response.status, 400, what);
+    assertMatch(error, reason, what);
+  }
+  assertEquals((await askAgent("/v1/endpoints")).body, { endpoints: [] });
 });
 
 Deno.test("calyx-agent follows through a relist, a lost watch and a server that is away", async () => {
