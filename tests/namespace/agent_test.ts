@@ -225,6 +225,34 @@ Deno.test("calyx-agent refuses bodies that are too large, or do not say how larg
   assertEquals((await askAgent("/v1/endpoints")).body, { endpoints: [] });
 });
 
+Deno.test("calyx-agent answers the request after one whose body it did not read", async () => {
+  requireIsolation();
+  await using _node = await TestNode.start();
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: AGENT_SOCKET } });
+  const endpoint = "/v1/endpoints/c1/eth0";
+  const unread: readonly (readonly [string, string, number, number])[] = [
+    ["PUT", endpoint, 20_000, 400],
+    ["PUT", endpoint, 2_000_000, 400],
+    ["DELETE", endpoint, 20_000, 200],
+    ["PUT", "/v1/nothing", 20_000, 404],
+  ];
+  for (let round = 0; round < 100; round++) {
+    for (const [method, path, bytes, status] of unread) {
+      const refused = await fetch(`http://agent${path}`, {
+        ...{ client, method, body: new Uint8Array(bytes) },
+      });
+      await refused.body?.cancel();
+      const next = await fetch("http://agent/v1/endpoints", { client });
+      assertEquals(await next.json(), { endpoints: [] });
+      assertEquals(
+        [refused.status, next.status],
+        [status, 200],
+        `${method} ${path}, ${bytes} bytes`,
+      );
+    }
+  }
+});
+
 Deno.test("calyx-agent follows through a relist, a lost watch and a server that is away", async () => {
   requireIsolation();
   await using node = await TestNode.start();
