@@ -5,7 +5,7 @@
 
 import type { Logger } from "../lib/base/log.ts";
 import { Poller } from "../lib/kernel/poller.ts";
-import { TABLE } from "../lib/dataplane/diff.ts";
+import { TABLE } from "../lib/dataplane/table.ts";
 import { NFNLGRP_NFTABLES } from "../lib/netlink/nftables/message.ts";
 import { type Notification, parseNotification } from "../lib/netlink/nftables/notification.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../lib/netlink/socket.ts";

@@ -1,6 +1,6 @@
 /**
- * Puts a ruleset into the kernel: reads what is there when it does not know, sends the difference as
- * one transaction, remembers what it sent. The table is ours alone where the kernel can say so
+ * Puts a ruleset into the kernel: reads what is there when it does not know, sends the difference,
+ * remembers what it sent. The table is ours alone where the kernel can say so
  * (owner, Linux 5.12) and outlives us (persist, 6.9); nothing outside it is read or touched.
  */
 
@@ -20,8 +20,11 @@ import {
   NFT_TABLE_F_OWNER,
   NFT_TABLE_F_PERSIST,
 } from "../netlink/nftables/table.ts";
-import { diff, listContents, type Sent, type SentChain, type SentSet, TABLE } from "./diff.ts";
+import { diff } from "./diff.ts";
+import { listContents } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
+import type { Sent, SentChain, SentSet } from "./sent.ts";
+import { TABLE } from "./table.ts";
 
 /** The part of a netlink socket (NETLINK_NETFILTER) that the dataplane uses. */
 export interface DataplaneSocket {
@@ -85,7 +88,8 @@ export class Dataplane {
   }
 
   /**
-   * Makes the kernel enforce `ruleset`. All of it is in force when this returns, or nothing changed.
+   * Makes the kernel enforce `ruleset`. All of it is in force when this returns; when it throws, packets meet
+   * what they met before.
    *
    * @throws {NetlinkBatchError | NetlinkError} if the kernel refuses
    */
@@ -98,13 +102,13 @@ export class Dataplane {
       difference = diff(this.#read(ruleset), ruleset, flags);
     }
     if (difference === undefined) throw new TypeError("A kernel just read says enough");
-    const { requests, sent, changed } = difference;
-    if (requests.length > 0) {
-      this.#sent = undefined; // until the kernel has taken it
+    const { transactions, sent, changed } = difference;
+    for (const requests of transactions) {
+      this.#sent = undefined; // until the kernel has taken all
       await this.#commit(requests);
     }
     this.#sent = invalidations === this.#invalidations ? sent : undefined;
-    return { requests: requests.length, ...changed };
+    return { requests: transactions.flat().length, ...changed };
   }
 
   /** Deletes the table; whether there was one. */

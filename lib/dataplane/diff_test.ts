@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { addPod, sampleGraph } from "../../tests/support/sample_facts.ts";
 import { compile } from "./compile/compile.ts";
-import { diff, type Sent } from "./diff.ts";
+import { diff } from "./diff.ts";
+import type { Sent } from "./sent.ts";
 
 const NOTHING: Sent = { chains: new Map(), sets: new Map() };
 
 function namesOf(difference: ReturnType<typeof diff>): string[] {
-  return (difference?.requests ?? []).map((it) => `${it.name} ${it.subject}`);
+  return (difference?.transactions.flat() ?? []).map((it) => `${it.name} ${it.subject}`);
 }
 
 Deno.test("diff() is empty once everything was sent", () => {
@@ -21,7 +22,10 @@ Deno.test("diff() sends elements only for a pod of another node", () => {
   const first = diff(NOTHING, compile(graph.flush()), 0);
   addPod(graph, "shop", "cart-2", 9, { app: "cart" }, "node2");
   const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
-  assertEquals(new Set(second?.requests.map((it) => it.name)), new Set(["NFT_MSG_NEWSETELEM"]));
+  assertEquals(
+    new Set(second?.transactions.flat().map((it) => it.name)),
+    new Set(["NFT_MSG_NEWSETELEM"]),
+  );
   assertEquals(second?.changed, { chains: 0, sets: 0, elements: 8 });
 });
 
@@ -59,13 +63,33 @@ function setsOfDb(): string[] {
     .map((it) => it.name.slice(3));
 }
 
+Deno.test("diff() gives a new chain its rules before a packet can be sent to it", () => {
+  const graph = sampleGraph();
+  const first = diff(NOTHING, compile(graph.flush()), 0);
+  assertEquals(first?.transactions.length, 1); // no packet meets any of it
+  graph.update("policy", "shop/new", {
+    namespace: "shop",
+    name: "new",
+    podSelector: [{ key: "app", operator: "In", values: ["db"] }],
+    ingress: [{ peers: undefined, ports: undefined }],
+    egress: undefined,
+    resourceVersion: "1",
+  });
+  const second = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0);
+  const names = second?.transactions.map((it) => [...new Set(it.map(({ name }) => name))]);
+  assertEquals(names, [
+    ["NFT_MSG_NEWCHAIN", "NFT_MSG_NEWRULE"],
+    ["NFT_MSG_DELRULE", "NFT_MSG_DELSETELEM", "NFT_MSG_NEWSETELEM", "NFT_MSG_DELCHAIN"],
+  ]);
+});
+
 Deno.test("diff() deletes what is named by nothing any more, after what named it", () => {
   const graph = sampleGraph();
   const first = diff(NOTHING, compile(graph.flush()), 0);
   for (const name of ["shop/default-deny", "shop/web", "shop/db"]) {
     graph.update("policy", name, undefined);
   }
-  const names = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0)?.requests
+  const names = diff(first?.sent ?? NOTHING, compile(graph.flush()), 0)?.transactions.flat()
     .map((it) => it.name) ?? [];
   const firstDeletedChain = names.indexOf("NFT_MSG_DELCHAIN");
   assertEquals(names.lastIndexOf("NFT_MSG_DELSETELEM") < firstDeletedChain, true);

@@ -8,9 +8,10 @@ import { decodeMessages, encodeRequest, type Request } from "../netlink/message.
 import { parseNotification } from "../netlink/nftables/notification.ts";
 import { PolicyGraph } from "../policy/graph.ts";
 import { compile, type CompileOptions } from "./compile/compile.ts";
-import { diff, type Sent } from "./diff.ts";
+import { diff } from "./diff.ts";
 import { elementContent, elementId } from "./element.ts";
 import { render } from "./render.ts";
+import type { Sent } from "./sent.ts";
 
 const NOTHING: Sent = { chains: new Map(), sets: new Map() };
 
@@ -67,7 +68,7 @@ class Follower {
     const ruleset = compile(this.graph.flush(), this.#options);
     const difference = diff(this.#sent, ruleset, 0);
     if (difference === undefined) throw new TypeError("What was sent is known");
-    this.kernel.take(difference.requests);
+    for (const requests of difference.transactions) this.kernel.take(requests);
     this.#sent = difference.sent;
     return render(ruleset);
   }
@@ -105,9 +106,9 @@ Deno.test("diff() sends nothing when nothing has changed", () => {
       for (const change of factsOf(world)) follower.graph.update(...change);
       const ruleset = compile(follower.graph.flush());
       const first = diff(NOTHING, ruleset, 0);
-      assertEquals(diff(first?.sent ?? NOTHING, ruleset, 0)?.requests, []);
+      assertEquals(diff(first?.sent ?? NOTHING, ruleset, 0)?.transactions, []);
       const again = compile(follower.graph.flush());
-      assertEquals(diff(first?.sent ?? NOTHING, again, 0)?.requests, []);
+      assertEquals(diff(first?.sent ?? NOTHING, again, 0)?.transactions, []);
     }),
     { numRuns: 40 },
   );

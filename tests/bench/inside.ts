@@ -5,6 +5,7 @@ import { libc } from "../../lib/kernel/symbols.ts";
 import { enterIsolation } from "../support/isolate.ts";
 import { agentStart } from "./agent_start.ts";
 import type { Benchmark, BenchmarkContext, BenchmarkOptions } from "./benchmark.ts";
+import { changeLoss } from "./change_loss.ts";
 import { ClusterNode } from "./cluster_node.ts";
 import { nftReload } from "./nft_reload.ts";
 import { packetPath } from "./packet_path.ts";
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   policyEvent,
   podChurn,
   nftReload,
+  changeLoss,
   packetPath,
   pureStep,
 ];

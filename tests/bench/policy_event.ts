@@ -116,7 +116,7 @@ function changesOf({ store, objects, size }: ClusterNode, round: number): Cluste
     {
       name: "policy created",
       write: () => store.create("networkpolicies", policy),
-      isSeen: (it) => it.kind === "rule" && !it.deleted && it.rule.chain.endsWith(chain),
+      isSeen: (it) => it.kind === "elements" && !it.deleted && it.list.set === "ingress",
     },
     {
       name: "policy deleted",

@@ -1,7 +1,8 @@
 /** The steps between a fact and the bytes for the kernel, alone: no kernel, no network, no other process. */
 
 import { compile } from "../../lib/dataplane/compile/compile.ts";
-import { diff, type Sent } from "../../lib/dataplane/diff.ts";
+import { diff } from "../../lib/dataplane/diff.ts";
+import type { Sent } from "../../lib/dataplane/sent.ts";
 import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
@@ -173,7 +174,7 @@ class Pipeline {
     const comparedMs = performance.now();
     if (difference === undefined) throw new TypeError("What was sent is known");
     this.#sent = difference.sent;
-    encode(difference.requests);
+    difference.transactions.forEach(encode);
     const encodedMs = performance.now();
     add("flush", flushedMs - startMs);
     add("compile", compiledMs - flushedMs);
@@ -184,7 +185,6 @@ class Pipeline {
 }
 
 function encode(requests: readonly Request[]): void {
-  if (requests.length === 0) return;
   const writer = new Writer(1 << 16);
   transaction(requests).forEach((request, index) => encodeRequest(writer, request, index));
 }

@@ -1,0 +1,92 @@
+/** What to send so that the kernel's chains become those of a ruleset. */
+
+import type { Request } from "../netlink/message.ts";
+import {
+  deleteChain,
+  newChain,
+  NF_INET_FORWARD,
+  NF_INET_LOCAL_IN,
+  NF_INET_LOCAL_OUT,
+} from "../netlink/nftables/chain.ts";
+import { flushChain, newRule } from "../netlink/nftables/rule.ts";
+import { encodeRule } from "./encode.ts";
+import type { Chain, Ruleset } from "./ruleset.ts";
+import type { Sent, SentChain } from "./sent.ts";
+import { TABLE } from "./table.ts";
+
+/** Priority of our base chains: behind DNAT, so that policy sees pod addresses. */
+const PRIORITY_FILTER = 0;
+const HOOKS = {
+  input: NF_INET_LOCAL_IN,
+  forward: NF_INET_FORWARD,
+  output: NF_INET_LOCAL_OUT,
+} as const;
+
+/** What identifies the rules of a chain. */
+export function chainTags(chain: Chain): string {
+  return chain.rules.map((rule) => rule.tag).join(" ");
+}
+
+/** Messages by when they may be sent: what is created is met by no packet, but base chains. */
+export interface ChainDifference {
+  readonly created: Request[];
+  readonly createdRules: Request[];
+  readonly createdBase: Request[];
+  /** Rules of chains that packets meet. */
+  readonly rules: Request[];
+  readonly deleted: Request[];
+  readonly sent: Map<string, SentChain>;
+  changed: number;
+}
+
+/** Compares the chains. */
+export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
+  const out: ChainDifference = {
+    created: [],
+    createdRules: [],
+    createdBase: [],
+    rules: [],
+    deleted: [],
+    sent: new Map(),
+    changed: 0,
+  };
+  for (const chain of ruleset.chains.values()) {
+    const { name, hook } = chain;
+    const there = sent.chains.get(name);
+    if (there?.chain === chain) {
+      out.sent.set(name, there);
+      continue;
+    }
+    const tags = chainTags(chain);
+    out.sent.set(name, { hook, tags, chain });
+    const isUnseen = there === undefined && hook === undefined;
+    if (there === undefined) {
+      const created = newChain({ table: TABLE, name, hook: hook && baseHook(hook) });
+      (isUnseen ? out.created : out.createdBase).push(created);
+    }
+    if (there?.tags === tags) continue;
+    out.changed++;
+    if (there !== undefined && there.tags !== "") {
+      out.rules.push(flushChain({ table: TABLE, chain: name }));
+    }
+    const rules = isUnseen ? out.createdRules : out.rules;
+    for (const rule of chain.rules) {
+      const { comment, tag } = rule;
+      const expressions = encodeRule(rule);
+      rules.push(newRule({ table: TABLE, chain: name, expressions, comment, tag }));
+    }
+  }
+  for (const name of sent.chains.keys()) {
+    if (ruleset.chains.has(name)) continue;
+    out.changed++;
+    out.rules.push(flushChain({ table: TABLE, chain: name }));
+    out.deleted.push(deleteChain({ table: TABLE, name }));
+  }
+  return out;
+}
+
+function baseHook(
+  hook: keyof typeof HOOKS,
+): { hook: number; priority: number; type: "filter"; policy: "accept" } {
+  return { hook: HOOKS[hook], priority: PRIORITY_FILTER, type: "filter", policy: "accept" };
+}

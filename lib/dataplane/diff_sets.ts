@@ -1,0 +1,190 @@
+/** What to send so that the kernel's sets and maps become those of a ruleset. */
+
+import type { Request } from "../netlink/message.ts";
+import type { Element } from "../netlink/nftables/element.ts";
+import { deleteElements, newElements } from "../netlink/nftables/element_list.ts";
+import { deleteSet, newSet } from "../netlink/nftables/set.ts";
+import {
+  definitionOf,
+  elementContent,
+  elementId,
+  elementOfId,
+  elementsOf,
+  memberElements,
+} from "./element.ts";
+import type { NamedSet, NameElement, Ruleset } from "./ruleset.ts";
+import type { Sent, SentSet } from "./sent.ts";
+import { TABLE } from "./table.ts";
+
+/** What a set's tag is: its definition, whatever its elements are. */
+export function setTag(set: NamedSet): string {
+  return JSON.stringify(set.type);
+}
+
+/** Messages by when they may be sent: what is created is named by no rule that packets meet. */
+export interface SetDifference {
+  readonly created: Request[];
+  readonly createdElements: Request[];
+  /** Elements of new maps, which name chains. */
+  readonly createdMapElements: Request[];
+  /** Elements of sets that rules name. */
+  readonly elements: Request[];
+  /** Elements of maps that rules name. */
+  readonly mapElements: Request[];
+  readonly deleted: Request[];
+  readonly sent: Map<string, SentSet>;
+  changed: number;
+  changedElements: number;
+}
+
+/** Compares the sets; `undefined` when `sent` does not say enough. */
+export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefined {
+  const out: SetDifference = {
+    created: [],
+    createdElements: [],
+    createdMapElements: [],
+    elements: [],
+    mapElements: [],
+    deleted: [],
+    sent: new Map(),
+    changed: 0,
+    changedElements: 0,
+  };
+  let id = 0;
+  for (const set of ruleset.sets.values()) {
+    const there = sent.sets.get(set.name);
+    id++;
+    if (there !== undefined && isFrom(there, set) && there.elements.revision === revisionOf(set)) {
+      out.sent.set(set.name, there);
+      continue;
+    }
+    if (there === undefined) {
+      const { name, comment } = set;
+      const definition = definitionOf(set.type);
+      out.changed++;
+      out.created.push(
+        newSet({ table: TABLE, name, id, comment, tag: setTag(set), ...definition }),
+      );
+    }
+    const elements = diffElements(there, set);
+    if (elements === undefined) return undefined;
+    const { removed, added } = elements;
+    const isMap = "isMap" in set.type && set.type.isMap === true;
+    const target = there === undefined
+      ? (isMap ? out.createdMapElements : out.createdElements)
+      : (isMap ? out.mapElements : out.elements);
+    if (removed.length > 0) {
+      target.push(...deleteElements({ table: TABLE, set: set.name, elements: removed }));
+    }
+    if (added.length > 0) {
+      target.push(...newElements({ table: TABLE, set: set.name, elements: added }));
+    }
+    out.changedElements += removed.length + added.length;
+    out.sent.set(set.name, sentSet(there, set));
+  }
+  for (const name of sent.sets.keys()) {
+    if (ruleset.sets.has(name)) continue;
+    out.changed++;
+    out.deleted.push(deleteSet({ table: TABLE, name }));
+  }
+  return out;
+}
+
+interface ElementDifference {
+  readonly removed: readonly Element[];
+  readonly added: readonly Element[];
+}
+
+/** @returns `undefined` when what the kernel holds is not known here */
+function diffElements(there: SentSet | undefined, set: NamedSet): ElementDifference | undefined {
+  if (there === undefined) return { removed: [], added: elementsOf(set) };
+  if (there.elements.kind === "listed") {
+    return compareElements(there.elements.contents, elementsOf(set));
+  }
+  const { elements: before } = there.elements.set;
+  const { elements: after } = set;
+  if (before.kind === "names" && after.kind === "names") {
+    return compareNames(set, before.names, after.names);
+  }
+  if (before.kind !== "members" && after.kind !== "members") {
+    return compareElements(listContents(elementsOf(there.elements.set)), elementsOf(set));
+  }
+  // Another set may have taken the name between two flushes, or the log may not reach back.
+  if (before.kind !== "members" || after.kind !== "members") return undefined;
+  if (before.members !== after.members) return undefined;
+  const changes = after.members.changesSince(there.elements.revision);
+  return changes && {
+    removed: memberElements(set.type, changes.removed),
+    added: memberElements(set.type, changes.added),
+  };
+}
+
+/** The contents of elements, by id. */
+export function listContents(elements: Iterable<Element>): Map<string, string> {
+  const contents = new Map<string, string>();
+  for (const element of elements) contents.set(elementId(element), elementContent(element));
+  return contents;
+}
+
+/** An element whose content changed goes and comes: the kernel does not change one in place. */
+function compareElements(
+  before: ReadonlyMap<string, string>,
+  after: readonly Element[],
+): ElementDifference {
+  if (before.size === 0) return { removed: [], added: after };
+  const added: Element[] = [];
+  const unchanged = new Set<string>();
+  for (const element of after) {
+    const id = elementId(element);
+    if (before.get(id) === elementContent(element)) unchanged.add(id);
+    else added.push(element);
+  }
+  const removed = [...before.keys()].filter((id) => !unchanged.has(id)).map(elementOfId);
+  return { removed, added };
+}
+
+/** The same for what we know by its name: only what differs becomes bytes. */
+function compareNames(
+  set: NamedSet,
+  before: ReadonlyMap<string, NameElement>,
+  after: ReadonlyMap<string, NameElement>,
+): ElementDifference {
+  const removed = new Map<string, NameElement>();
+  const added = new Map<string, NameElement>();
+  for (const [name, element] of before) {
+    if (!isSameName(element, after.get(name))) removed.set(name, element);
+  }
+  for (const [name, element] of after) {
+    if (!isSameName(element, before.get(name))) added.set(name, element);
+  }
+  const encode = (names: ReadonlyMap<string, NameElement>): readonly Element[] =>
+    elementsOf({ ...set, elements: { kind: "names", names } });
+  return { removed: encode(removed).map(({ key }) => ({ key })), added: encode(added) };
+}
+
+function isSameName(a: NameElement, b: NameElement | undefined): boolean {
+  if (a === b) return true;
+  return b !== undefined && a.comment === b.comment && a.verdict?.code === b.verdict?.code &&
+    chainOf(a) === chainOf(b);
+}
+
+function chainOf({ verdict }: NameElement): string | undefined {
+  return verdict !== undefined && "chain" in verdict ? verdict.chain : undefined;
+}
+
+/** Whether what is there was sent from this very value. */
+export function isFrom(
+  there: SentSet,
+  set: NamedSet,
+): there is SentSet & { readonly elements: { readonly kind: "sent" } } {
+  return there.elements.kind === "sent" && there.elements.set === set;
+}
+
+function revisionOf({ elements }: NamedSet): number {
+  return elements.kind === "members" ? elements.members.revision : 0;
+}
+
+function sentSet(there: SentSet | undefined, set: NamedSet): SentSet {
+  const tag = there !== undefined && isFrom(there, set) ? there.tag : setTag(set);
+  return { tag, elements: { kind: "sent", set, revision: revisionOf(set) } };
+}
