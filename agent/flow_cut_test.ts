@@ -20,6 +20,7 @@ const NOTHING: Desired = {
   programs: new Map(),
   policies: new Map(),
   sets: new Map(),
+  hostAddresses: [],
   conflicts: new Map(),
 };
 

@@ -9,6 +9,7 @@ const DESIRED: Desired = {
   programs: new Map(),
   policies: new Map(),
   sets: new Map(),
+  hostAddresses: [],
   conflicts: new Map(),
 };
 const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };

@@ -19,7 +19,9 @@ const ENDPOINT: DesiredEndpoint = {
   uid: "u1",
   addresses: ["10.0.0.1", "10.0.0.9", "fd00::1"],
   ingress: undefined,
+  attachedAddresses: [],
   egress: undefined,
+  hostEgress: undefined,
 };
 
 function enforced(changes: Partial<DesiredEndpoint>): { readonly enforced: Desired } {
@@ -30,6 +32,7 @@ function enforced(changes: Partial<DesiredEndpoint>): { readonly enforced: Desir
       programs: new Map(),
       policies: new Map(),
       sets: new Map(),
+      hostAddresses: [],
       conflicts: new Map(),
     },
   };

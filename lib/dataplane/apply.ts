@@ -21,6 +21,7 @@ import {
   NFT_TABLE_F_PERSIST,
 } from "../netlink/nftables/table.ts";
 import { diff } from "./diff.ts";
+import { formatHook } from "./diff_chains.ts";
 import { listContents } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
 import type { Sent, SentChain, SentSet } from "./sent.ts";
@@ -186,8 +187,7 @@ export class Dataplane {
     for (const raw of this.#socket.dump(dumpChains(TABLE))) {
       const { table, name, hook } = parseChain(raw);
       if (table.name !== TABLE.name) continue;
-      const hookName = hook && HOOK_NAMES[hook.hook];
-      chains.set(name, { hook: hookName, tags: tags.get(name)?.join(" ") ?? "" });
+      chains.set(name, { hook: hook && formatHook(hook), tags: tags.get(name)?.join(" ") ?? "" });
     }
     return chains;
   }
@@ -213,9 +213,6 @@ export class Dataplane {
     return raw && parseGeneration(raw).id;
   }
 }
-
-/** NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT. */
-const HOOK_NAMES: Readonly<Record<number, string>> = { 1: "input", 2: "forward", 3: "output" };
 
 function codesOf(error: unknown): readonly string[] {
   if (error instanceof NetlinkBatchError) return error.failures.map((it) => it.code);

@@ -12,7 +12,7 @@
 
 import type { Request } from "../netlink/message.ts";
 import { deleteTable, newTable } from "../netlink/nftables/table.ts";
-import { diffChains } from "./diff_chains.ts";
+import { baseDefinition, diffChains } from "./diff_chains.ts";
 import { diffSets, isFrom, setTag } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
 import type { Sent } from "./sent.ts";
@@ -53,7 +53,8 @@ function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   }
   for (const chain of ruleset.chains.values()) {
     const there = sent.chains.get(chain.name);
-    if (there !== undefined && there.hook !== chain.hook) return true;
+    if (there === undefined || there.chain === chain) continue;
+    if (there.hook !== baseDefinition(chain)) return true;
   }
   return false;
 }

@@ -3,6 +3,7 @@
 import type { Request } from "../netlink/message.ts";
 import {
   deleteChain,
+  type Hook,
   newChain,
   NF_INET_FORWARD,
   NF_INET_LOCAL_IN,
@@ -10,11 +11,11 @@ import {
 } from "../netlink/nftables/chain.ts";
 import { flushChain, newRule } from "../netlink/nftables/rule.ts";
 import { encodeRule } from "./encode.ts";
-import type { Chain, Ruleset } from "./ruleset.ts";
+import type { BaseHook, Chain, Ruleset } from "./ruleset.ts";
 import type { Sent, SentChain } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
-/** Priority of our base chains: behind DNAT, so that policy sees pod addresses. */
+/** NF_IP_PRI_FILTER: behind DNAT, so that policy sees pod addresses. */
 const PRIORITY_FILTER = 0;
 const HOOKS = {
   input: NF_INET_LOCAL_IN,
@@ -58,10 +59,10 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
       continue;
     }
     const tags = chainTags(chain);
-    out.sent.set(name, { hook, tags, chain });
+    out.sent.set(name, { hook: baseDefinition(chain), tags, chain });
     const isUnseen = there === undefined && hook === undefined;
     if (there === undefined) {
-      const created = newChain({ table: TABLE, name, hook: hook && baseHook(hook) });
+      const created = newChain({ table: TABLE, name, hook: hook && hookOf(hook) });
       (isUnseen ? out.created : out.createdBase).push(created);
     }
     if (there?.tags === tags) continue;
@@ -85,8 +86,17 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
   return out;
 }
 
-function baseHook(
-  hook: keyof typeof HOOKS,
-): { hook: number; priority: number; type: "filter"; policy: "accept" } {
-  return { hook: HOOKS[hook], priority: PRIORITY_FILTER, type: "filter", policy: "accept" };
+function hookOf({ name, priority }: BaseHook): Hook {
+  const hook = HOOKS[name];
+  return { hook, priority: PRIORITY_FILTER + priority, type: "filter", policy: "accept" };
+}
+
+/** What a base chain is, as text: its hook, priority, type and policy. */
+export function formatHook({ hook, priority, type, policy = "accept" }: Hook): string {
+  return `${type} hook ${hook} priority ${priority} policy ${policy}`;
+}
+
+/** The same of a chain of a ruleset; `undefined` for one that is no base chain. */
+export function baseDefinition({ hook }: Chain): string | undefined {
+  return hook && formatHook(hookOf(hook));
 }

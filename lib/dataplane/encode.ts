@@ -21,7 +21,9 @@ import {
   counter,
   ct,
   type Expression,
+  fib,
   immediate,
+  limit,
   lookup,
   meta,
   payload,
@@ -34,10 +36,15 @@ import {
   CT_STATE_NEW,
   CT_STATE_RELATED,
   CT_STATE_UNTRACKED,
+  IP_CT_DIR_ORIGINAL,
+  IP_CT_DIR_REPLY,
   NFT_CMP_EQ,
   NFT_CMP_NEQ,
+  NFT_CT_SRC_IP,
+  NFT_CT_SRC_IP6,
   NFT_CT_STATE,
   NFT_CT_STATUS,
+  NFT_FIB_RESULT_ADDRTYPE,
   NFT_META_IIFNAME,
   NFT_META_L4PROTO,
   NFT_META_NFPROTO,
@@ -48,6 +55,7 @@ import {
   NFT_REJECT_ICMPX_ADMIN_PROHIBITED,
   NFT_REJECT_ICMPX_UNREACH,
   NFT_REJECT_TCP_RST,
+  NFTA_FIB_F_SADDR,
 } from "../netlink/nftables/expression_attributes.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../netlink/nftables/message.ts";
 import type { Family } from "../ip/address.ts";
@@ -60,6 +68,10 @@ const ADDRESS_FIELDS = {
   6: { source: 8, destination: 24, length: 16 },
 } as const;
 const IPPROTO_ICMPV6 = 58;
+/** The loopback interface's name, padded to IFNAMSIZ. */
+const LOOPBACK = Uint8Array.of(0x6c, 0x6f, ...new Uint8Array(14));
+/** <linux/rtnetlink.h>. */
+const RTN_LOCAL = 2;
 /** Offset of the destination port in TCP, UDP and SCTP. */
 const PORT_OFFSET = 2;
 
@@ -96,6 +108,11 @@ function encodeStatement(statement: Statement): readonly Expression[] {
   switch (statement.kind) {
     case "interfacePrefix":
       return [loadInterface(statement.end), equal(new TextEncoder().encode(statement.prefix))];
+    case "interfaceNotLoopback":
+      return [
+        loadInterface("in"),
+        cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_NEQ, value: LOOPBACK }),
+      ];
     case "interfaceNotInSet":
       return [
         loadInterface(statement.end),
@@ -112,6 +129,8 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       ];
     case "sourceNotOfInterface":
       return sourceNotOfInterface(statement.family, statement.set);
+    case "flowSourceOfInterface":
+      return flowSourceOfInterface(statement);
     case "addressMap":
       return [
         ...loadAddress(statement.family, statement.end),
@@ -127,6 +146,22 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       return destinationLoopback();
     case "sourceNotLinkLocal":
       return sourceNotLinkLocal();
+    case "sourceNotUnspecified":
+      return [
+        ...loadAddress(6, "source"),
+        cmp({ sourceRegister: NFT_REG_1, operator: NFT_CMP_NEQ, value: new Uint8Array(16) }),
+      ];
+    case "sourceLocal":
+      return [
+        fib({
+          result: NFT_FIB_RESULT_ADDRTYPE,
+          flags: NFTA_FIB_F_SADDR,
+          destinationRegister: NFT_REG_1,
+        }),
+        equal(hostBytes(RTN_LOCAL)),
+      ];
+    case "limitOver":
+      return [limit({ rate: statement.perSecond, burst: statement.burst, over: true })];
     case "ctState":
       return ctState(statement.states);
     case "flowIsCut":
@@ -211,6 +246,21 @@ function sourceNotOfInterface(family: Family, set: string): readonly Expression[
       destinationRegister: NFT_REG_2,
     }),
     lookup({ set, sourceRegister: NFT_REG_1, inverted: true }),
+  ];
+}
+
+/** Interface name and source of one way of the packet's flow, as conntrack has it. */
+function flowSourceOfInterface(
+  { family, way, set }: Extract<Statement, { readonly kind: "flowSourceOfInterface" }>,
+): readonly Expression[] {
+  return [
+    loadInterface("in"),
+    ct({
+      key: family === 4 ? NFT_CT_SRC_IP : NFT_CT_SRC_IP6, // Linux 4.17
+      direction: way === "original" ? IP_CT_DIR_ORIGINAL : IP_CT_DIR_REPLY,
+      destinationRegister: NFT_REG_2,
+    }),
+    lookup({ set, sourceRegister: NFT_REG_1 }),
   ];
 }
 

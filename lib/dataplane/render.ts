@@ -7,6 +7,7 @@ import { PROTOCOL_NUMBERS } from "../model/workload.ts";
 import { IPS_FIXED_TIMEOUT } from "../netlink/conntrack/message.ts";
 import { TABLE_NAME } from "./compile/names.ts";
 import type {
+  BaseHook,
   Chain,
   NamedSet,
   NameElement,
@@ -42,9 +43,13 @@ export function renderVerdict(verdict: Verdict): string {
 function renderChain(chain: Chain): string {
   const head = chain.hook === undefined
     ? []
-    : [`type filter hook ${chain.hook} priority filter; policy accept;`];
+    : [`type filter hook ${chain.hook.name} ${renderPriority(chain.hook)}; policy accept;`];
   const lines = [...head, ...chain.rules.map(renderRule)];
   return block(`chain ${chain.name}`, lines);
+}
+
+function renderPriority({ priority }: BaseHook): string {
+  return priority === 0 ? "priority filter" : `priority filter + ${priority}`;
 }
 
 function renderSet(set: NamedSet): string {
@@ -125,6 +130,8 @@ function renderStatement(statement: Statement): string {
   switch (statement.kind) {
     case "interfacePrefix":
       return `${interfaceKey(statement.end)} "${statement.prefix}*"`;
+    case "interfaceNotLoopback":
+      return 'iifname != "lo"';
     case "interfaceNotInSet":
       return `${interfaceKey(statement.end)} != @${statement.set}`;
     case "interfaceMap":
@@ -133,6 +140,8 @@ function renderStatement(statement: Statement): string {
       return `meta nfproto ipv${statement.family} iifname . ${
         network(statement.family)
       } saddr != @${statement.set}`;
+    case "flowSourceOfInterface":
+      return `iifname . ct ${statement.way} ${network(statement.family)} saddr @${statement.set}`;
     case "addressMap":
       return `${network(statement.family)} ${
         statement.end === "source" ? "saddr" : "daddr"
@@ -143,6 +152,12 @@ function renderStatement(statement: Statement): string {
       return "ip daddr 127.0.0.0/8";
     case "sourceNotLinkLocal":
       return "ip6 saddr != fe80::/10";
+    case "sourceNotUnspecified":
+      return "ip6 saddr != ::";
+    case "sourceLocal":
+      return "fib saddr type local";
+    case "limitOver":
+      return `limit rate over ${statement.perSecond}/second burst ${statement.burst} packets`;
     case "ctState":
       return `ct state ${statement.states.join(",")}`;
     case "flowIsCut":

@@ -19,8 +19,15 @@ export interface Ruleset {
 /** A chain; with a hook it is a base chain, and packets come to it by themselves. */
 export interface Chain {
   readonly name: string;
-  readonly hook?: "input" | "forward" | "output";
+  readonly hook?: BaseHook;
   readonly rules: readonly Rule[];
+}
+
+/** Where packets enter a base chain. Accepting means: go on to the next base chain of the hook. */
+export interface BaseHook {
+  readonly name: "input" | "forward" | "output";
+  /** Offset from NF_IP_PRI_FILTER; base chains of one hook run in ascending order. */
+  readonly priority: number;
 }
 
 /** A rule: all statements in order; the comment says what it comes from. */
@@ -40,12 +47,21 @@ export type Verdict =
 export type Statement =
   /** `iifname "cali*"`: names that begin so. */
   | { readonly kind: "interfacePrefix"; readonly end: "in" | "out"; readonly prefix: string }
+  /** `iifname != "lo"`. */
+  | { readonly kind: "interfaceNotLoopback" }
   /** `iifname != @pods`. */
   | { readonly kind: "interfaceNotInSet"; readonly end: "in" | "out"; readonly set: string }
   /** `iifname vmap @egress`. */
   | { readonly kind: "interfaceMap"; readonly end: "in" | "out"; readonly map: string }
   /** `iifname . ip saddr != @sources4`, with the family's guard. */
   | { readonly kind: "sourceNotOfInterface"; readonly family: Family; readonly set: string }
+  /** `iifname . ct original ip saddr @sources4`: an end of the packet's flow. */
+  | {
+    readonly kind: "flowSourceOfInterface";
+    readonly family: Family;
+    readonly way: "original" | "reply";
+    readonly set: string;
+  }
   /** `ip saddr vmap @egress4`. */
   | {
     readonly kind: "addressMap";
@@ -59,6 +75,12 @@ export type Statement =
   | { readonly kind: "destinationLoopback" }
   /** `ip6 saddr != fe80::/10`, with the family's guard. */
   | { readonly kind: "sourceNotLinkLocal" }
+  /** `ip6 saddr != ::`, with the family's guard. */
+  | { readonly kind: "sourceNotUnspecified" }
+  /** `fib saddr type local`: this host sent it. */
+  | { readonly kind: "sourceLocal" }
+  /** `limit rate over 10/second burst 50 packets`. */
+  | { readonly kind: "limitOver"; readonly perSecond: number; readonly burst: number }
   /** `ct state established,related`. */
   | { readonly kind: "ctState"; readonly states: readonly CtState[] }
   /** `ct status 0x400`: the agent has cut the flow (IPS_FIXED_TIMEOUT). */

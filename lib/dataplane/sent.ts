@@ -13,6 +13,7 @@ export interface Sent {
 
 /** A chain by what identifies it. */
 export interface SentChain {
+  /** Of a base chain: hook, priority, type and policy. */
   readonly hook: string | undefined;
   /** The tags of its rules, in order. */
   readonly tags: string;

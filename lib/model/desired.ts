@@ -20,6 +20,8 @@ export interface Desired {
   readonly policies: ReadonlyMap<string, DesiredPolicy>;
   /** Address sets that the policies' rules name, by id. */
   readonly sets: ReadonlyMap<string, DesiredSet>;
+  /** Addresses of this node's Node object, canonical texts, sorted. */
+  readonly hostAddresses: readonly string[];
   /** Interfaces that several pods of this node claim, and who: one of them at most has it. */
   readonly conflicts: ReadonlyMap<string, readonly string[]>;
 }
@@ -33,9 +35,16 @@ export interface DesiredEndpoint {
   readonly uid: string;
   /** Canonical texts, sorted. */
   readonly addresses: readonly string[];
+  /** Those that the plugin gave to this very interface: they count nowhere else. */
+  readonly attachedAddresses: readonly string[];
   /** Program per direction; `undefined`: no policy governs it, everything passes. */
   readonly ingress: string | undefined;
   readonly egress: string | undefined;
+  /**
+   * Program for what it sends to its own node's addresses, which NetworkPolicy leaves alone: the tiers of
+   * the cluster only.
+   */
+  readonly hostEgress: string | undefined;
 }
 
 /** What becomes of a packet that is denied: it vanishes, or its sender is told. */

@@ -73,6 +73,7 @@ export class PolicyGraph {
     programs: new Map(),
     policies: new Map(),
     sets: new Map(),
+    hostAddresses: [],
     conflicts: new Map(),
   };
 
@@ -130,6 +131,8 @@ export class PolicyGraph {
         return this.#updateAttachment(key, value as Attachment | undefined);
       case "node":
         this.#facts.setNode(key, value as Node | undefined);
+        // Its addresses are few and rarely change, but whatever of them changed is to be flushed.
+        if (key === this.#options.nodeName) this.#isLocalDirty ||= this.#isHostMoved();
         return this.#index.refreshNode(key, value as Node | undefined);
       case "policy":
         this.#updatePolicy(key, value as NetworkPolicy | undefined);
@@ -207,6 +210,15 @@ export class PolicyGraph {
     }
   }
 
+  #hostAddresses(): readonly string[] {
+    const { addresses = [] } = this.#facts.node(this.#options.nodeName) ?? {};
+    return addresses.map(String).sort();
+  }
+
+  #isHostMoved(): boolean {
+    return this.#hostAddresses().join() !== this.#desired.hostAddresses.join();
+  }
+
   /** A pod with every address that it is known by, and that no newer pod holds. */
   #view(key: string): PodView | undefined {
     const workload = this.#facts.workload(key);
@@ -243,6 +255,7 @@ export class PolicyGraph {
       programs,
       policies,
       sets: new Map([...this.#index.sets(), ...rangeSets]),
+      hostAddresses: this.#hostAddresses(),
       conflicts: this.#local.conflicts(),
     };
   }
@@ -255,20 +268,29 @@ export class PolicyGraph {
     }
     const policies: CompiledPolicy[] = [];
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
+    const hostEgress = egress && this.#hostProgramOf(egress);
     const addresses = this.#facts.addressesOf(workload).map(String).sort()
       .filter((it) => !this.#isOfAnother(it, key));
     const interfaces = this.#local.interfacesOf(key, workload);
     const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
+    const attached = (interfaceName: string | undefined): ReadonlySet<string> =>
+      new Set(
+        this.#facts.attachmentsOf(workload)
+          .filter((it) => it.interfaceName === interfaceName)
+          .flatMap((it) => it.addresses.map(String)),
+      );
     const endpoints = ways.map((interfaceName) => ({
       interfaceName,
       workload: key,
       uid: workload.uid,
       addresses,
+      attachedAddresses: addresses.filter((it) => attached(interfaceName).has(it)),
       ingress: ingress?.id,
       egress: egress?.id,
+      hostEgress: hostEgress?.id,
     }));
     // Also without an endpoint: what is to govern a pod is there before the pod is.
-    const programs = [ingress, egress].filter((it) => it !== undefined);
+    const programs = [ingress, egress, hostEgress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
   }
 
@@ -303,12 +325,31 @@ export class PolicyGraph {
       // A governed pod never gets as far as the baseline.
       baseline: namespaced.length > 0 ? [] : use(tier("baseline")),
     };
-    const ids = [...tiers.admin, ...tiers.namespaced, ...tiers.baseline];
-    if (ids.length === 0) return undefined;
+    if (Object.values(tiers).every((it) => it.length === 0)) return undefined;
     const denyAction = namespace?.denyAction ?? this.#options.denyAction ?? "drop";
-    const id = [denyAction, ...ids].join(" ");
-    // The same value as long as it says the same: whoever compiled it need not look into it again.
-    return this.#desired.programs.get(id) ?? { id, direction, denyAction, ...tiers };
+    return this.#intern({ direction, denyAction, ...tiers });
+  }
+
+  /**
+   * The tiers of the cluster alone, for what a pod sends to its own node. A pod that NetworkPolicies
+   * govern never gets as far as the baseline.
+   */
+  #hostProgramOf(egress: DesiredProgram): DesiredProgram | undefined {
+    const { admin, baseline, direction, denyAction } = egress;
+    if (admin.length === 0 && baseline.length === 0) return undefined;
+    if (egress.namespaced.length === 0) return egress;
+    return this.#intern({ direction, denyAction, admin, namespaced: [], baseline });
+  }
+
+  /** The same value as long as it says the same: whoever compiled it need not look into it again. */
+  #intern(program: Omit<DesiredProgram, "id">): DesiredProgram {
+    const id = [
+      program.denyAction,
+      ...program.admin,
+      ...program.namespaced,
+      ...program.baseline,
+    ].join(" ");
+    return this.#desired.programs.get(id) ?? { id, ...program };
   }
 
   #compile(policy: AnyPolicy): Compiled {

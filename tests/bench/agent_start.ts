@@ -1,6 +1,6 @@
 /** The agent's start in the big cluster: until its first whole program is in the kernel, and its memory. */
 
-import { CHAIN_FORWARD } from "../../lib/dataplane/compile/names.ts";
+import { CHAIN_FORWARD_EGRESS } from "../../lib/dataplane/compile/names.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { formatSize } from "./cluster.ts";
 import { ProcessStatus } from "./process.ts";
@@ -21,7 +21,7 @@ export const agentStart: Benchmark = {
         await node.stopAgent({ cleanup: kind === "cold" });
         const startMs = performance.now();
         const programmed = kind === "warm" ? undefined : node.kernel.commit(
-          (it) => it.kind === "chain" && it.chain.name === CHAIN_FORWARD,
+          (it) => it.kind === "chain" && it.chain.name === CHAIN_FORWARD_EGRESS,
           START_MS_MAX,
         );
         const agent = await node.startAgent();

@@ -52,7 +52,7 @@ function rulesetOf(count: number): Ruleset {
   return compile(graph.flush());
 }
 
-/** How many rules there are on the way from `forward` to the last one, from the world to a pod. */
+/** How many rules there are on the way through `forward`, from the world to a pod. */
 function rulesOnTheWay({ chains, sets }: Ruleset, pod: string): number {
   const rulesOf = (chain: string): number => {
     const rules = chains.get(chain)?.rules ?? [];
@@ -66,13 +66,13 @@ function rulesOnTheWay({ chains, sets }: Ruleset, pod: string): number {
   const verdict = elements?.kind === "names"
     ? elements.names.get(interfaceNameOf("x", pod))?.verdict
     : undefined;
-  if (verdict?.code !== "goto") throw new Error(`No program governs ${pod}`);
-  // Nothing meets what closes `forward`, and of `to-pod` the first rule finds the program.
-  return rulesOf("forward") - 1 + 1 + rulesOf(verdict.chain);
+  if (verdict?.code !== "jump") throw new Error(`No program governs ${pod}`);
+  // Nothing meets what closes the first base chain, and the second's first rule finds the program.
+  return rulesOf("forward-egress") - 1 + 1 + rulesOf(verdict.chain);
 }
 
 Deno.test("a packet meets the rules of the policies that select its pod, whatever there are", () => {
   const counts = [SELECTING, 50, 500].map((it) => rulesOnTheWay(rulesetOf(it), "server"));
-  // forward and passing 6, to-pod 1, the program's own 3, and of each policy a jump and a rule per family.
+  // forward-egress and passing 6, forward-ingress 1, the program's own 3, and of each policy a jump and a rule per family.
   assertEquals(counts, [25, 25, 25]);
 });

@@ -3,75 +3,158 @@
 import { FAMILIES, type Family } from "../../ip/address.ts";
 import type { Desired, DesiredEndpoint } from "../../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../../model/policy.ts";
-import type { NamedSet, NameElement, Verdict } from "../ruleset.ts";
+import type { NamedSet, NameElement, SetType, Verdict } from "../ruleset.ts";
+import type { BaseOptions } from "./forward_chains.ts";
 import {
   addressMapName,
+  attachedSetName,
+  CHAIN_ELSEWHERE,
   cutComment,
+  hostSetName,
+  MAP_HOST_EGRESS,
   MAPS,
   programChainName,
+  sentOnMapName,
   SET_PODS,
   sourceSetName,
 } from "./names.ts";
-import { acceptVerdict } from "./rule.ts";
+
+/** What of the options decides which sets there are. */
+export type DispatchOptions = Pick<BaseOptions, "checksSource" | "judgesOutput">;
 
 /** The sets and maps of this node's pods. */
-export function dispatchSets(desired: Desired): readonly NamedSet[] {
+export function dispatchSets(desired: Desired, options: DispatchOptions): readonly NamedSet[] {
   const endpoints = [...desired.endpoints.values()];
   return [
     {
       name: SET_PODS,
       type: { key: "ifname", isMap: false },
       comment: "interfaces of the pods of this node",
-      elements: names(endpoints, interfacesOf),
+      elements: names(endpoints, interfacesOf, "none"),
     },
-    ...DIRECTIONS.map((direction): NamedSet => ({
-      name: MAPS[direction],
-      type: { key: "ifname", isMap: true },
-      comment: `interface of a pod: what governs its ${direction}`,
-      elements: names(endpoints, interfacesOf, direction),
-    })),
-    ...FAMILIES.flatMap((family) => [
-      ...DIRECTIONS.map((direction): NamedSet => ({
-        name: addressMapName(direction, family),
-        type: { key: "address", family, isInterval: false, isMap: true },
-        comment: `address of a pod: what governs its ${direction}`,
-        elements: names(endpoints, (it) => addressesOf(it, family), direction),
-      })),
-      sources(endpoints, family),
-    ]),
+    interfaceMap(
+      endpoints,
+      MAPS.ingress,
+      "ingress",
+      "interface of a pod: what governs its ingress",
+    ),
+    interfaceMap(endpoints, MAPS.egress, "egress", "interface of a pod: what governs its egress"),
+    interfaceMap(
+      endpoints.filter((it) => it.hostEgress !== undefined),
+      MAP_HOST_EGRESS,
+      "hostEgress",
+      "interface of a pod: what governs its egress to this node",
+    ),
+    ...FAMILIES.flatMap((family) => addressSets(desired, endpoints, family, options)),
   ];
 }
 
-function sources(endpoints: readonly DesiredEndpoint[], family: Family): NamedSet {
-  return {
-    name: sourceSetName(family),
-    type: { key: "ifnameAddress", family },
-    comment: "what each pod may send from",
-    elements: names(
-      endpoints,
-      (it) =>
-        interfacesOf(it).flatMap((name) =>
-          addressesOf(it, family).map((address) => `${name},${address}`)
-        ),
-    ),
-  };
+function interfaceMap(
+  endpoints: readonly DesiredEndpoint[],
+  name: string,
+  element: ElementKind,
+  comment: string,
+): NamedSet {
+  const type: SetType = { key: "ifname", isMap: true };
+  return { name, type, comment, elements: names(endpoints, interfacesOf, element) };
 }
 
-/** One element per key of each endpoint; with `direction`, the verdict of its program. */
+function addressSets(
+  { hostAddresses }: Desired,
+  endpoints: readonly DesiredEndpoint[],
+  family: Family,
+  { checksSource, judgesOutput }: DispatchOptions,
+): readonly NamedSet[] {
+  const keys = (it: DesiredEndpoint): readonly string[] =>
+    it.addresses.filter((address) => isOf(address, family));
+  const attachedKeys = (it: DesiredEndpoint): readonly string[] =>
+    it.attachedAddresses.filter((address) => isOf(address, family));
+  const otherKeys = (it: DesiredEndpoint): readonly string[] =>
+    keys(it).filter((address) => !it.attachedAddresses.includes(address));
+  const map: SetType = { key: "address", family, isInterval: false, isMap: true };
+  const set: SetType = { key: "address", family, isInterval: false };
+  const addressMap = (direction: Direction): NamedSet => {
+    const governed = endpoints.filter((it) => it[direction] !== undefined);
+    const { names: elements } = names(governed, otherKeys, `${direction}ByAddress`);
+    if (direction === "egress" && checksSource) {
+      for (const [key, element] of names(endpoints, attachedKeys, "elsewhere").names) {
+        elements.set(key, element);
+      }
+    }
+    return {
+      name: addressMapName(direction, family),
+      type: map,
+      comment: `address of a pod that another plugin attached: what governs its ${direction}`,
+      elements: { kind: "names", names: elements },
+    };
+  };
+  return [
+    ...DIRECTIONS.map(addressMap),
+    {
+      name: sourceSetName(family),
+      type: { key: "ifnameAddress", family },
+      comment: "what each pod may send from",
+      elements: names(
+        endpoints.filter((it) => it.interfaceName !== undefined),
+        (it) => keys(it).map((address) => `${it.interfaceName},${address}`),
+        "none",
+      ),
+    },
+    {
+      name: attachedSetName(family),
+      type: set,
+      comment: "addresses that come by the interface of their pod alone",
+      elements: names(endpoints, attachedKeys, "none"),
+    },
+    {
+      name: hostSetName(family),
+      type: set,
+      comment: "addresses of this node",
+      elements: {
+        kind: "names",
+        names: new Map(
+          hostAddresses.filter((it) => isOf(it, family)).map((it) => [it, HOST_ELEMENT]),
+        ),
+      },
+    },
+    ...(judgesOutput
+      ? [{
+        name: sentOnMapName(family),
+        type: map,
+        comment: "address of a pod: what governs its egress when this node sends it on",
+        elements: names(
+          endpoints.filter((it) => it.egress !== undefined),
+          keys,
+          "egressByAddress",
+        ),
+      }]
+      : []),
+  ];
+}
+
+const HOST_ELEMENT: NameElement = { comment: "" };
+
+/** One element per key of each endpoint. */
 function names(
   endpoints: readonly DesiredEndpoint[],
   keysOf: (endpoint: DesiredEndpoint) => readonly string[],
-  direction: Direction | "none" = "none",
-): { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> } {
+  kind: ElementKind,
+): { readonly kind: "names"; readonly names: Map<string, NameElement> } {
   const elements = new Map<string, NameElement>();
   for (const endpoint of endpoints) {
-    const element = elementsOf(endpoint)[direction];
+    const element = elementsOf(endpoint)[kind];
     for (const key of keysOf(endpoint)) elements.set(key, element);
   }
   return { kind: "names", names: elements };
 }
 
-type EndpointElements = Readonly<Record<Direction | "none", NameElement>>;
+type ElementKind =
+  | "none"
+  | Direction
+  | "hostEgress"
+  | "elsewhere"
+  | `${Direction}ByAddress`;
+type EndpointElements = Readonly<Record<ElementKind, NameElement>>;
 
 /** An endpoint that is the same has the same elements: `diff()` need not look into them. */
 const endpointElements = new WeakMap<DesiredEndpoint, EndpointElements>();
@@ -80,27 +163,35 @@ function elementsOf(endpoint: DesiredEndpoint): EndpointElements {
   let elements = endpointElements.get(endpoint);
   if (elements === undefined) {
     const comment = cutComment(endpoint.workload);
+    const { ingress, egress, hostEgress } = endpoint;
     elements = {
       none: { comment },
-      ingress: { comment, verdict: verdictOf(endpoint, "ingress") },
-      egress: { comment, verdict: verdictOf(endpoint, "egress") },
+      // From the hook's own chain, which drops what should come back.
+      ingress: { comment, verdict: verdictOf("jump", "ingress", ingress) },
+      egress: { comment, verdict: verdictOf("goto", "egress", egress) },
+      hostEgress: { comment, verdict: verdictOf("goto", "egress", hostEgress) },
+      elsewhere: { comment, verdict: { code: "goto", chain: CHAIN_ELSEWHERE } },
+      ingressByAddress: { comment, verdict: verdictOf("goto", "ingress", ingress) },
+      egressByAddress: { comment, verdict: verdictOf("goto", "egress", egress) },
     };
     endpointElements.set(endpoint, elements);
   }
   return elements;
 }
 
-function verdictOf(endpoint: DesiredEndpoint, direction: Direction): Verdict {
-  const program = endpoint[direction];
-  return program === undefined
-    ? acceptVerdict(direction)
-    : { code: "goto", chain: programChainName(direction, program) };
+function verdictOf(
+  code: "jump" | "goto",
+  direction: Direction,
+  program: string | undefined,
+): Verdict {
+  if (program === undefined) return { code: "accept" };
+  return { code, chain: programChainName(direction, program) };
 }
 
 function interfacesOf({ interfaceName }: DesiredEndpoint): readonly string[] {
   return interfaceName === undefined ? [] : [interfaceName];
 }
 
-function addressesOf({ addresses }: DesiredEndpoint, family: Family): readonly string[] {
-  return addresses.filter((it) => it.includes(":") === (family === 6));
+function isOf(address: string, family: Family): boolean {
+  return address.includes(":") === (family === 6);
 }

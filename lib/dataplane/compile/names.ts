@@ -16,15 +16,27 @@ const CHAIN_NAME_LENGTH_MAX = 120;
 /** Longest comment: what nft(8) takes; the kernel's user data would hold more. */
 const COMMENT_BYTES_MAX = 127;
 
-export const CHAIN_FORWARD = "forward";
+/** Base chains: what passes through the node, first as its sender's egress, then as its receiver's ingress. */
+export const CHAIN_FORWARD_EGRESS = "forward-egress";
+export const CHAIN_FORWARD_INGRESS = "forward-ingress";
+/** What comes to the node itself, and what leaves it. */
 export const CHAIN_INPUT = "input";
 export const CHAIN_OUTPUT = "output";
-/** Packets that pass through the node. */
+/** What the node sends on for others: IPVS, transparent proxies. */
+export const CHAIN_OUTPUT_EGRESS = "output-egress";
+export const CHAIN_OUTPUT_INGRESS = "output-ingress";
+/** Packets that pass through, from whomever. */
 export const CHAIN_PASSING = "passing";
-/** Packets that a pod sends. */
+/** Packets that a pod sends through its interface, through the node or to it. */
 export const CHAIN_FROM_POD = "from-pod";
-/** Packets for a pod, and what a pod may send anywhere else. */
-export const CHAIN_TO_POD = "to-pod";
+export const CHAIN_POD_TO_NODE = "pod-to-node";
+/** What conntrack calls related (ICMP errors above all), from a pod. */
+export const CHAIN_RELATED = "related-from-pod";
+/** Packets with a pod's address that come by another interface than the pod's. */
+export const CHAIN_ELSEWHERE = "from-elsewhere";
+/** Packets from or to addresses whose interface another plugin made. */
+export const CHAIN_SENT_ON = "sent-on";
+export const CHAIN_TO_ADDRESS = "to-address";
 /** Interface of a pod → what governs its egress, its ingress. */
 export const MAPS: Readonly<Record<Direction, string>> = { ingress: "ingress", egress: "egress" };
 /** Interfaces of the pods that we know. */
@@ -33,6 +45,24 @@ export const SET_PODS = "pods";
 /** Address of a pod → what governs it, for pods whose interface another plugin made. */
 export function addressMapName(direction: Direction, family: Family): string {
   return `${MAPS[direction]}${family}`;
+}
+
+/** Interface of a pod → what governs what it sends to its own node. */
+export const MAP_HOST_EGRESS = "egress-host";
+
+/** Address of any pod here → what governs its egress, for what the node sends on. */
+export function sentOnMapName(family: Family): string {
+  return `egress-sent-on${family}`;
+}
+
+/** Addresses of pods whose interfaces are ours. */
+export function attachedSetName(family: Family): string {
+  return `attached${family}`;
+}
+
+/** Addresses of this node's Node object. */
+export function hostSetName(family: Family): string {
+  return `host${family}`;
 }
 
 /** Interface and address of each pod: what it may send from. */

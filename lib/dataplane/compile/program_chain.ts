@@ -13,7 +13,7 @@
 import type { Desired, DesiredPolicy, DesiredProgram, DesiredSet } from "../../model/desired.ts";
 import type { Chain, NamedSet, Rule } from "../ruleset.ts";
 import { cutComment, policyChainName, programChainName, tierChainName } from "./names.ts";
-import { acceptVerdict, compileRule, denyRules, makeRule, verdict } from "./rule.ts";
+import { accept, compileRule, denyRules, drop, makeRule, verdict } from "./rule.ts";
 
 /** A chain with the constant sets that its rules name. */
 export interface CompiledChain {
@@ -73,16 +73,12 @@ function compileNewProgram(
       { kind: "counter" },
       verdict({ code: "accept" }),
     ]),
-    makeRule([
-      { kind: "ctState", states: ["invalid"] },
-      { kind: "counter" },
-      verdict({ code: "drop" }),
-    ], "invalid"),
+    drop([{ kind: "ctState", states: ["invalid"] }], "invalid"),
     ...admin.map(jump),
     ...policies.map(jump),
     ...(policies.length > 0
       ? denyRules([], program.denyAction, cutComment(`${program.direction}: none allows: ${names}`))
-      : [...baseline.map(jump), makeRule([verdict(acceptVerdict(program.direction))])]),
+      : [...baseline.map(jump), makeRule([accept()])]),
   ];
   const chain = { name: programChainName(program.direction, program.id), rules };
   return [{ chain, portSets: [] }, ...admin, ...policies, ...baseline];

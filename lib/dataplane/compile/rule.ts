@@ -8,9 +8,9 @@ import type {
   DesiredRule,
   DesiredSet,
 } from "../../model/desired.ts";
-import type { Direction, PortRange, RuleAction } from "../../model/policy.ts";
+import type { PortRange, RuleAction } from "../../model/policy.ts";
 import type { NamedSet, Rule, Statement, Verdict } from "../ruleset.ts";
-import { CHAIN_TO_POD, portSetName, ruleComment, setName, shortHash } from "./names.ts";
+import { portSetName, ruleComment, setName, shortHash } from "./names.ts";
 
 /** A match of a rule that holds for one family, or (undefined) for both. */
 interface FamilyMatch {
@@ -38,12 +38,14 @@ export function verdict(value: Verdict): Statement {
   return { kind: "verdict", verdict: value };
 }
 
-/**
- * What accepting means: for ingress it is the last word; after egress the other end still has its say,
- * so the packet goes on to its destination.
- */
-export function acceptVerdict(direction: Direction): Verdict {
-  return direction === "ingress" ? { code: "accept" } : { code: "goto", chain: CHAIN_TO_POD };
+/** What accepting means: the packet goes on to the hook's next base chain, where the other end is asked. */
+export function accept(): Statement {
+  return verdict({ code: "accept" });
+}
+
+/** A rule that drops what `statements` match, and counts it. */
+export function drop(statements: readonly Statement[], comment: string): Rule {
+  return makeRule([...statements, { kind: "counter" }, verdict({ code: "drop" })], comment);
 }
 
 /**
@@ -56,9 +58,7 @@ export function denyRules(
   comment: string,
 ): readonly Rule[] {
   const counter: Statement = { kind: "counter" };
-  if (denyAction === "drop") {
-    return [makeRule([...statements, counter, verdict({ code: "drop" })], comment)];
-  }
+  if (denyAction === "drop") return [drop(statements, comment)];
   const refuse = (of: readonly Statement[], how: "tcpReset" | "adminProhibited"): Rule =>
     makeRule([...of, counter, { kind: "reject", with: how }], comment);
   const protocol = statements.map((it) => "protocol" in it ? it.protocol : undefined)
@@ -89,10 +89,10 @@ function actionRules(
   action: RuleAction,
   statements: readonly Statement[],
   comment: string,
-  { policy, denyAction }: RuleContext,
+  { denyAction }: RuleContext,
 ): readonly Rule[] {
   if (action === "deny") return denyRules(statements, denyAction, comment);
-  const value: Verdict = action === "pass" ? { code: "return" } : acceptVerdict(policy.direction);
+  const value: Verdict = { code: action === "pass" ? "return" : "accept" };
   return [makeRule([...statements, { kind: "counter" }, verdict(value)], comment)];
 }
 
