@@ -11,6 +11,7 @@ import { check, errnoName, lastErrno } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
+import { AnswerTime } from "../support/answer_time.ts";
 import { poll, type ProbeResult, socketAddress, socketError } from "../support/probe.ts";
 import {
   DOMAINS,
@@ -56,8 +57,8 @@ interface Flight {
 }
 
 /**
- * Sends all probes at once and waits until each is decided, `timeoutMs` at most. `pods` are served
- * meanwhile: all that could be asked.
+ * Sends all probes at once and waits until each is decided, `timeoutMs` at most, as {@link AnswerTime}
+ * counts them. `pods` are served meanwhile: all that could be asked.
  *
  * @returns `open` for a connection (TCP) or an answer (UDP, SCTP), `timeout` for nothing at all, or the
  * error that came back
@@ -83,12 +84,12 @@ export async function sendProbes(
       withNamespace(pod.namespace, () => own.forEach((it) => depart(it, associations)));
       serve(); // before too much waits for it
     }
-    const endMs = performance.now() + timeoutMs;
+    const time = new AnswerTime(timeoutMs);
     for (;;) {
       serve();
       const waiting = flights.filter((it) => it.result === undefined);
-      const restMs = Math.ceil(endMs - performance.now());
-      if (waiting.length === 0 || restMs <= 0) break;
+      const restMs = time.next();
+      if (waiting.length === 0 || restMs === undefined) break;
       const sockets = waiting.filter((it) => it.fd >= 0);
       const ready = await poll(
         [...sockets.map((it) => it.fd), ...services],

@@ -12,6 +12,7 @@ import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
+import { acceptAll } from "../support/accept.ts";
 import { socketAddress } from "../support/probe.ts";
 import { decodeSctp, encodeSctp, SCTP_PROTOCOL, type SctpPacket } from "./sctp_packet.ts";
 
@@ -44,6 +45,8 @@ export class PodServices implements Disposable {
   readonly #datagrams: number[] = [];
   readonly #sctpPorts = new Set<number>();
   readonly #sctp = new Map<Family, number>();
+  /** Why a port takes no more connections; said when the pod is disposed of. */
+  #failure: unknown;
 
   /** Opens a socket for every service. */
   constructor(
@@ -63,7 +66,9 @@ export class PodServices implements Disposable {
         else this.#listeners.push(Deno.listen({ hostname: "::", port }));
       }
     });
-    for (const listener of this.#listeners) this.#accept(listener);
+    for (const listener of this.#listeners) {
+      acceptAll(listener, (it) => it.close()).catch((error) => this.#failure = error);
+    }
   }
 
   /** Those that must be served when there is something to read. */
@@ -96,14 +101,7 @@ export class PodServices implements Disposable {
   [Symbol.dispose](): void {
     for (const listener of this.#listeners) listener.close();
     for (const fd of this.descriptors) libc().close(fd);
-  }
-
-  async #accept(listener: Deno.TcpListener): Promise<void> {
-    try {
-      for await (const connection of listener) connection.close();
-    } catch {
-      // Closed.
-    }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }
 

@@ -100,7 +100,7 @@ function listed(namespace: TestNamespace, ...args: string[]): string[] {
   ).sort();
 }
 
-const PROGRAMS = ["conntrack", "ip"];
+const PROGRAMS = ["conntrack", "ip"] as const;
 
 programTest("dumpFlows() and parseFlow() see what conntrack lists", PROGRAMS, () => {
   withFlows((socket, namespace) => {

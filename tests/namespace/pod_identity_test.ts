@@ -3,20 +3,23 @@
  * was told nothing. Counted with packets that are on their way before ADD begins.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../support/agent_client.ts";
 import { addressesOf, CniNetwork, nodeState, TestContainer } from "../support/cni_network.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
 import { Traffic } from "../support/traffic.ts";
+import { sleep, until } from "../support/until.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
 /** What policy allows nothing, and what it says nothing of. */
 const [CLOSED, OPEN] = [{ state: "closed" }, { state: "open" }];
-/** Long enough for hundreds of packets, and for whatever the agent might do. */
+/** Long enough for whatever the agent might do. */
 const LOOK_MS = 700;
+/** In each direction. */
+const LOOK_PACKETS = 100;
 
 /** A node where pods labelled {@link CLOSED} are closed, with a peer that no policy governs. */
 class Setup implements AsyncDisposable {
@@ -30,7 +33,7 @@ class Setup implements AsyncDisposable {
     const [ipv4, ipv6] = [`10.244.${network}.`, `fd00:10:244:${network}::`];
     this.node = node;
     this.network = new CniNetwork(
-      { agent_socket: AGENT_SOCKET, policy_setup_timeout_seconds: 60 },
+      { agent_socket: AGENT_SOCKET, policy_setup_timeout_seconds: 120 },
       [`${ipv4}0/24`, `${ipv6}/64`],
     );
     this.#addresses = [2, 3, 4].map((it) => [`${ipv4}${it}`, `${ipv6}${it}`]);
@@ -40,9 +43,14 @@ class Setup implements AsyncDisposable {
   static async start(network: number): Promise<Setup> {
     const it = new Setup(await TestNode.start(), network);
     const policyTypes = ["Ingress", "Egress"];
-    await it.node.createPolicy("deny", { podSelector: { matchLabels: CLOSED }, policyTypes });
-    await it.node.createPod("peer");
-    await it.attach(it.#peer, 0);
+    try {
+      await it.node.createPolicy("deny", { podSelector: { matchLabels: CLOSED }, policyTypes });
+      await it.node.createPod("peer");
+      await it.attach(it.#peer, 0);
+    } catch (error) {
+      await it[Symbol.asyncDispose](); // or the next test meets this one's agent
+      throw error;
+    }
     return it;
   }
 
@@ -84,8 +92,25 @@ class Setup implements AsyncDisposable {
   }
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Lets packets be on their way for a while, and enough of them to tell something. */
+async function look(traffic: Traffic): Promise<void> {
+  await Promise.all([sleep(LOOK_MS), traffic.untilSent(LOOK_PACKETS)]);
+}
+
+/** Waits until nothing comes through for a while. */
+async function untilClosed(traffic: Traffic): Promise<void> {
+  await until("nothing comes through", async () => {
+    traffic.received.clear();
+    await look(traffic);
+    return traffic.received.size === 0;
+  });
+}
+
+/** Waits for both, whatever becomes of the other, so that neither is left behind; the first failure. */
+async function both(...work: readonly [Promise<unknown>, Promise<unknown>]): Promise<void> {
+  for (const it of await Promise.allSettled(work)) {
+    if (it.status === "rejected") throw it.reason;
+  }
 }
 
 Deno.test("a new pod gets nothing of its predecessor of the same name", async () => {
@@ -96,7 +121,7 @@ Deno.test("a new pod gets nothing of its predecessor of the same name", async ()
   await setup.attach(first, 1);
   {
     await using traffic = setup.traffic(first, 1);
-    assert(await traffic.untilOpen(), "the first pod is open");
+    await traffic.untilOpen("the first pod is open");
   }
   // From here on the agent hears nothing of the API server.
   node.api.faults.silenceWatches();
@@ -104,21 +129,23 @@ Deno.test("a new pod gets nothing of its predecessor of the same name", async ()
   await setup.deletePod();
   using second = new TestContainer("web-2", "web", await setup.createPod(CLOSED));
   await using traffic = setup.traffic(second, 2);
-  await sleep(50);
-  const before = Math.min(...traffic.sent.values());
+  await traffic.untilSent(1);
   let isAdded = false;
-  const added = setup.attach(second, 2).finally(() => isAdded = true);
-  await sleep(LOOK_MS);
-  assertEquals([isAdded, second.links], [false, ["lo", "eth0"]], "ADD waits for the new object");
-  assertEquals(traffic.received, new Map(), "nothing passes under the first pod's labels");
-  node.api.faults.closeWatches();
-  await added;
-  await sleep(LOOK_MS);
-  const during = Math.min(...traffic.sent.values()) - before;
-  assert(during > 100, `too few packets to tell anything: ${during}`);
+  const waits = async (): Promise<void> => {
+    try {
+      await until("ADD has made the interface", () => second.links.includes("eth0"));
+      await look(traffic);
+      assertEquals(isAdded, false, "ADD waits for the new object");
+      assertEquals(traffic.received, new Map(), "nothing passes under the first pod's labels");
+    } finally {
+      node.api.faults.closeWatches(); // which ends what ADD waits for
+    }
+  };
+  await both(waits(), setup.attach(second, 2).finally(() => isAdded = true));
+  await look(traffic);
   assertEquals(traffic.received, new Map(), "nothing passes under its own");
   await node.deletePolicy("deny");
-  assert(await traffic.untilOpen(), "the same packets pass without the policy");
+  await traffic.untilOpen("the same packets pass without the policy");
   await setup.end(second);
 });
 
@@ -130,19 +157,17 @@ Deno.test("an old sandbox is closed when the object of its successor comes first
   let uid: string;
   {
     await using traffic = setup.traffic(first, 1);
-    assert(await traffic.untilOpen(), "the first pod is open");
+    await traffic.untilOpen("the first pod is open");
     await setup.deletePod();
     uid = await setup.createPod(OPEN);
-    await sleep(LOOK_MS);
-    traffic.received.clear();
-    await sleep(LOOK_MS);
-    assertEquals(traffic.received, new Map(), "the old sandbox is no pod's");
+    // The old sandbox is no pod's.
+    await untilClosed(traffic);
   }
   await setup.network.call("DEL", first);
   using second = new TestContainer("web-2", "web", uid);
   await setup.attach(second, 2);
   await using traffic = setup.traffic(second, 2);
-  assert(await traffic.untilOpen(), "the second pod is open");
+  await traffic.untilOpen("the second pod is open");
   await setup.end(second);
 });
 
@@ -163,11 +188,11 @@ Deno.test("a static pod is known by the uid that the kubelet gives it", async ()
   using pod = new TestContainer("static-1", "web-node1", hash);
   await setup.attach(pod, 1);
   await using traffic = setup.traffic(pod, 1);
-  assert(await traffic.untilOpen(), "it is open");
+  await traffic.untilOpen("it is open");
   // Its mirror is made anew; the sandbox is the same one.
   await setup.deletePod("web-node1");
   await createMirror();
-  assert(await traffic.untilOpen(), "it stays open");
+  await traffic.untilOpen("it stays open");
   await setup.end(pod);
 });
 
@@ -178,11 +203,11 @@ Deno.test("a pod that runs stays open when the agent has lost what it was told",
   using pod = new TestContainer("web-1", "web", await setup.createPod(OPEN));
   await setup.attach(pod, 1);
   await using traffic = setup.traffic(pod, 1);
-  assert(await traffic.untilOpen(), "it is open");
+  await traffic.untilOpen("it is open");
   node.agent.kill("SIGTERM");
   await node.agent.status;
   await Deno.remove("/run/calyx/attachments", { recursive: true });
   await node.startAgent();
-  assert(await traffic.untilOpen(), "it stays open");
+  await traffic.untilOpen("it stays open");
   await setup.end(pod);
 });

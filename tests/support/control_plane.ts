@@ -56,7 +56,6 @@ export interface ControlPlane extends AsyncDisposable {
 
 const ADMIN_TOKEN = "admin-token";
 const SERVICE_TOKEN = "service-token";
-const START_MS_MAX = 60_000;
 
 /**
  * Starts etcd and kube-apiserver and waits until they are ready.
@@ -96,7 +95,7 @@ async function start(
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const etcd = startServer("etcd", directory, [paths.etcd, ...etcdFlags(etcdUrl, peerPort)]);
   servers.push(etcd);
-  await etcd.waitUntil(async () => (await fetch(`${etcdUrl}/health`)).ok, START_MS_MAX);
+  await etcd.waitUntil(async () => (await fetch(`${etcdUrl}/health`)).ok);
 
   const ca = await Deno.readTextFile(certificates.caFile);
   const url = `https://127.0.0.1:${port}`;
@@ -114,7 +113,7 @@ async function start(
   const launch = async (): Promise<TestServer> => {
     const server = startServer("kube-apiserver", directory, command);
     servers.push(server);
-    await server.waitUntil(() => isReady(ask), START_MS_MAX);
+    await server.waitUntil(() => isReady(ask));
     return server;
   };
   let server: TestServer | undefined = await launch();

@@ -1,5 +1,7 @@
 /** The compiled executables, run as a user runs them. */
 
+import { until } from "./until.ts";
+
 /** Where `deno task build` puts them. */
 export const DIST: string = Deno.env.get("CALYX_DIST") ??
   new URL("../../dist", import.meta.url).pathname;
@@ -85,20 +87,31 @@ export class RunningAgent implements AsyncDisposable {
   }
 
   /**
-   * Waits until `done` says so.
+   * Waits until `done` says so; what it throws counts as "not yet".
    *
    * @throws {Error} with the log, if it never does or the agent ends
    */
-  async until(what: string, done: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
-    const endMs = performance.now() + timeoutMs;
+  async until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
     let isRunning = true;
     this.#child.status.then(() => isRunning = false);
-    while (!(await done().catch(() => false))) {
-      if (!isRunning || performance.now() > endMs) {
-        throw new Error(`Agent: ${what} did not happen; its log:\n${this.log}`);
+    let reason: unknown = "";
+    const isDone = async (): Promise<boolean> => {
+      try {
+        return await done();
+      } catch (error) {
+        reason = error;
+        return false;
       }
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    };
+    await until(
+      what,
+      async () => {
+        if (await isDone()) return true;
+        if (!isRunning) throw new Error(`${what}: the agent has ended; its log:\n${this.log}`);
+        return false;
+      },
+      () => `${reason}; the agent's log:\n${this.log}`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,7 +9,9 @@ import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { acceptAll } from "./accept.ts";
 import { poll, socketAddress, socketError } from "./probe.ts";
+import { PATIENCE_MS, sleep } from "./until.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -22,6 +24,8 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
 /** Bytes of one message. */
 const MESSAGE_BYTES = 4;
+/** What has not come back by then does not come any more. */
+const FINISH_MS_MAX = 30_000;
 
 /** Who sends to whom. */
 export interface FlowOptions {
@@ -47,6 +51,8 @@ export class PushServer implements Disposable {
   readonly #timers: number[] = [];
   readonly #connections: Deno.Conn[] = [];
   #peer: Bytes | undefined;
+  /** Why it takes no more connections; said when it is disposed of. */
+  #failure: unknown;
 
   /** Listens on both ports of every address of `namespace`. */
   constructor(namespace: Descriptor, tcpPort: number, udpPort: number) {
@@ -62,7 +68,7 @@ export class PushServer implements Disposable {
       return fd;
     });
     this.#timers.push(setInterval(() => this.#push(), 10));
-    this.#accept();
+    acceptAll(this.#listener, (it) => this.#serve(it)).catch((error) => this.#failure = error);
   }
 
   [Symbol.dispose](): void {
@@ -70,19 +76,14 @@ export class PushServer implements Disposable {
     this.#listener.close();
     for (const connection of this.#connections) connection.close();
     libc().close(this.#datagrams);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
-  async #accept(): Promise<void> {
-    try {
-      for await (const connection of this.#listener) {
-        this.#connections.push(connection);
-        const push = (): unknown => connection.write(new Uint8Array(MESSAGE_BYTES)).catch(() => {});
-        this.#timers.push(setInterval(push, 10));
-        this.#read(connection);
-      }
-    } catch {
-      // Closed.
-    }
+  #serve(connection: Deno.Conn): void {
+    this.#connections.push(connection);
+    const push = (): unknown => connection.write(new Uint8Array(MESSAGE_BYTES)).catch(() => {});
+    this.#timers.push(setInterval(push, 10));
+    this.#read(connection);
   }
 
   async #read(connection: Deno.Conn): Promise<void> {
@@ -155,7 +156,7 @@ export class TestFlow implements Disposable {
     }
     const peer = socketAddress(address, port);
     libc().connect(fd, peer, peer.length);
-    const [ready] = protocol === "TCP" ? await poll([fd], [POLLOUT], 2_000) : [0];
+    const [ready] = protocol === "TCP" ? await poll([fd], [POLLOUT], PATIENCE_MS) : [0];
     if (ready === undefined || socketError(fd) !== 0) {
       libc().close(fd);
       throw new Error(`Flow ${name} did not come about`);
@@ -168,8 +169,8 @@ export class TestFlow implements Disposable {
     return this.sent - this.received;
   }
 
-  /** Sends nothing more, and waits until `waitMs` have passed for what is under way. */
-  async finish(waitMs = 3_000): Promise<void> {
+  /** Sends nothing more, and waits for what is under way, `waitMs` at most. */
+  async finish(waitMs = FINISH_MS_MAX): Promise<void> {
     const endMs = performance.now() + waitMs;
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#receive(), 5);
@@ -200,8 +201,4 @@ export class TestFlow implements Disposable {
       this.receivedAtMs = performance.now();
     }
   }
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

@@ -74,7 +74,11 @@ export async function runIsolated(
   let signalCode: number | undefined;
   const stop = (code: number): void => {
     signalCode ??= code;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // by an earlier signal it has ended already
+    }
   };
   const listeners = Object.entries(SIGNALS).map(([signal, code]) =>
     [signal as keyof typeof SIGNALS, () => stop(code)] as const

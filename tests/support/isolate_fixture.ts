@@ -1,5 +1,6 @@
 /**
- * The two sides that isolate_test.ts plays with: `outside` runs the other one isolated; `report`
+ * The two sides that isolate_test.ts plays with: `outside` runs the other one isolated, and
+ * `reader` too, which takes what it prints; `report`
  * prints what it finds inside; `linger` leaves there all that could be left, then waits for ever.
  */
 
@@ -9,6 +10,11 @@ const [role = "", ...rest] = Deno.args;
 switch (role) {
   case "outside":
     Deno.exit(await runIsolated(import.meta.url, rest));
+    break;
+  case "reader":
+    Deno.exit(
+      await runIsolated(import.meta.url, rest, { onOutput: (it) => Deno.stdout.writeSync(it) }),
+    );
     break;
   case "report":
     enterIsolation();

@@ -37,16 +37,12 @@ export class TestNode implements AsyncDisposable {
   ): Promise<TestNode> {
     const { namespace = "default" } = options;
     const node = new TestNode(startApiServer(), namespace);
-    if (node.api.store.get("namespaces", namespace) === undefined) {
-      node.api.store.create("namespaces", { metadata: { name: namespace } });
+    try {
+      await node.#prepare(namespace, options.agent !== false);
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
     }
-    await node.objects.create("/api/v1/nodes", {
-      apiVersion: "v1",
-      kind: "Node",
-      metadata: { name: NODE_NAME },
-      spec: { podCIDR: POD_CIDRS[0], podCIDRs: POD_CIDRS },
-    });
-    if (options.agent !== false) await node.startAgent();
     return node;
   }
 
@@ -130,5 +126,18 @@ export class TestNode implements AsyncDisposable {
     for (const pod of this.#pods) pod[Symbol.dispose]();
     await this.api[Symbol.asyncDispose]();
     await runExecutable("calyx-agent", { args: ["cleanup"] }); // the next test begins without a table
+  }
+
+  async #prepare(namespace: string, hasAgent: boolean): Promise<void> {
+    if (this.api.store.get("namespaces", namespace) === undefined) {
+      this.api.store.create("namespaces", { metadata: { name: namespace } });
+    }
+    await this.objects.create("/api/v1/nodes", {
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { name: NODE_NAME },
+      spec: { podCIDR: POD_CIDRS[0], podCIDRs: POD_CIDRS },
+    });
+    if (hasAgent) await this.startAgent();
   }
 }

@@ -22,6 +22,7 @@ export function callPlugin(
       name: "calyx",
       type: "calyx",
       agent_socket: "/run/calyx/agent.sock",
+      policy_setup_timeout_seconds: 120, // the longest: a busy machine is late
       ipam: {
         type: "host-local",
         dataDir: "/run/cni/networks",

@@ -4,16 +4,19 @@
  */
 
 /** The Debian package of each program that tests ask for, so that the reason is a remedy. */
-const PACKAGES: Readonly<Record<string, string>> = {
+const PACKAGES = {
+  "bandwidth": "containernetworking-plugins",
   "busybox": "busybox-static",
   "conntrack": "conntrack",
   "containerd": "containerd",
   "ctr": "containerd",
+  "dhcp": "containernetworking-plugins",
   "etcd": "etcd-server",
   "git": "git",
   "go": "golang-go",
   "host-local": "containernetworking-plugins",
   "ip": "iproute2",
+  "iptables": "iptables",
   "iperf3": "iperf3",
   "nft": "nftables",
   "nsenter": "util-linux",
@@ -22,12 +25,16 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "ptp": "containernetworking-plugins",
   "runc": "runc",
   "setpriv": "util-linux",
+  "static": "containernetworking-plugins",
   "strace": "strace",
   "systemd-analyze": "systemd",
   "tc": "iproute2",
   "unshare": "util-linux",
   "xz": "xz-utils",
-};
+} as const satisfies Readonly<Record<string, string>>;
+
+/** A program that tests ask for. */
+export type Program = keyof typeof PACKAGES;
 
 /** Where programs are that an ordinary user's PATH leaves out, CNI plugins, and Go as it is unpacked. */
 const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin"]
@@ -49,17 +56,17 @@ export function findProgram(name: string): string | undefined {
 }
 
 /** Why tests that need all of `names` are skipped here; undefined when they are not. */
-export function missingProgram(names: readonly string[]): string | undefined {
+export function missingProgram(names: readonly Program[]): string | undefined {
   const missing = names.filter((name) => findProgram(name) === undefined);
   if (missing.length === 0) return undefined;
-  const packages = [...new Set(missing.map((name) => PACKAGES[name] ?? name))];
+  const packages = [...new Set(missing.map((name) => PACKAGES[name]))];
   return `${missing.join(", ")} not found (Debian: apt-get install ${packages.join(" ")})`;
 }
 
 /** Registers a test that needs every program of `names`; without one of them it is skipped. */
 export function programTest(
   name: string,
-  names: readonly string[],
+  names: readonly Program[],
   fn: (t: Deno.TestContext) => void | Promise<void>,
 ): void {
   skippableTest(name, missingProgram(names), fn);

@@ -6,6 +6,7 @@ import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { AnswerTime } from "./answer_time.ts";
 import { poll, type ProbeResult, socketAddress } from "./probe.ts";
 
 const DOMAINS = { 4: 2, 6: 10 } as const;
@@ -37,10 +38,10 @@ export async function ping(
   try {
     const id = ++identifier;
     send(fd, echo(ECHO_REQUEST[family], id), address);
-    const endMs = performance.now() + timeoutMs;
+    const time = new AnswerTime(timeoutMs);
     for (;;) {
-      const restMs = Math.ceil(endMs - performance.now());
-      if (restMs <= 0) return "timeout";
+      const restMs = time.next();
+      if (restMs === undefined) return "timeout";
       await poll([fd], [POLLIN], restMs);
       const packet = receive(fd)?.subarray(HEADER_BYTES[family]);
       if (packet === undefined) continue;

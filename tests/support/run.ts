@@ -1,6 +1,6 @@
 /**
  * Runs the test suite: `deno task test [word…] [--flag…]`. A word selects the test files whose path it
- * is in, or that import a file so named; flags (`--filter=…`, `--fail-fast`) go to `deno test`.
+ * is in, or that import a file so named; flags (`--filter …`, `--fail-fast`) go to `deno test`.
  *
  * What needs the network comes first (dependencies, the build); then one `deno test` runs over
  * everything in namespaces of its own. The last line is `tests: N passed, N failed[, N skipped]`; a
@@ -8,6 +8,7 @@
  * the files that ask for them (isolation.ts) are left out and counted as skipped.
  */
 
+import { parseArguments } from "./arguments.ts";
 import { boundCommand, IsolationError, runIsolated } from "./isolate.ts";
 import { watchLaunchers } from "./launcher.ts";
 import { prepareLibcni } from "./libcni_driver.ts";
@@ -32,8 +33,7 @@ interface TestFile {
 }
 
 async function main(args: readonly string[]): Promise<Summary> {
-  const flags = args.filter((it) => it.startsWith("-"));
-  const words = args.filter((it) => !it.startsWith("-"));
+  const { flags, words } = parseArguments(args);
   const files = (await listTestFiles()).filter((file) => isSelected(file, words));
   if (files.length === 0) {
     say(`tests: no test file matches ${words.join(" ")}`);

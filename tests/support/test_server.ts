@@ -1,13 +1,15 @@
 /** A server program that a test runs: its log in a file, a wait for it, an end to it. */
 
+import { PATIENCE_MS, sleep } from "./until.ts";
+
 /** A running program. */
 export interface TestServer {
   /**
    * Waits until `isReady` resolves to true; what it throws counts as "not yet".
    *
-   * @throws {Error} if the program ends first, or `timeoutMs` pass, with the end of its log
+   * @throws {Error} if the program ends first, or it never does, with the end of its log
    */
-  waitUntil(isReady: () => Promise<boolean>, timeoutMs: number): Promise<void>;
+  waitUntil(isReady: () => Promise<boolean>): Promise<void>;
   /**
    * Ends the program: politely, then by force.
    *
@@ -44,12 +46,14 @@ export function startServer(
     return new Error(`${name} ${why}; its log ends:\n${tail}`);
   };
   return {
-    async waitUntil(isReady, timeoutMs) {
-      const deadline = Date.now() + timeoutMs;
+    async waitUntil(isReady) {
+      const deadlineMs = performance.now() + PATIENCE_MS;
       while (!await isReady().catch(() => false)) {
         if (code !== undefined) throw await failure(`ended with code ${code}`);
-        if (Date.now() > deadline) throw await failure(`was not ready after ${timeoutMs} ms`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        if (performance.now() > deadlineMs) {
+          throw await failure(`was not ready after ${PATIENCE_MS} ms`);
+        }
+        await sleep(POLL_MS);
       }
     },
     async stop() {

@@ -6,8 +6,11 @@
 import type { Bytes } from "../../lib/base/bytes.ts";
 import type { TestContainer } from "./cni_network.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
+import { sleep, until } from "./until.ts";
 
 const PORT = 9000;
+/** Directions: to and from the pod, over both families. */
+const WAYS = 4;
 
 /** A container and its addresses, IPv4 first, then IPv6. */
 export interface TrafficEnd {
@@ -22,13 +25,17 @@ export class Traffic implements AsyncDisposable {
   readonly received = new Map<string, number>();
   readonly #servers = new PodServers();
   readonly #sending: Promise<void>;
+  /** Why the sending has ended before its time. */
+  #failure: Error | undefined;
   #stopped = false;
 
   /** @param pod what is looked at; it may not have its addresses yet */
   constructor(pod: TrafficEnd, peer: TrafficEnd) {
     this.#servers.onDatagram = (payload) => this.#count(this.received, payload);
     for (const { of } of [pod, peer]) this.#servers.udp(of.namespace, PORT);
-    this.#sending = this.#send(pod, peer);
+    this.#sending = this.#send(pod, peer).catch((cause) => {
+      this.#failure = new Error("The datagrams cannot be sent", { cause });
+    });
   }
 
   /** How many came through, in all. */
@@ -36,18 +43,41 @@ export class Traffic implements AsyncDisposable {
     return [...this.received.values()].reduce((sum, it) => sum + it, 0);
   }
 
-  /** Waits until something came through in every direction, at most `ms`. */
-  async untilOpen(ms = 20_000): Promise<boolean> {
+  /**
+   * Waits until something came through in every direction.
+   *
+   * @param what that shows
+   */
+  async untilOpen(what: string): Promise<void> {
     this.received.clear();
-    const endMs = performance.now() + ms;
-    while (this.received.size < 4 && performance.now() < endMs) await sleep(10);
-    return this.received.size === 4;
+    await this.#until(what, () => this.received.size === WAYS);
+  }
+
+  /** Waits until `count` more have been sent in every direction. */
+  async untilSent(count: number): Promise<void> {
+    const enough = this.#sentInEach + count;
+    await this.#until(`${count} datagrams are sent each way`, () => this.#sentInEach >= enough);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     await this.#sending;
     this.#servers[Symbol.dispose]();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** How many were sent at least in every direction. */
+  get #sentInEach(): number {
+    return this.sent.size < WAYS ? 0 : Math.min(...this.sent.values());
+  }
+
+  async #until(what: string, done: () => boolean): Promise<void> {
+    const progress = (): string =>
+      JSON.stringify({ sent: [...this.sent], received: [...this.received] });
+    await until(what, () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      return done();
+    }, progress);
   }
 
   async #send(pod: TrafficEnd, peer: TrafficEnd): Promise<void> {
@@ -69,8 +99,4 @@ export class Traffic implements AsyncDisposable {
     const name = new TextDecoder().decode(payload);
     map.set(name, (map.get(name) ?? 0) + 1);
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,0 +1,24 @@
+/** The command line of the test runner, taken apart. */
+
+/** Flags of `deno test` whose value may be a word of its own: `--filter open`. */
+const WITH_VALUE = ["--filter", "--reporter", "--junit-path", "--ignore"];
+
+/** Flags for `deno test`, and words that select test files. */
+export interface Arguments {
+  /** Each with its value: `--filter=open`. */
+  readonly flags: readonly string[];
+  readonly words: readonly string[];
+}
+
+/** Takes `--filter "a name" agent_test --fail-fast` apart. */
+export function parseArguments(args: readonly string[]): Arguments {
+  const flags: string[] = [];
+  const words: string[] = [];
+  let open: string | undefined; // a flag whose value comes next
+  for (const arg of args) {
+    if (open !== undefined) flags[flags.length - 1] = `${open}=${arg}`;
+    else (arg.startsWith("-") ? flags : words).push(arg);
+    open = open === undefined && WITH_VALUE.includes(arg) ? arg : undefined;
+  }
+  return { flags, words };
+}
