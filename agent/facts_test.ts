@@ -1,16 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { startApiServer } from "../tests/support/api_server/server.ts";
+import { until } from "../tests/support/until.ts";
 import { createLogger } from "../lib/base/log.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { Facts } from "./facts.ts";
-
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    if (done()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error("It never came");
-}
 
 Deno.test("Facts says that something changed where the graph has something to do, and only there", async () => {
   await using server = startApiServer();
@@ -33,11 +26,11 @@ Deno.test("Facts says that something changed where the graph has something to do
   });
   const watching = facts.watch(stop.signal);
   try {
-    await until(() => isInSync && server.watches.size >= 4);
+    await until("every kind is watched", () => isInSync && server.watches.size >= 4);
     changes = 0;
     const create = async (name: string): Promise<void> => {
       server.store.create("namespaces", { metadata: { name } });
-      await until(() => updates.includes(`namespace ${name}`));
+      await until(`${name} comes`, () => updates.includes(`namespace ${name}`));
     };
     await create("elsewhere-1");
     await create("elsewhere-2");
@@ -45,7 +38,8 @@ Deno.test("Facts says that something changed where the graph has something to do
     await create("here");
     assertEquals(changes, 1);
     server.store.patch("namespaces", "here", { metadata: { labels: { a: "1" } } });
-    await until(() => updates.filter((it) => it === "namespace here").length === 2);
+    const changed = (): boolean => updates.filter((it) => it === "namespace here").length === 2;
+    await until("the change comes", changed);
     assertEquals(changes, 2);
   } finally {
     stop.abort();

@@ -12,6 +12,7 @@ import type { RawMessage, Request } from "../lib/netlink/message.ts";
 import { sampleGraph } from "../tests/support/sample_facts.ts";
 import { requestBytes } from "../tests/support/golden_bytes.ts";
 import { rawFlow, trackedFlow } from "../tests/support/tracked_flow.ts";
+import { turns } from "../tests/support/until.ts";
 import { FlowCut } from "./flow_cut.ts";
 
 const [WEB, DB] = ["10.244.0.1", "10.244.0.3"];
@@ -222,17 +223,17 @@ Deno.test("FlowCut.start() makes one pass of many kicks, and rests until the nex
   const stop = new AbortController();
   for (let i = 0; i < 10; i++) cut.kick();
   const running = cut.start(stop.signal);
-  await turns();
+  await rest();
   assertEquals(conntrack.dumps.length, 1);
   cut.kick();
   cut.kick();
-  await turns();
+  await rest();
   assertEquals(conntrack.dumps.length, 2);
   assert(sleeps.filter((it) => it > 0).every((it) => it >= 200 && it <= 800), `${sleeps}`);
   stop.abort();
   await running;
   cut.kick();
-  await turns();
+  await rest();
   assertEquals(conntrack.dumps.length, 2);
 });
 
@@ -241,7 +242,7 @@ Deno.test("FlowCut.start() tries again, later each time, while the kernel refuse
   conntrack.failingDumps = 2;
   const stop = new AbortController();
   const running = cut.start(stop.signal);
-  await turns();
+  await rest();
   stop.abort();
   await running;
   assertEquals([cut.counts.failed, cut.counts.cut], [2, 1]);
@@ -253,6 +254,7 @@ Deno.test("FlowCut.start() tries again, later each time, while the kernel refuse
   assertEquals(sleeps.filter((it) => it === 400).length, 2);
 });
 
-function turns(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 60));
+/** Long enough for what a cut does by itself, whose waits are as short as they can be. */
+function rest(): Promise<void> {
+  return turns(15, 4);
 }

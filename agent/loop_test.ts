@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
 import type { Desired } from "../lib/model/desired.ts";
+import { turns } from "../tests/support/until.ts";
 import { EnforcementLoop } from "./loop.ts";
 
 const DESIRED: Desired = {
@@ -48,14 +49,15 @@ function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
   return { loop, seen, log, setDesired: (it) => desired = it };
 }
 
-function turns(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 40));
+/** Long enough for what a loop does by itself, whose waits are of 5 ms at most. */
+function rest(): Promise<void> {
+  return turns(10, 6);
 }
 
 Deno.test("EnforcementLoop writes nothing before it is started", async () => {
   const { loop, seen } = loopOver(() => Promise.resolve(APPLIED));
   loop.kick();
-  await turns();
+  await rest();
   assertEquals(seen, []);
 });
 
@@ -64,11 +66,11 @@ Deno.test("EnforcementLoop makes one apply of many kicks, and then rests", async
   const stop = new AbortController();
   for (let i = 0; i < 10; i++) loop.kick();
   const running = loop.start(stop.signal);
-  await turns();
+  await rest();
   assertEquals(seen, ["flush", "apply"]);
   assertEquals([loop.enforcedEpoch, loop.counts.applied], [10, 1]);
   loop.kick();
-  await turns();
+  await rest();
   assertEquals(seen, ["flush", "apply", "flush", "apply"]);
   stop.abort();
   await running;
@@ -81,7 +83,7 @@ Deno.test("EnforcementLoop tries again what failed, after reading the kernel", a
   );
   const stop = new AbortController();
   const running = loop.start(stop.signal);
-  await turns();
+  await rest();
   assertEquals(seen, [
     ...["flush", "apply", "invalidate", "flush", "apply", "invalidate", "flush", "apply"],
   ]);
@@ -96,14 +98,14 @@ Deno.test("EnforcementLoop counts a kick during an apply for the next one", asyn
   const { loop } = loopOver(() => ++calls === 1 ? first.promise : Promise.resolve(APPLIED));
   const stop = new AbortController();
   const running = loop.start(stop.signal);
-  await turns();
+  await rest();
   const epoch = loop.kick();
   let isWoken = false;
   loop.nextApply(stop.signal).then(() => isWoken = true);
   first.resolve(APPLIED);
   await Promise.resolve();
   assertEquals(loop.enforcedEpoch < epoch, true);
-  await turns();
+  await rest();
   assertEquals([loop.enforcedEpoch, isWoken, calls], [epoch, true, 2]);
   stop.abort();
   await running;
@@ -117,7 +119,7 @@ Deno.test("EnforcementLoop reports pods that claim one interface when that chang
   for (const desired of [DESIRED, { ...DESIRED, conflicts }, { ...DESIRED, conflicts }, DESIRED]) {
     setDesired(desired);
     loop.kick();
-    await turns();
+    await rest();
   }
   stop.abort();
   await running;
@@ -131,9 +133,9 @@ Deno.test("EnforcementLoop compares with the kernel now and then", async () => {
   const { loop, seen } = loopOver(() => Promise.resolve(APPLIED), 10);
   const stop = new AbortController();
   const running = loop.start(stop.signal);
-  await turns();
+  await rest();
   stop.abort();
   await running;
-  await turns(); // for the timer of a wait that was given up
+  await rest(); // for the timer of a wait that was given up
   assertEquals(seen.filter((it) => it === "invalidate").length >= 2, true);
 });

@@ -92,15 +92,9 @@ Deno.test("AgentClient gives up when nobody answers, or even takes the call, in 
   const put = (): void => new AgentClient(path).putEndpoint(ID, ENDPOINT, -900); // + 1 s of grace
   assertThrows(put, AgentError, "did not answer within 100 ms");
   const waiting: Deno.UnixConn[] = [];
-  for (let isFull = false; !isFull;) {
-    const connecting = Deno.connect({ transport: "unix", path }).catch(() => undefined);
-    const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(late.resolve, 200);
-    const connection = await Promise.race([connecting, late.promise]);
-    clearTimeout(timer);
-    if (connection !== undefined) waiting.push(connection);
-    isFull = connection === undefined;
-  }
+  const connect = (): Promise<Deno.UnixConn | undefined> =>
+    Deno.connect({ transport: "unix", path }).catch(() => undefined); // EAGAIN: its queue is full
+  for (let it = await connect(); it !== undefined; it = await connect()) waiting.push(it);
   assertThrows(put, AgentError, "did not answer within 100 ms");
   waiting.forEach((it) => it.close());
   await Deno.remove(folder, { recursive: true });

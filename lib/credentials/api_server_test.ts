@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ApiServer, type ApiServerSources, openApiServer } from "./api_server.ts";
 import { CredentialsError } from "./error.ts";
@@ -385,15 +386,22 @@ class MutualTlsServer implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    for (let attempt = 0; attempt < 100; attempt++) {
+    const server = new MutualTlsServer(`https://127.0.0.1:${port}`, process);
+    const listens = async (): Promise<boolean> => {
       try {
         (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-        return new MutualTlsServer(`https://127.0.0.1:${port}`, process);
+        return true;
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        return false;
       }
+    };
+    try {
+      await until("openssl s_server listens", listens);
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
     }
-    throw new Error("openssl s_server does not listen");
+    return server;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

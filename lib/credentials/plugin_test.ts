@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { isOnCommandLine } from "../../tests/support/processes.ts";
+import { turns, until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";
 import { FakeAuthority } from "./fake_authority.ts";
@@ -187,11 +189,13 @@ Deno.test("execLogin() gives up a plug-in that hangs", async () => {
       CredentialsError,
       "did not answer within 60 s: try it by hand",
     );
-    while (await runs() === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until("the plug-in runs", async () => await runs() > 0);
+    assert(isOnCommandLine(`${folder}/`));
     clock.wake?.();
     await expected;
-    // The program goes on until it ends by itself.
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    // The program goes on until it ends by itself, and this process has taken note.
+    await until("the plug-in ends", () => !isOnCommandLine(`${folder}/`));
+    await turns(20, 10);
   });
 });
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
+import { until } from "../../tests/support/until.ts";
 import { createLogger } from "../base/log.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ApiServer, openApiServer } from "../credentials/api_server.ts";
@@ -59,11 +60,7 @@ class Reflection implements AsyncDisposable {
   }
 
   async until(done: () => boolean): Promise<void> {
-    for (let i = 0; i < 500; i++) {
-      if (done()) return;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    throw new Error(`It never came; state: ${[...this.state].join(" ")}`);
+    await until(`${done}`, done, () => `state: ${[...this.state].join(" ")}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

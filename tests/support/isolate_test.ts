@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { findNamespaces } from "./isolate.ts";
+import { sleep, until } from "./until.ts";
 
 const FIXTURE = new URL("isolate_fixture.ts", import.meta.url).href;
 const available = await findNamespaces().then(() => true, () => false);
@@ -13,6 +14,16 @@ function start(mark: string, command: readonly string[], stdout: "piped" | "null
 
 function outside(...args: string[]): string[] {
   return [Deno.execPath(), "run", "-A", FIXTURE, "outside", ...args];
+}
+
+const READER = [Deno.execPath(), "run", "-A", FIXTURE, "reader"];
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended
+  }
 }
 
 /** Processes with `mark` in their environment, zombies left out. */
@@ -38,13 +49,10 @@ function findFiles(): string[] {
   );
 }
 
-/** Waits until nothing carries `mark`. @returns what still does after five seconds */
-async function waitForNone(mark: string): Promise<string[]> {
-  for (let i = 0; i < 50; i++) {
-    if (findMarked(mark).length === 0) return [];
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return findMarked(mark);
+/** Waits until nothing carries `mark`. */
+async function untilNone(mark: string, what: string): Promise<void> {
+  const left = (): string[] => findMarked(mark);
+  await until(`nothing is left (${what})`, () => left().length === 0, () => left().join("\n"));
 }
 
 async function waitForLine(stream: ReadableStream<Uint8Array>, line: string): Promise<void> {
@@ -83,12 +91,11 @@ for (const [signal, expected] of Object.entries(signals)) {
       const before = findFiles();
       const child = start(mark, outside("linger"));
       await waitForLine(child.stdout, "lingering");
-      while (findMarked(mark).filter((it) => it.startsWith("sleep")).length < 2) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      const sleepers = (): string[] => findMarked(mark).filter((it) => it.startsWith("sleep"));
+      await until("the fixture's children run", () => sleepers().length >= 2);
       child.kill(signal as keyof typeof signals);
       const { code } = await child.status;
-      assertEquals(await waitForNone(mark), []);
+      await untilNone(mark, signal);
       assertEquals(code, expected);
       assertEquals(findFiles(), before);
       await child.stdout.cancel();
@@ -97,16 +104,35 @@ for (const [signal, expected] of Object.entries(signals)) {
 }
 
 Deno.test({
+  name: "runIsolated() takes a signal that comes again while the inside ends",
+  ignore: !available,
+  fn: async () => {
+    const mark = crypto.randomUUID();
+    const child = start(mark, [...READER, "linger"]);
+    await waitForLine(child.stdout, "lingering");
+    let hasEnded = false;
+    const status = child.status.finally(() => hasEnded = true);
+    while (!hasEnded) {
+      for (let i = 0; i < 100; i++) kill(child, "SIGTERM");
+      await sleep(0);
+    }
+    assertEquals((await status).code, 143);
+    await untilNone(mark, "SIGTERM many times");
+    await child.stdout.cancel();
+  },
+});
+
+Deno.test({
   name: "runIsolated() leaves no process whenever its caller is killed",
   ignore: !available,
   fn: async () => {
     for (const delayMs of [0, 20, 40, 60, 80, 100, 120, 140, 160, 200, 250, 300, 400]) {
       const mark = crypto.randomUUID();
       const child = start(mark, outside("linger"), "null");
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await sleep(delayMs);
       child.kill("SIGKILL");
       await child.status;
-      assertEquals(await waitForNone(mark), [], `killed after ${delayMs} ms`);
+      await untilNone(mark, `killed after ${delayMs} ms`);
     }
   },
 });
@@ -127,7 +153,7 @@ Deno.test({
     await waitForLine(child.stdout, "lingering");
     child.kill("SIGKILL");
     await child.status;
-    assertEquals(await waitForNone(mark), []);
+    await untilNone(mark, "its launcher was killed");
     await child.stdout.cancel();
     await Deno.remove(file);
   },

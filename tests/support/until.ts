@@ -36,3 +36,11 @@ export async function until(
     await sleep(INTERVAL_MS);
   }
 }
+
+/**
+ * Waits through `count` timers of `timerMs` in a row: whatever this process brings about by itself in as
+ * many shorter ones has then happened, however slow the machine is.
+ */
+export async function turns(count: number, timerMs: number): Promise<void> {
+  for (let i = 0; i < count; i++) await sleep(timerMs);
+}

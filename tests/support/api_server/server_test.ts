@@ -1,6 +1,7 @@
 /** What only the small server has: faults, bounds, its store. The rest is in tests/cluster. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { until } from "../until.ts";
 import { type ApiServerOptions, type SmallApiServer, startApiServer } from "./server.ts";
 
 const PODS = "/api/v1/pods";
@@ -57,7 +58,7 @@ withServer(
   async (it, signal) => {
     const seen = events(it, `${PODS}?watch=true`, signal);
     const first = seen.next();
-    while (it.watches.size === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until("the watch is there", () => it.watches.size > 0);
     it.store.create("pods", pod("a"));
     assertEquals((await first).value, { type: "ADDED", name: "a", version: "5" });
     it.store.patchStatus("pods", "default/a", { podIP: "10.0.0.1" });
@@ -73,14 +74,13 @@ withServer("a client that goes away ends its watch", async (it) => {
   assertEquals([response.status, it.watches.size], [200, 1]);
   stop.abort();
   await outcome(response.text());
-  for (let i = 0; i < 200 && it.watches.size > 0; i++) {
+  await until("the watch ends", () => {
     it.store.update(
       "nodes",
       it.store.get("nodes", "n") ?? it.store.create("nodes", { metadata: { name: "n" } }),
     );
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assertEquals(it.watches.size, 0);
+    return it.watches.size === 0;
+  });
 });
 
 withServer("closeWatches() ends or breaks", async (it, signal) => {
@@ -162,7 +162,7 @@ withServer("cut() breaks the answer off", async (it) => {
 withServer("a silent watch loses events, a bookmark brings none back", async (it, signal) => {
   const seen = events(it, `${PODS}?watch=true`, signal);
   const first = seen.next();
-  while (it.watches.size === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the watch is there", () => it.watches.size > 0);
   it.faults.silenceWatches();
   it.store.create("pods", pod("a"));
   it.faults.closeWatches();
