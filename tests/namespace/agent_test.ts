@@ -23,12 +23,15 @@ import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { AGENT_SOCKET, askAgent, isAgentReady } from "../support/agent_client.ts";
+import { assertBecomes } from "../support/becomes.ts";
 import { DIST, runExecutable } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
 import { PodServers, probe, sendDatagram } from "../support/probe.ts";
+import { isOnCommandLine } from "../support/processes.ts";
 import { programTest } from "../support/program.ts";
 import { runScenario } from "../support/scenario.ts";
+import { sleep, until } from "../support/until.ts";
 
 /** A policy that lets only pods labelled `app: NAME` reach the pods labelled `app: server`. */
 function onlyFrom(name: string): Readonly<Record<string, unknown>> {
@@ -38,24 +41,10 @@ function onlyFrom(name: string): Readonly<Record<string, unknown>> {
   };
 }
 
-/** Waits until `done`; long enough for the longest of the back-offs that the tests bring about. */
-async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 20_000;
-  while (performance.now() < endMs) {
-    if (await done()) return;
-    await sleep(10);
-  }
-  throw new Error(`${what} did not happen in 20 s`);
-}
-
 function linkOf(socket: NetlinkSocket, name: string): Link {
   const [link] = socket.request(getLink({ name })).map(parseLink);
   if (link === undefined) throw new Error(`There is no link ${name}`);
   return link;
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
 Deno.test("the scenario: three pods, one policy, every verdict right and nothing left", async () => {
@@ -93,7 +82,7 @@ Deno.test("calyx-agent killed: verdicts stay, and no permitted packet is lost wh
   await until(
     "the policy is enforced",
     async () =>
-      await probe({ namespace: stranger.namespace, protocol: "UDP", address, port: 53 }, 50) ===
+      await probe({ namespace: stranger.namespace, protocol: "UDP", address, port: 53 }) ===
         "timeout",
   );
   refused = 0;
@@ -108,16 +97,26 @@ Deno.test("calyx-agent killed: verdicts stay, and no permitted packet is lost wh
     }
     sent++;
   }, 5);
-  await sleep(200);
-  node.agent.kill("SIGKILL");
-  await node.agent.status;
-  await sleep(300);
-  await node.startAgent();
-  await sleep(300);
-  clearInterval(timer);
-  await sleep(50);
-  assert(sent > 100, `Only ${sent} packets were sent`);
-  assertEquals([received.size, refused], [sent, 0], node.agent.log);
+  const sendMore = async (): Promise<void> => {
+    const enough = sent + 50;
+    await until("more is sent", () => sent >= enough);
+  };
+  try {
+    await sendMore();
+    node.agent.kill("SIGKILL");
+    await node.agent.status;
+    await sendMore();
+    await node.startAgent();
+    await sendMore();
+  } finally {
+    clearInterval(timer);
+  }
+  await until(
+    "every permitted packet comes",
+    () => received.size === sent,
+    () => `${received.size} of ${sent} came; the log:\n${node.agent.log}`,
+  );
+  assertEquals(refused, 0, node.agent.log);
   assert(!node.agent.log.includes('"ruleset applied"'), "The restarted agent changed the ruleset");
 });
 
@@ -141,7 +140,7 @@ Deno.test("calyx-agent stopped by SIGTERM leaves the rules, and cleanup takes th
   assertEquals(await ask(), "timeout");
   const { code, stdout } = await runExecutable("calyx-agent", { args: ["cleanup"] });
   assertEquals([code, stdout], [0, "Removed table inet calyx\n"]);
-  assertEquals(await ask(), "open");
+  await assertBecomes("open", ask);
 });
 
 Deno.test("calyx-agent drops what comes from or goes to a cali interface of no pod", async () => {
@@ -182,7 +181,7 @@ Deno.test("calyx-agent drops what comes from or goes to a cali interface of no p
     assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
     // And the set-up is sound: without the rules it connects.
     await runExecutable("calyx-agent", { args: ["cleanup"] });
-    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "open");
+    await assertBecomes("open", () => ask(namespace, server.addresses[0] ?? ""));
   } finally {
     host.request(deleteLink({ name }));
     deleteNamespace(path);
@@ -280,9 +279,21 @@ Deno.test("calyx-agent follows through a relist, a lost watch and a server that 
   await follows();
   node.api.faults.refuse({ status: 503, watch: true, times: 8 });
   node.api.faults.closeWatches();
-  assertEquals(await ask(), "open");
+  await assertBecomes("open", ask);
   await follows();
 });
+
+/** What `look` shows when it has `word` in it and does not change any more. */
+async function settled(look: () => Promise<string>, word: string): Promise<string> {
+  let last = "";
+  await until(`${word} is there and nothing changes`, async () => {
+    const before = last;
+    await sleep(300);
+    last = await look();
+    return last.includes(word) && last === before;
+  });
+  return last;
+}
 
 programTest("a table that others may change is repaired, long before the next full comparison", [
   "nft",
@@ -303,7 +314,7 @@ programTest("a table that others may change is repaired, long before the next fu
     return new TextDecoder().decode(stdout).replaceAll(/packets \d+ bytes \d+/g, "")
       .split("\n").map((line) => line.trim()).sort().join("\n");
   };
-  const before = await listing();
+  const before = await settled(listing, "policy-ingress/default/p");
   const damages = [["flush", "ruleset"], ["flush", "table", "inet", "calyx"], [
     ...[
       "delete",
@@ -350,9 +361,15 @@ async function tracePrograms(
     stdout: "null",
     stderr: "null",
   }).spawn();
-  await use(child);
+  try {
+    await use(child);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  }
   await child.status;
-  await sleep(100); // the tracer is on its own, and writes until the end
+  // The tracer is on its own, and writes until the end.
+  await until("the tracer has ended", () => !isOnCommandLine(file));
   const calls = (await Deno.readTextFile(file)).split("\n").filter((it) => it.includes("execve"));
   return calls.map((line) => line.split('"')[1] ?? line);
 }

@@ -33,6 +33,7 @@ import { requireIsolation } from "../support/isolation.ts";
 import { PodServers, probe } from "../support/probe.ts";
 import { programTest, skippableTest } from "../support/program.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
+import { PATIENCE_MS } from "../support/until.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
@@ -90,7 +91,7 @@ skippableTest(
       const runtime = runtimeOf(network, cniVersion, PORTMAP);
       const portMappings = [{ hostPort: 8080, containerPort: PORT, protocol: "tcp" }];
       const ask = (namespace = neighbour.namespace, address = "192.0.2.1"): Promise<string> =>
-        probe({ namespace, protocol: "TCP", address, port: 8080 }, 2000);
+        probe({ namespace, protocol: "TCP", address, port: 8080 }, PATIENCE_MS);
       // The second container gets the same port of the node, for another address.
       for (const id of ["server", "heir"]) {
         using container = new TestContainer(id);

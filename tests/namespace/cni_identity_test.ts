@@ -18,6 +18,7 @@ import {
 import { StubAgent } from "../support/cni_node.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
+import { PATIENCE_MS } from "../support/until.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
@@ -31,7 +32,7 @@ async function answers(from: TestContainer, target: CniAnswer): Promise<boolean>
     address,
     port: 9,
   }));
-  return (await probeAll(probes, 1000)).every((it) => it === "ECONNREFUSED");
+  return (await probeAll(probes, PATIENCE_MS)).every((it) => it === "ECONNREFUSED");
 }
 
 /** All orders of `items`. */

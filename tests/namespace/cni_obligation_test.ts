@@ -24,6 +24,7 @@ import { DIST } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { findProgram } from "../support/program.ts";
 import { ScriptedIpam } from "../support/scripted_ipam.ts";
+import { PATIENCE_MS, until } from "../support/until.ts";
 
 const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 type Version = typeof VERSIONS[number];
@@ -487,7 +488,7 @@ Deno.test("C10 calyx GC frees what no valid attachment holds, and goes on past w
   await network.add(stale);
   await network.add(gone);
   deleteNamespace(gone.path); // and with it the pair: the addresses are all that is left
-  while (nodeLinks().length > 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until("the interfaces of the namespace are gone", () => nodeLinks().length <= 2);
   const before = nodeState();
   const valid = [{ containerID: "kept", ifname: "eth0" }, { containerID: "other", ifname: "eth0" }];
   const fields = { "cni.dev/valid-attachments": valid };
@@ -545,7 +546,7 @@ Deno.test("C11 calyx VERSION answers without its stdin, and in the caller's vers
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const late = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
   const { success, stdout } = await child.output();
   clearTimeout(late);
   await child.stdin.close().catch(() => {});

@@ -11,6 +11,7 @@ import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
+import { PATIENCE_MS } from "../support/until.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
@@ -159,7 +160,7 @@ async function talk(pods: readonly Pod[], addresses: readonly string[][]): Promi
     }))
   );
   // Nobody listens: a refusal is an answer, and it came all the way back.
-  return [...new Set(await probeAll(probes, 2000))];
+  return [...new Set(await probeAll(probes, PATIENCE_MS))];
 }
 
 function addressesOf({ json }: CallResult): string[] {

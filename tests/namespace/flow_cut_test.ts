@@ -3,21 +3,25 @@
  * others lose nothing. `conntrack` and `nft` are oracle and neighbour.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { ask, assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { PushServer, TestFlow } from "../support/flow.ts";
 import { TestNode } from "../support/node.ts";
 import type { TestPod } from "../support/pod.ts";
-import { PodServers, probe } from "../support/probe.ts";
+import { PodServers } from "../support/probe.ts";
 import { programTest } from "../support/program.ts";
+import { sleep, until } from "../support/until.ts";
 
 const TCP_PORT = 80;
 const UDP_PORT = 53;
 const SERVICE_PORT = 8080;
 /** A flow that sends every 10 ms and has heard nothing for so long has ended. */
 const SILENCE_MS = 1_000;
-/** When to give up waiting. */
-const PATIENCE_MS = 15_000;
+/** And has sent so much since, which says that it is not the machine that is slow. */
+const SILENCE_MESSAGES = 30;
+/** What shows that a flow is there, and loses nothing. */
+const UNDER_WAY_MESSAGES = 15;
 
 /** Only pods labelled `app: NAME` may reach the pods labelled `app: server`. */
 function onlyFrom(name: string): Readonly<Record<string, unknown>> {
@@ -25,10 +29,6 @@ function onlyFrom(name: string): Readonly<Record<string, unknown>> {
     podSelector: { matchLabels: { app: "server" } },
     ingress: [{ from: [{ podSelector: { matchLabels: { app: name } } }] }],
   };
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
 function run(name: string, ...args: string[]): string {
@@ -90,26 +90,28 @@ function openFlows(from: TestPod, to: TestPod): Promise<TestFlow[]> {
   return Promise.all(options.map(TestFlow.open));
 }
 
-/** Asserts that every flow was there and ends, for good as far as one can wait for that. */
-async function assertCut(flows: readonly TestFlow[], node: TestNode): Promise<void> {
-  for (const flow of flows) assert(flow.received > 0, `${flow.name} never was`);
-  const isOver = (it: TestFlow): boolean => performance.now() - it.receivedAtMs > SILENCE_MS;
-  await until("every flow is cut", node, () => flows.every(isOver));
+/** Waits until every flow goes back and forth. */
+async function underWay(...groups: readonly (readonly TestFlow[])[]): Promise<void> {
+  for (const flow of groups.flat()) {
+    await until(`${flow.name} is there`, () => flow.received > UNDER_WAY_MESSAGES);
+  }
 }
 
-async function until(what: string, node: TestNode, done: () => boolean): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
-  while (!done()) {
-    if (performance.now() > endMs) throw new Error(`${what}: not so; the log:\n${node.agent.log}`);
-    await sleep(20);
-  }
+/** Waits until every flow has ended, for good as far as one can wait for that. */
+async function assertCut(flows: readonly TestFlow[], node: TestNode): Promise<void> {
+  const isOver = (it: TestFlow): boolean =>
+    performance.now() - it.receivedAtMs > SILENCE_MS &&
+    it.sent - it.sentAtReceipt > SILENCE_MESSAGES;
+  await node.agent.until("every flow is cut", () => flows.every(isOver));
 }
 
 /** Asserts that no flow lost anything. */
 async function assertWhole(flows: readonly TestFlow[]): Promise<void> {
+  for (const flow of flows) {
+    await until(`${flow.name} has sent enough to tell`, () => flow.sent > 50);
+  }
   await Promise.all(flows.map((it) => it.finish()));
   for (const flow of flows) {
-    assert(flow.sent > 50, `${flow.name} sent only ${flow.sent}`);
     assertEquals(flow.missing, 0, `${flow.name} lost some of ${flow.sent}`);
   }
 }
@@ -138,7 +140,7 @@ programTest("a new policy cuts the flows that it denies, and no other", ["conntr
     ...await openFlows(server, stranger),
   ];
   using _ = disposing(denied, allowed);
-  await sleep(300);
+  await underWay(denied, allowed);
   await node.createPolicy("p", onlyFrom("friend"));
   await assertCut(denied, node);
   const expected = stranger.addresses.flatMap((it) => [`tcp ${it}`, `udp ${it}`]);
@@ -161,7 +163,7 @@ for (const family of [4, 6] as const) {
       TestFlow.open({ ...to, name: "UDP", protocol: "UDP", port: UDP_PORT }),
     ]);
     using _ = disposing(flows);
-    await sleep(300);
+    await underWay(flows);
     await node.createPolicy("p", onlyFrom("nobody"));
     await assertCut(flows, node);
     const received = [pusher.received, ...flows.map((it) => it.received)];
@@ -173,9 +175,8 @@ for (const family of [4, 6] as const) {
     );
     // Both have kept at it, so they go on when they may.
     await node.deletePolicy("p");
-    await until(
+    await node.agent.until(
       "they go on",
-      node,
       () => flows.every((it, index) => it.received > (received[index + 1] ?? 0)),
     );
   });
@@ -208,7 +209,7 @@ programTest("a flow to a service is judged by its pod and that pod's port", ["nf
     );
   const [allowed, denied] = [await openService(friend), await openService(stranger)];
   using _ = disposing(allowed, denied);
-  await sleep(300);
+  await underWay(allowed, denied);
   await node.createPolicy("p", {
     podSelector: { matchLabels: { app: "server" } },
     ingress: [{
@@ -228,7 +229,7 @@ Deno.test("an egress policy cuts calls out; answers to calls in are no calls out
   serve(servers, server, client);
   const [calledIn, callsOut] = [await openFlows(client, server), await openFlows(server, client)];
   using _ = disposing(calledIn, callsOut);
-  await sleep(300);
+  await underWay(calledIn, callsOut);
   await node.createPolicy("p", {
     podSelector: { matchLabels: { app: "server" } },
     policyTypes: ["Egress"],
@@ -254,7 +255,7 @@ Deno.test("a pod that loses the label that let it in loses its flows", async () 
   await sleep(200);
   const [denied, allowed] = [await openFlows(friend, server), await openFlows(steady, server)];
   using _ = disposing(denied, allowed);
-  await sleep(300);
+  await underWay(denied, allowed);
   await node.objects.patch(`${node.objects.pods}/friend`, {
     metadata: { labels: { access: "no" } },
   });
@@ -271,18 +272,10 @@ Deno.test("with CALYX_FLOW_CUT=off flows live until they end, and no new one beg
   serve(servers, server);
   const flows = await openFlows(client, server);
   using _ = disposing(flows);
-  await sleep(300);
+  await underWay(flows);
   await node.createPolicy("p", onlyFrom("nobody"));
   await sleep(SILENCE_MS);
-  assertEquals(
-    await probe({
-      namespace: client.namespace,
-      protocol: "TCP",
-      address: server.addresses[0] ?? "",
-      port: TCP_PORT,
-    }, 300),
-    "timeout",
-  );
+  await assertBecomes("timeout", () => ask(client, server.addresses[0] ?? "", TCP_PORT));
   await assertWhole(flows);
 });
 
@@ -306,7 +299,7 @@ Deno.test("a restarted agent cuts no flow that is allowed, and what was denied m
     await openFlows(former, server),
   ];
   using _ = disposing(allowed, denied);
-  await sleep(200);
+  await underWay(allowed, denied);
   node.agent.kill("SIGKILL");
   await node.agent.status;
   await node.objects.patch(`${node.objects.pods}/former`, {

@@ -32,6 +32,7 @@ import { type ConfigurationList, Libcni, type LibcniAnswer } from "../support/li
 import { findLibcni } from "../support/libcni_driver.ts";
 import { TestNode } from "../support/node.ts";
 import { skippableTest } from "../support/program.ts";
+import { until } from "../support/until.ts";
 
 const NO_LIBCNI = findLibcni().problem;
 /** Those in which runtimes write lists. */
@@ -422,7 +423,7 @@ skippableTest(
       const events: Fields[] = lines.map((it) => JSON.parse(it));
       assertEquals(new Set(events.map((it) => it.traceId)), new Set([trace]), version);
     }
-    while (nodeLinks().length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until("the interfaces of the namespaces are gone", () => nodeLinks().length === 0);
   },
 );
 

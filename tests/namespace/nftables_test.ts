@@ -120,6 +120,7 @@ import { assertGolden } from "../support/golden.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
+import { sleep } from "../support/until.ts";
 
 libc(); // opened before the tests, or the first of them would seem to leak it
 
@@ -750,13 +751,16 @@ Deno.test({
       // Dumps go on meanwhile, and must not swallow the transaction's acknowledgement.
       let dumps = 0;
       let done = false;
-      const settled = Promise.all([large, small]).finally(() => done = true);
-      while (!done) {
-        socket.dump(dumpSets(table));
-        dumps++;
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-      assertEquals(await settled, [[], []]);
+      const dumping = async (): Promise<void> => {
+        while (!done) {
+          socket.dump(dumpSets(table));
+          dumps++;
+          await sleep(1);
+        }
+      };
+      const sending = Promise.all([large, small]).finally(() => done = true);
+      const [sent] = await Promise.all([sending, dumping()]);
+      assertEquals(sent, [[], []]);
       assert(dumps > 1);
       const dumped = socket.dump(dumpElements(table, "peers4")).map((raw) =>
         parseElements(raw).elements.length

@@ -31,7 +31,7 @@ Deno.test("a ping passes where a rule names no ports, and nowhere else", async (
   await using node = await TestNode.start();
   const [server, client] = [await node.addPod("server"), await node.addPod("client")];
   const pings = pinging(client, server);
-  assertEquals(await pings(), "open,open");
+  await assertBecomes("open,open", pings);
   const ports = ["TCP", "UDP", "SCTP"].map((protocol) => ({ protocol }));
   await node.createPolicy("ports", { ...BOTH, ingress: [{ ports }], egress: [{ ports }] });
   await assertBecomes("timeout,timeout", pings);
@@ -76,12 +76,12 @@ programTest("what is invalid is dropped, though a rule allows everything", ["nft
       .matchAll(/ct state invalid counter packets (\d+)/g);
     return [...counts].reduce((sum, it) => sum + Number(it[1]), 0);
   };
-  await node.agent.until("the policy is in force", () => Promise.resolve(listsPolicy()));
+  await node.agent.until("the policy is in force", listsPolicy);
   assertEquals(dropped(), 0);
   for (const address of server.addresses) {
     sendInvalidTcp(client.namespace, Address.parse(address), 80);
   }
-  await node.agent.until("both are dropped", () => Promise.resolve(dropped() === 2));
+  await node.agent.until("both are dropped", () => dropped() === 2);
   assert(listsPolicy());
 });
 
@@ -106,7 +106,7 @@ Deno.test("a pod does not reach what its node serves on its loopback", async () 
       { namespace: client.namespace, address: "192.0.2.1", port: 5353 },
       new TextEncoder().encode("plain"),
     );
-    return Promise.resolve(heard.includes("plain"));
+    return heard.includes("plain");
   });
   assertEquals(heard.filter((it) => it !== "plain"), []);
 });

@@ -35,7 +35,7 @@ programTest("the tutorial of NetworkPolicy's first days runs, step by step", ["n
     const results = await Promise.all(addresses.map((it) => ask(from, it)));
     return [...new Set(results)].join();
   };
-  assertEquals(await wget()(), "open");
+  await assertBecomes("open", wget());
   // Isolation: the same call times out, for everybody.
   await annotate('{"ingress": {"isolation": "DefaultDeny"}}');
   await assertBecomes("timeout", wget());
@@ -50,13 +50,13 @@ programTest("the tutorial of NetworkPolicy's first days runs, step by step", ["n
   await node.deletePolicy("access-nginx");
   await annotate("DefaultDeny");
   await assertBecomes("open", wget(other));
-  assertEquals(node.agent.log.includes("object not understood"), true);
+  await node.agent.until("that is said", () => node.agent.log.includes("object not understood"));
   // The namespace goes with all that is in it, and nothing of it stays.
   await annotate('{"ingress": {"isolation": "DefaultDeny"}}');
   for (const pod of [...replicas, access, other]) await node.removePod(pod);
   await node.objects.delete(`/api/v1/namespaces/${NAMESPACE}`);
   await node.agent.until(
     "the kernel forgets the namespace",
-    () => Promise.resolve(!nft("list", "table", "inet", "calyx").includes(NAMESPACE)),
+    () => !nft("list", "table", "inet", "calyx").includes(NAMESPACE),
   );
 });

@@ -1,11 +1,15 @@
 /** What becomes of a packet once policy has followed the API: a few milliseconds later. */
 
-import type { TestPod } from "./pod.ts";
+import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { probe, type ProbeResult } from "./probe.ts";
 import { until } from "./until.ts";
 
-/** What a TCP connection from `from` comes to. */
-export async function ask(from: TestPod, address: string, port = 80): Promise<ProbeResult> {
+/** What a TCP connection out of a namespace comes to. */
+export async function ask(
+  from: { readonly namespace: Descriptor },
+  address: string,
+  port = 80,
+): Promise<ProbeResult> {
   return await probe({ namespace: from.namespace, protocol: "TCP", address, port }, 300);
 }
 

@@ -123,8 +123,9 @@ export class TestFlow implements Disposable {
   sent = 0;
   /** Messages' worth of bytes that came back. */
   received = 0;
-  /** When the last one came, by performance.now(). */
+  /** When the last one came, by performance.now(), and how many had been sent then. */
   receivedAtMs = 0;
+  sentAtReceipt = 0;
   readonly #fd: number;
   readonly #buffer: Bytes = new Uint8Array(1 << 16);
   #bytes = 0;
@@ -199,6 +200,7 @@ export class TestFlow implements Disposable {
       this.#bytes += size;
       this.received = Math.floor(this.#bytes / MESSAGE_BYTES);
       this.receivedAtMs = performance.now();
+      this.sentAtReceipt = this.sent;
     }
   }
 }

@@ -16,6 +16,7 @@ import {
 import { TestPod } from "./pod.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { type Connection, formatMatrix, measureReachability } from "./reachability.ts";
+import { until } from "./until.ts";
 
 /** How the scenario reaches an API server. */
 export interface ScenarioApi extends ObjectApi {
@@ -55,6 +56,8 @@ export interface ScenarioResult {
 const PODS = ["server", "friend", "stranger"] as const;
 const PORT = 80;
 const UDP_PORT = 53;
+/** So many datagrams are not late: what they were sent to is closed. */
+const LOST_IN_A_ROW = 50;
 const POD_CIDRS = ["10.244.7.0/24", "fd00:10:244:7::/64"];
 
 /** Runs the scenario; the caller's network namespace becomes the node. */
@@ -180,7 +183,12 @@ async function cutLatency(
   const received = new Set<number>();
   using receiver = new PodServers();
   receiver.udp(server.namespace, UDP_PORT);
-  receiver.onDatagram = (payload) => received.add(new DataView(payload.buffer).getUint32(0));
+  let last = -1;
+  receiver.onDatagram = (payload) => {
+    const index = new DataView(payload.buffer).getUint32(0);
+    received.add(index);
+    last = Math.max(last, index);
+  };
   const send = setInterval(() => {
     const payload = new Uint8Array(4);
     new DataView(payload.buffer).setUint32(0, sentMs.length);
@@ -188,12 +196,20 @@ async function cutLatency(
     const address = Address.parse(server.addresses[0] ?? "");
     sendDatagram({ namespace: stranger.namespace, address, port: UDP_PORT }, payload);
   }, 1);
-  await sleep(50);
-  const startMs = performance.now();
-  await change();
-  await sleep(300);
-  clearInterval(send);
-  await sleep(20);
+  let startMs = 0;
+  const isSeen = (): boolean =>
+    kind === "allow"
+      ? sentMs.some((atMs, index) => atMs >= startMs && received.has(index))
+      : sentMs.length - 1 - last > LOST_IN_A_ROW;
+  try {
+    const underWay = (): number => kind === "allow" ? sentMs.length : received.size;
+    await until("datagrams are on their way", () => underWay() > LOST_IN_A_ROW);
+    startMs = performance.now();
+    await change();
+    await until(`the change shows (${kind})`, isSeen);
+  } finally {
+    clearInterval(send);
+  }
   const first = sentMs.findIndex((atMs, index) =>
     atMs >= startMs && received.has(index) === (kind === "allow")
   );
@@ -214,8 +230,4 @@ async function leftovers(pods: readonly TestPod[]): Promise<string[]> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return left;
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
