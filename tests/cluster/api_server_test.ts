@@ -8,6 +8,7 @@ import { startApiServer } from "../support/api_server/server.ts";
 import { findAssets } from "../support/assets.ts";
 import { type ControlPlane, startControlPlane } from "../support/control_plane.ts";
 import { readRoles } from "../support/roles.ts";
+import { PATIENCE_MS, until } from "../support/until.ts";
 import { Api, type Exchange, type Served } from "./exchange.ts";
 import { LIST_EXCHANGES } from "./list_exchanges.ts";
 import { STATUS_EXCHANGES } from "./status_exchanges.ts";
@@ -20,8 +21,6 @@ const EXCHANGES: readonly Exchange[] = [
   ...LIST_EXCHANGES,
   ...WATCH_EXCHANGES,
 ];
-
-const EXCHANGE_MS_MAX = 15_000;
 
 const WIDGETS = {
   group: "test.calyx.example",
@@ -120,7 +119,7 @@ async function checkRoles(plane: ControlPlane): Promise<void> {
 async function check(exchange: Exchange, served: Served, namespace: string): Promise<void> {
   const api = new Api(served, namespace);
   await api.call("POST", "/api/v1/namespaces", { metadata: { name: namespace } });
-  const timeout = deadline(EXCHANGE_MS_MAX);
+  const timeout = deadline(PATIENCE_MS);
   try {
     assertEquals(await Promise.race([exchange.run(api), timeout.passed]), exchange.expected);
   } finally {
@@ -176,10 +175,9 @@ async function registerWidgets(plane: ControlPlane): Promise<void> {
   });
   assertEquals(response.status, 201, await response.text());
   const path = `/apis/${group}/${version}/${plural}`;
-  for (let status = 0; status !== 200;) {
+  await until("the custom kind is served", async () => {
     const response = await plane.fetch(path);
     await response.text();
-    status = response.status;
-    if (status !== 200) await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return response.status === 200;
+  });
 }

@@ -11,6 +11,7 @@ import { Containerd, containerdProblem, type PodSandbox } from "../support/conta
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
 import { skippableTest } from "../support/program.ts";
+import { PATIENCE_MS, until } from "../support/until.ts";
 
 const PODS = 50;
 /** How many pods the kubelet is busy with at once. */
@@ -55,7 +56,7 @@ async function assertReachable(pods: ReadonlyMap<string, PodSandbox>): Promise<v
   const probes = addresses.map((address) =>
     ({ namespace, protocol: "TCP", address, port: 80 }) as const
   );
-  const answers = await probeAll(probes, 5000);
+  const answers = await probeAll(probes, PATIENCE_MS);
   assertEquals(answers.filter((it) => it !== "ECONNREFUSED"), []);
 }
 
@@ -111,7 +112,7 @@ skippableTest(
     await containerd.reboot([...lost.values()]);
     await Deno.writeTextFile(bootIdFile, "after");
     living.clear();
-    while (nodeLinks().length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until("the node forgets the pods' interfaces", () => nodeLinks().length === 0);
     // Some of the old sandboxes are taken away before the pod's new one comes, some after.
     await forEach([...lost], async ([name, pod]) => {
       const isFirst = Number(name.slice(4)) % 4 === 1;

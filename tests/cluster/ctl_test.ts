@@ -85,7 +85,7 @@ const ENDPOINTS = "NODE   ORCHESTRATOR   WORKLOAD      NAME   \n" +
 
 const ANSWERS: readonly [string, string][] = [
   ["get workloadendpoints", ENDPOINTS],
-  ["get wep -A --request-timeout 5s", ENDPOINTS],
+  ["get wep -A --request-timeout 5m", ENDPOINTS],
   ["-n shop get WEP", ENDPOINTS],
   ["get wep -n default", "NODE   ORCHESTRATOR   WORKLOAD   NAME   \n\n"],
   ["get wep --node n1 -ocustom-columns=WORKLOAD", "WORKLOAD   \nshop.web   \n\n"],

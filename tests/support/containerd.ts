@@ -18,13 +18,12 @@ import {
   messagesOf,
   textOf,
 } from "./protobuf.ts";
+import { until } from "./until.ts";
 
 const IMAGE = "localhost/calyx-test/pause:1";
 /** Under which the sandboxes' control groups lie, in every hierarchy. */
 const CGROUP = "/calyx-test";
 const CGROUPS = "/sys/fs/cgroup";
-const READY_MS_MAX = 20_000;
-const STOP_ATTEMPTS_MAX = 20;
 
 /** Why containerd cannot run here; `undefined` if it can. */
 export function containerdProblem(): string | undefined {
@@ -148,16 +147,18 @@ export class Containerd implements AsyncDisposable {
 
   /** Has the pod's network taken away, its process killed: as often as one likes. */
   async stopPod({ id }: PodSandbox): Promise<void> {
-    for (let attempt = 1;; attempt++) {
+    await until(`sandbox ${id} stops`, async () => {
       try {
-        return void await this.#call("StopPodSandbox", { 1: id });
+        await this.#call("StopPodSandbox", { 1: id });
+        return true;
       } catch (error) {
         // The process was killed, and its supervisor ends just now: the kubelet asks again.
-        const passes = error instanceof Error && error.message.endsWith("ttrpc: closed: unknown");
-        if (!passes || attempt === STOP_ATTEMPTS_MAX) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        if (error instanceof Error && error.message.endsWith("ttrpc: closed: unknown")) {
+          return false;
+        }
+        throw error;
       }
-    }
+    });
   }
 
   /** Has a stopped pod forgotten. */
@@ -181,15 +182,17 @@ export class Containerd implements AsyncDisposable {
   }
 
   async #ready(): Promise<void> {
-    const endMs = performance.now() + READY_MS_MAX;
-    for (;;) {
+    let reason: unknown;
+    const answers = async (): Promise<boolean> => {
       try {
-        return void await this.#call("Version", {});
+        await this.#call("Version", {});
+        return true;
       } catch (error) {
-        if (performance.now() > endMs) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        reason = error;
+        return false;
       }
-    }
+    };
+    await until("containerd answers", answers, () => String(reason));
   }
 
   async #import(): Promise<void> {
