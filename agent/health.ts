@@ -5,6 +5,7 @@
 
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
+import type { IpvsWatch } from "./ipvs.ts";
 import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
 
@@ -16,6 +17,7 @@ export interface HealthOptions {
   readonly loop: EnforcementLoop;
   /** What the cut of flows has done; all zero where it is off. */
   readonly flowCut: FlowCutCounts;
+  readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
   readonly nowMs: () => number;
 }
 
@@ -36,7 +38,10 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
       case "/readyz": {
         const reason = unreadyReason(options);
         // A detail is for people: it does not make a node unready for all its other pods.
-        const details = formatConflicts(options.loop.enforced?.conflicts ?? new Map());
+        const details = [
+          ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
+          ...options.ipvs.details,
+        ];
         const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
         return new Response(text, { status: reason === undefined ? 200 : 503 });
       }
@@ -66,7 +71,7 @@ export function unreadyReason(
   return undefined;
 }
 
-function formatMetrics({ facts, loop, flowCut }: HealthOptions): string {
+function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -111,6 +116,10 @@ function formatMetrics({ facts, loop, flowCut }: HealthOptions): string {
   ]);
   metric("apply_duration_seconds", "gauge", "Duration of the last flush.", [
     ["", loop.counts.durationMs / 1000],
+  ]);
+  metric("ipvs_present", "gauge", "Whether the kernel has IPVS.", [["", Number(ipvs.isPresent)]]);
+  metric("ipvs_enforced", "gauge", "Whether policy judges what the node sends on for others.", [
+    ["", Number(ipvs.judgesOutput)],
   ]);
   const flows: readonly (readonly [keyof FlowCutCounts, string, "counter" | "gauge", string])[] = [
     ["cut", "flows_cut_total", "counter", "Open flows cut because policy denies them."],

@@ -25,6 +25,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     facts: { states: {} } as Facts,
     loop: { counts: { applied: 1 } } as EnforcementLoop,
     flowCut: FLOW_CUT,
+    ipvs: { isPresent: false, judgesOutput: false, details: [] },
     nowMs: () => 0,
     ...changes,
   });

@@ -22,7 +22,8 @@ export interface LoopOptions {
     /** What is in the kernel is no longer known: the next apply reads it first. */
     invalidate(): void;
   };
-  readonly compileOptions: CompileOptions;
+  /** The same object as long as it says the same: another one compiles everything again. */
+  readonly compileOptions: () => CompileOptions;
   readonly resyncIntervalMs: number;
   /** After an apply that changed something, when everybody who waits for it has been told. */
   readonly onChanged?: () => void;
@@ -57,7 +58,9 @@ export class EnforcementLoop {
   #failingSinceMs: number | undefined;
   #enforcedEpoch = 0;
   #wake = Promise.withResolvers<void>();
-  #compiled: { readonly desired: Desired; readonly ruleset: Ruleset } | undefined;
+  #compiled:
+    | { readonly desired: Desired; readonly options: CompileOptions; readonly ruleset: Ruleset }
+    | undefined;
   #enforced: Desired | undefined;
   /** Interfaces that several pods claimed at the last apply, as text. */
   #conflicts = "";
@@ -146,9 +149,10 @@ export class EnforcementLoop {
     const epoch = this.#epoch;
     const startMs = performance.now();
     const desired = flush();
-    if (this.#compiled?.desired !== desired) {
-      const ruleset = compile(desired, { ...compileOptions, cache: this.#chains });
-      this.#compiled = { desired, ruleset };
+    const options = compileOptions();
+    if (this.#compiled?.desired !== desired || this.#compiled.options !== options) {
+      const ruleset = compile(desired, { ...options, cache: this.#chains });
+      this.#compiled = { desired, options, ruleset };
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);
     this.#enforced = desired;

@@ -13,6 +13,7 @@ const DESIRED: Desired = {
   hostAddresses: [],
   conflicts: new Map(),
 };
+const OPTIONS = {};
 const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
 
 /** A loop over a dataplane that does what `apply` says. */
@@ -37,7 +38,7 @@ function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
       },
       invalidate: () => seen.push("invalidate"),
     },
-    compileOptions: {},
+    compileOptions: () => OPTIONS,
     resyncIntervalMs,
     logger: createLogger({ write: (line) => log.push(JSON.parse(line)) }),
     clock: {

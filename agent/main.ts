@@ -30,6 +30,7 @@ import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
+import { IpvsWatch } from "./ipvs.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
@@ -98,10 +99,12 @@ async function run(settings: Settings): Promise<number> {
     for (const key of forgotten) attachmentFacts.take(key, undefined);
 
     const dataplane = new Dataplane(netfilter, logger, { mayOwn: settings.ownsTable });
+    const ipvs = new IpvsWatch({ mode: settings.ipvs, logger });
+    let compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
     const loop = new EnforcementLoop({
       flush: () => graph.flush(),
       dataplane,
-      compileOptions: settings,
+      compileOptions: () => compileOptions,
       resyncIntervalMs: settings.resyncIntervalMs,
       onChanged: () => flowCut.kick(),
       logger,
@@ -123,6 +126,10 @@ async function run(settings: Settings): Promise<number> {
       },
       logger,
     });
+    const watchingIpvs = ipvs.start(() => {
+      compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
+      loop.kick();
+    }, stop.signal);
     let enforcing: Promise<void> | undefined;
     let cutting: Promise<void> | undefined;
     const facts = new Facts({
@@ -156,6 +163,7 @@ async function run(settings: Settings): Promise<number> {
       host: settings.healthHost,
       port: settings.healthPort,
       flowCut: flowCut.counts,
+      ipvs,
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
@@ -187,7 +195,7 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await Promise.all([enforcing, cutting]);
+    await Promise.all([enforcing, cutting, watchingIpvs]);
     await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
     return 0;
   } catch (error) {

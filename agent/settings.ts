@@ -8,6 +8,7 @@ import { type Flags, parseFlags } from "../lib/base/flags.ts";
 import { type LogLevel, parseLogLevel } from "../lib/base/log.ts";
 import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
+import type { IpvsMode } from "./ipvs.ts";
 
 /** What the agent runs with. */
 export interface Settings {
@@ -31,6 +32,8 @@ export interface Settings {
   readonly flowCut: boolean;
   /** Whether others are kept out of the table, where the kernel can. */
   readonly ownsTable: boolean;
+  /** Whether policy looks at what the node sends on for others: where there is IPVS, always, never. */
+  readonly ipvs: IpvsMode;
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
 }
@@ -162,6 +165,13 @@ const ROWS = {
     (value) => parseChoice("on", "off")(value) === "on",
     "on: nobody else can change table inet calyx (Linux 6.9); off: changes are undone",
   ),
+  ipvs: row<IpvsMode>(
+    "ipvs",
+    ["CALYX_IPVS"],
+    "auto",
+    parseChoice("auto", "on", "off"),
+    "policy for what IPVS sends to pods: auto where the kernel has IPVS, on, off",
+  ),
 } as const;
 
 const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
@@ -245,6 +255,7 @@ function readSettings(
     isolationAnnotation: read(ROWS.isolationAnnotation),
     flowCut: read(ROWS.flowCut),
     ownsTable: read(ROWS.ownsTable),
+    ipvs: read(ROWS.ipvs),
     kubeconfig: flags.get("kubeconfig"),
     context: flags.get("context"),
   };

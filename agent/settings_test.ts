@@ -24,6 +24,7 @@ Deno.test("parseCommand() has a default for everything", () => {
     isolationAnnotation: false,
     flowCut: true,
     ownsTable: true,
+    ipvs: "auto",
     kubeconfig: undefined,
     context: undefined,
   });
