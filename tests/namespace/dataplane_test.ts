@@ -12,6 +12,7 @@ import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { GOLDEN_FACTS, goldenRuleset } from "../support/golden_facts.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { hasOwnedTables } from "../support/kernel_feature.ts";
 import { listTable, nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
 import { addPod, sampleGraph } from "../support/sample_facts.ts";
@@ -86,6 +87,7 @@ programTest("Dataplane.apply() keeps others out of its table", ["nft"], async ()
   using socket = openNetlinkSocket(NETLINK_NETFILTER);
   const dataplane = new Dataplane(socket, logger);
   await dataplane.apply(compile(sampleGraph().flush()));
+  assertEquals(dataplane.isOwned, await hasOwnedTables());
   if (dataplane.isOwned === true) {
     const before = listTable();
     nft("flush", "ruleset");
