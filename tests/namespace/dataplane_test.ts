@@ -104,3 +104,18 @@ programTest("Dataplane.apply() keeps others out of its table", ["nft"], async ()
   assertEquals(await dataplane.remove(), true);
   assertEquals(await dataplane.remove(), false);
 });
+
+Deno.test("Dataplane says once, not with each resync, that others can change its table", async () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  const lines: string[] = [];
+  const dataplane = new Dataplane(socket, createLogger({ write: (line) => lines.push(line) }));
+  const ruleset = compile(sampleGraph().flush());
+  for (let i = 0; i < 3; i++) {
+    await dataplane.apply(ruleset);
+    dataplane.invalidate();
+  }
+  await dataplane.remove();
+  const warnings = lines.filter((it) => it.includes("owner|persist needs Linux 6.9"));
+  assertEquals(warnings.length, await hasOwnedTables() ? 0 : 1, lines.join("\n"));
+});
