@@ -8,6 +8,7 @@ import { type Flags, parseFlags } from "../lib/base/flags.ts";
 import { type LogLevel, parseLogLevel } from "../lib/base/log.ts";
 import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
+import { formatNeeds } from "./kernel_need.ts";
 
 /** What the agent runs with. */
 export interface Settings {
@@ -219,6 +220,8 @@ export function formatHelp(): string {
     "",
     ...[...rows, ...credentials, ["--version", "print the version"], ["--help", "print this"]]
       .map(([flag = "", help = ""]) => `  ${flag.padEnd(26)}${help}`),
+    "",
+    ...formatNeeds(),
     "",
   ].join("\n");
 }

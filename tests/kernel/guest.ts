@@ -4,7 +4,7 @@
  */
 
 import { runIsolated } from "../support/isolate.ts";
-import { type Event, formatEvent, type Group, type Job, JOB_PATH } from "./job.ts";
+import { type Event, formatEvent, type Group, type Job, JOB_PATH, LACKS } from "./job.ts";
 
 /** Where modprobe(8), which the kernel calls for a module, reads what not to load. */
 const MODPROBE_FILE = "/etc/modprobe.d/calyx-test.conf";
@@ -26,11 +26,11 @@ async function runGroup(group: Group): Promise<void> {
 }
 
 /** @returns undefined when the group was stopped, because its time was over */
-async function test({ files, flags = [], seconds }: Group): Promise<number | undefined> {
+async function test({ files, flags = [], without, seconds }: Group): Promise<number | undefined> {
   const suite = new URL("../support/suite.ts", import.meta.url);
   const signal = AbortSignal.timeout(seconds * 1000);
   const code = await runIsolated(suite, [...flags, ...files], {
-    env: job.env,
+    env: { ...job.env, ...(without === undefined ? {} : { [LACKS]: without.join(" ") }) },
     onOutput: print,
     signal,
   });

@@ -14,6 +14,7 @@ off() {
 $BB mount -t proc proc /proc
 $BB mount -t sysfs sys /sys
 $BB mount -t devtmpfs dev /dev
+$BB hostname machine
 while read -r module; do
   $BB insmod "/modules/$module"
 done </job/modules

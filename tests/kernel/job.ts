@@ -16,6 +16,9 @@ export interface Group {
 /** Where guest.ts finds it. */
 export const JOB_PATH = "/run/job.json";
 
+/** The variable that says to tests which modules the kernel has to do without. */
+export const LACKS = "CALYX_KERNEL_LACKS";
+
 /** All that the machine is to do. */
 export interface Job {
   readonly groups: readonly Group[];

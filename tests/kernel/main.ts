@@ -20,6 +20,7 @@ const HELP = `deno task test:kernels [flags] [KERNEL…]: the tests that ask the
   --short          only what fits into six minutes a kernel
   --group NAME     only this group; may be given more than once
   --test FILE      this test file instead of the groups; may be given more than once
+  --filter WORD    only tests whose name it is in
   --seconds N      switch a machine off after so long
   --help           print this
 
@@ -66,7 +67,7 @@ async function main(args: readonly string[]): Promise<number> {
 function parseRequest(args: readonly string[]): Request {
   const flags = parseFlags(args, {
     boolean: ["short", "help"],
-    string: ["group", "test", "seconds"],
+    string: ["group", "test", "filter", "seconds"],
     collect: ["group", "test"],
   });
   for (const word of flags.words) {
@@ -88,9 +89,15 @@ function parseRequest(args: readonly string[]): Request {
   const chosen = GROUPS.filter((it) =>
     names.length === 0 ? !isShort || it.short === true : names.includes(it.name)
   );
+  const groups: readonly Group[] = files.length === 0
+    ? chosen
+    : files.map((it) => ({ name: it, files: [it], seconds }));
+  const filter = flags.get("filter");
   return {
     kernels: flags.words.length === 0 ? KERNELS : flags.words,
-    groups: files.length === 0 ? chosen : files.map((it) => ({ name: it, files: [it], seconds })),
+    groups: groups.map((it) =>
+      filter === undefined ? it : { ...it, flags: [`--filter=${filter}`] }
+    ),
     seconds,
   };
 }
@@ -111,7 +118,7 @@ async function runKernel(kernel: string, request: Request): Promise<readonly Res
     const lastWords = await runMachine({
       version: kernel,
       project: ROOT,
-      job: { groups, env: { CALYX_DIST: `${ROOT}/dist`, CALYX_PATIENCE: "10", NO_COLOR: "1" } },
+      job: { groups, env: { CALYX_DIST: `${ROOT}/dist`, CALYX_PATIENCE: "5", NO_COLOR: "1" } },
       signal: off.signal,
       onLine: (line) => {
         if (report.take(line)) print(`${line}\n`);

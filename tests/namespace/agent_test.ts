@@ -23,11 +23,12 @@ import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { AGENT_SOCKET, askAgent, isAgentReady } from "../support/agent_client.ts";
-import { DIST, runExecutable } from "../support/executable.ts";
+import { DIST, runExecutable, runProgram } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
+import { patient } from "../support/patience.ts";
 import { PodServers, probe, sendDatagram } from "../support/probe.ts";
-import { programTest } from "../support/program.ts";
+import { findProgram, programTest } from "../support/program.ts";
 import { runScenario } from "../support/scenario.ts";
 
 /** A policy that lets only pods labelled `app: NAME` reach the pods labelled `app: server`. */
@@ -40,12 +41,12 @@ function onlyFrom(name: string): Readonly<Record<string, unknown>> {
 
 /** Waits until `done`; long enough for the longest of the back-offs that the tests bring about. */
 async function until(what: string, done: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 20_000;
+  const endMs = performance.now() + patient(20_000);
   while (performance.now() < endMs) {
     if (await done()) return;
     await sleep(10);
   }
-  throw new Error(`${what} did not happen in 20 s`);
+  throw new Error(`${what} did not happen`);
 }
 
 function linkOf(socket: NetlinkSocket, name: string): Link {
@@ -139,8 +140,8 @@ Deno.test("calyx-agent stopped by SIGTERM leaves the rules, and cleanup takes th
   node.agent.kill("SIGTERM");
   assertEquals((await node.agent.status).code, 0);
   assertEquals(await ask(), "timeout");
-  const { code, stdout } = await runExecutable("calyx-agent", { args: ["cleanup"] });
-  assertEquals([code, stdout], [0, "Removed table inet calyx\n"]);
+  const { code, stdout, stderr } = await runExecutable("calyx-agent", { args: ["cleanup"] });
+  assertEquals([code, stdout], [0, "Removed table inet calyx\n"], stderr);
   assertEquals(await ask(), "open");
 });
 
@@ -324,6 +325,25 @@ programTest("a table that others may change is repaired, long before the next fu
     await sleep(600);
   }
 });
+
+programTest(
+  "calyx-agent without CAP_NET_ADMIN says so, and does not run",
+  ["setpriv"],
+  async () => {
+    requireIsolation();
+    await using node = await TestNode.start({ agent: false });
+    const drop = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
+    const env = { K8S_API_ENDPOINT: node.api.url, CALYX_NODE_NAME: "node1" };
+    for (const words of [[], ["cleanup"]]) {
+      const { code, stderr } = await runProgram(findProgram("setpriv") ?? "", {
+        args: [...drop, `${DIST}/calyx-agent`, ...words],
+        env,
+      });
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /CAP_NET_ADMIN is missing: run calyx-agent as root, or add NET_ADMIN/);
+    }
+  },
+);
 
 /** The programs that `name` executes, itself included, until `use` is done with it. */
 async function tracePrograms(

@@ -84,6 +84,7 @@ import {
   newRule,
   parseEchoedRules,
   parseRule,
+  refusedExpression,
 } from "../../lib/netlink/nftables/rule.ts";
 import {
   concatType,
@@ -586,6 +587,19 @@ Deno.test("refusedElement() finds the one of many that the kernel refused", () =
       assertEquals(failure.code, code);
       assertEquals(refusedElement(failure.request, failure.attributeOffset), element);
     }
+  }));
+
+Deno.test("refusedExpression() finds the one that the kernel does not know", () =>
+  withSocket(async (socket) => {
+    const unknown: Expression = { name: "none", unknownData: bytes(0, 0, 0, 0) };
+    const { failures: [failure] } = await failures(socket, [
+      newTable({ table }),
+      newChain({ table, name: "a" }),
+      newRule({ table, chain: "a", expressions: [load(NFT_META_IIFNAME), unknown, counter()] }),
+    ]);
+    assert(failure?.request !== undefined && failure.attributeOffset !== undefined);
+    assertEquals(failure.code, "ENOENT");
+    assertEquals(refusedExpression(failure.request, failure.attributeOffset)?.name, "none");
   }));
 
 Deno.test("a stale generation refuses the transaction", () =>
