@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { requireIsolation } from "../support/isolation.ts";
 import { PushServer, TestFlow } from "../support/flow.ts";
 import { TestNode } from "../support/node.ts";
+import { patient } from "../support/patience.ts";
 import type { TestPod } from "../support/pod.ts";
 import { PodServers, probe } from "../support/probe.ts";
 import { programTest } from "../support/program.ts";
@@ -15,9 +16,9 @@ const TCP_PORT = 80;
 const UDP_PORT = 53;
 const SERVICE_PORT = 8080;
 /** A flow that sends every 10 ms and has heard nothing for so long has ended. */
-const SILENCE_MS = 1_000;
+const SILENCE_MS = patient(1_000);
 /** When to give up waiting. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = patient(15_000);
 
 /** Only pods labelled `app: NAME` may reach the pods labelled `app: server`. */
 function onlyFrom(name: string): Readonly<Record<string, unknown>> {

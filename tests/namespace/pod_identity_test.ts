@@ -8,6 +8,7 @@ import { libc } from "../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../support/agent_client.ts";
 import { addressesOf, CniNetwork, nodeState, TestContainer } from "../support/cni_network.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { patient } from "../support/patience.ts";
 import { TestNode } from "../support/node.ts";
 import { Traffic } from "../support/traffic.ts";
 
@@ -16,7 +17,7 @@ libc(); // loaded here: a test that loads a library counts as leaking it
 /** What policy allows nothing, and what it says nothing of. */
 const [CLOSED, OPEN] = [{ state: "closed" }, { state: "open" }];
 /** Long enough for hundreds of packets, and for whatever the agent might do. */
-const LOOK_MS = 700;
+const LOOK_MS = patient(700);
 
 /** A node where pods labelled {@link CLOSED} are closed, with a peer that no policy governs. */
 class Setup implements AsyncDisposable {

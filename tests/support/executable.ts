@@ -1,5 +1,7 @@
 /** The compiled executables, run as a user runs them. */
 
+import { patient } from "./patience.ts";
+
 /** Where `deno task build` puts them. */
 export const DIST: string = Deno.env.get("CALYX_DIST") ??
   new URL("../../dist", import.meta.url).pathname;
@@ -90,7 +92,7 @@ export class RunningAgent implements AsyncDisposable {
    * @throws {Error} with the log, if it never does or the agent ends
    */
   async until(what: string, done: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
-    const endMs = performance.now() + timeoutMs;
+    const endMs = performance.now() + patient(timeoutMs);
     let isRunning = true;
     this.#child.status.then(() => isRunning = false);
     while (!(await done().catch(() => false))) {

@@ -9,6 +9,7 @@ import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { patient } from "./patience.ts";
 import { poll, socketAddress, socketError } from "./probe.ts";
 
 const AF_INET = 2;
@@ -155,7 +156,7 @@ export class TestFlow implements Disposable {
     }
     const peer = socketAddress(address, port);
     libc().connect(fd, peer, peer.length);
-    const [ready] = protocol === "TCP" ? await poll([fd], [POLLOUT], 2_000) : [0];
+    const [ready] = protocol === "TCP" ? await poll([fd], [POLLOUT], patient(2_000)) : [0];
     if (ready === undefined || socketError(fd) !== 0) {
       libc().close(fd);
       throw new Error(`Flow ${name} did not come about`);
@@ -170,7 +171,7 @@ export class TestFlow implements Disposable {
 
   /** Sends nothing more, and waits until `waitMs` have passed for what is under way. */
   async finish(waitMs = 3_000): Promise<void> {
-    const endMs = performance.now() + waitMs;
+    const endMs = performance.now() + patient(waitMs);
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#receive(), 5);
     while (this.missing > 0 && performance.now() < endMs) await sleep(5);

@@ -10,6 +10,7 @@ import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check, errnoName, lastErrno } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { patient } from "./patience.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -50,7 +51,7 @@ export async function probeAll(probes: readonly Probe[], timeoutMs = 500): Promi
     return fd;
   });
   try {
-    const endMs = performance.now() + timeoutMs;
+    const endMs = performance.now() + patient(timeoutMs);
     while (results.includes(undefined)) {
       const restMs = Math.ceil(endMs - performance.now());
       if (restMs <= 0) break;

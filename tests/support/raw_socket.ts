@@ -6,6 +6,7 @@ import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { patient } from "./patience.ts";
 import { poll, type ProbeResult, socketAddress } from "./probe.ts";
 
 const DOMAINS = { 4: 2, 6: 10 } as const;
@@ -37,7 +38,7 @@ export async function ping(
   try {
     const id = ++identifier;
     send(fd, echo(ECHO_REQUEST[family], id), address);
-    const endMs = performance.now() + timeoutMs;
+    const endMs = performance.now() + patient(timeoutMs);
     for (;;) {
       const restMs = Math.ceil(endMs - performance.now());
       if (restMs <= 0) return "timeout";

@@ -5,6 +5,7 @@
 
 import type { Bytes } from "../../lib/base/bytes.ts";
 import type { TestContainer } from "./cni_network.ts";
+import { patient } from "./patience.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 
 const PORT = 9000;
@@ -39,7 +40,7 @@ export class Traffic implements AsyncDisposable {
   /** Waits until something came through in every direction, at most `ms`. */
   async untilOpen(ms = 20_000): Promise<boolean> {
     this.received.clear();
-    const endMs = performance.now() + ms;
+    const endMs = performance.now() + patient(ms);
     while (this.received.size < 4 && performance.now() < endMs) await sleep(10);
     return this.received.size === 4;
   }
