@@ -103,7 +103,7 @@ Deno.test("addVeth() makes both ends, each where it belongs", async () => {
   }
 });
 
-/** Older kernels, 6.1 among them, take up to a second to see that the other end is up. */
+/** Before Linux 6.8 it takes up to a second until the kernel shows that the other end is up. */
 async function becomesUp(namespace: TestNamespace, name: string): Promise<void> {
   const endMs = performance.now() + 60_000;
   while (linkOf(namespace, name).operationalState !== IF_OPER_UP) {
