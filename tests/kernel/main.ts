@@ -87,7 +87,11 @@ function parseRequest(args: readonly string[]): Request {
   }
   const files = flags.all("test");
   const chosen = GROUPS.filter((it) =>
-    names.length === 0 ? !isShort || it.short === true : names.includes(it.name)
+    names.length > 0
+      ? names.includes(it.name)
+      : isShort
+      ? it.short !== undefined
+      : it.short !== "only"
   );
   const groups: readonly Group[] = files.length === 0
     ? chosen

@@ -48,7 +48,9 @@ Deno.test("KernelReport counts what a group said before it hung, or the machine 
   const begun = [
     UP,
     { kind: "begin", group: "a" },
-    "one ... ok (1s)",
+    "one ...'one' has been running for over (1m0s)",
+    " ok (1m6s)",
+    "  a step ... ok (1s)",
     "two ... FAILED (1s)",
   ] as const;
   const counts = (report: KernelReport, ending: Parameters<KernelReport["results"]>[0]) =>

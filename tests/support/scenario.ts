@@ -13,6 +13,7 @@ import {
   podObject,
   policyObject,
 } from "./kubernetes_objects.ts";
+import { patient } from "./patience.ts";
 import { TestPod } from "./pod.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { type Connection, formatMatrix, measureReachability } from "./reachability.ts";
@@ -191,9 +192,9 @@ async function cutLatency(
   await sleep(50);
   const startMs = performance.now();
   await change();
-  await sleep(300);
+  await sleep(patient(300));
   clearInterval(send);
-  await sleep(20);
+  await sleep(patient(20));
   const first = sentMs.findIndex((atMs, index) =>
     atMs >= startMs && received.has(index) === (kind === "allow")
   );
