@@ -11,7 +11,9 @@ import { writeInitrd } from "./initrd.ts";
 import type { Job } from "./job.ts";
 
 const QEMU = "qemu-system-x86_64";
-const PROGRAMS = [QEMU, "busybox", "depmod", "modprobe", "cpio", "apt-get", "dpkg-deb"];
+const PROGRAMS = [QEMU, "busybox", "depmod", "modprobe", "cpio"];
+/** What brings kernels. */
+const DEBIAN = ["apt-cache", "apt-get", "dpkg-deb"];
 
 const MEMORY_MB_MIN = 2048;
 const MEMORY_MB_MAX = 4096;
@@ -33,6 +35,9 @@ export interface MachineOptions {
 /** Why no machine can be had here, in one line with the remedy; undefined when one can. */
 export function missingMachine(): string | undefined {
   if (Deno.build.arch !== "x86_64") return `kernels are for x86_64, this is ${Deno.build.arch}`;
+  if (DEBIAN.some((it) => findProgram(it) === undefined)) {
+    return "kernels come as Debian's packages, and this machine has no apt-get";
+  }
   return missingProgram(PROGRAMS);
 }
 

@@ -5,14 +5,12 @@
 
 /** The Debian package of each program that tests ask for, so that the reason is a remedy. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  "apt-get": "apt",
   "busybox": "busybox-static",
   "conntrack": "conntrack",
   "containerd": "containerd",
   "cpio": "cpio",
   "ctr": "containerd",
   "depmod": "kmod",
-  "dpkg-deb": "dpkg",
   "etcd": "etcd-server",
   "git": "git",
   "go": "golang-go",
