@@ -13,6 +13,7 @@ import type { ChainCache } from "../lib/dataplane/compile/program_chain.ts";
 import type { Ruleset } from "../lib/dataplane/ruleset.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
+import { explainRefusal } from "./kernel_need.ts";
 
 /** What the loop drives. */
 export interface LoopOptions {
@@ -136,7 +137,8 @@ export class EnforcementLoop {
         this.#isDirty = true;
         dataplane.invalidate();
         const delayMs = backoffDelayMs(failures++, RETRY, random());
-        logger.error("ruleset not applied; trying again", { error, delayMs, failures });
+        const reason = explainRefusal(error);
+        logger.error("ruleset not applied; trying again", { error, reason, delayMs, failures });
         await this.#clock.sleep(delayMs, signal).catch(() => {});
       }
     }

@@ -81,9 +81,11 @@ async function run(settings: Settings): Promise<number> {
       environment: settingsFromEnvironment(environment),
       userAgent: `calyx-agent/${version}`,
     });
-    using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
+    using netfilter = openNetfilter();
     using route = openNetlinkSocket(NETLINK_ROUTE);
     using conntrack = openNetlinkSocket(NETLINK_NETFILTER);
+    const reason = settings.flowCut ? missingConntrack(conntrack) : undefined;
+    if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
     const graph = new PolicyGraph(settings);
@@ -208,7 +210,7 @@ async function run(settings: Settings): Promise<number> {
 async function cleanup(settings: Settings): Promise<number> {
   const logger: Logger = createLogger({ level: settings.logLevel });
   try {
-    using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
+    using netfilter = openNetfilter();
     const isRemoved = await new Dataplane(netfilter, logger).remove();
     for (const path of [`${settings.stateDir}/attachments`, nodeFilePath(settings.socketPath)]) {
       await Deno.remove(path, { recursive: true }).catch(() => {});

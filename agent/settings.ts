@@ -230,6 +230,8 @@ export function formatHelp(): string {
     ...[...rows, ...credentials, ["--version", "print the version"], ["--help", "print this"]]
       .map(([flag = "", help = ""]) => `  ${flag.padEnd(26)}${help}`),
     "",
+    ...formatNeeds(),
+    "",
   ].join("\n");
 }
 

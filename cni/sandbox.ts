@@ -116,8 +116,9 @@ export class Sandbox implements Disposable {
   }
 
   /**
-   * Asks for both ends, one by one: that makes the kernel notice at once that they have a carrier. By
-   * itself it takes a second where both happen to have the same index.
+   * Asks for both ends, one by one: since Linux 6.8 that makes the kernel notice at once that they have
+   * a carrier (net/core/rtnetlink.c, rtnl_getlink). By itself, and on older kernels, it takes up to a
+   * second to show it; packets pass meanwhile.
    */
   #settle({ host, pod }: PairIndexes): void {
     this.host.request(getLink({ index: host }));

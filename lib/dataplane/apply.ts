@@ -60,6 +60,8 @@ export class Dataplane {
   /** Counts, so that one that comes while a transaction is on its way is not forgotten. */
   #invalidations = 0;
   #tableFlags: number | undefined;
+  /** Whether the kernel has owner|persist tables, as far as it was asked. */
+  #canOwn = true;
 
   /** @param options.mayOwn whether to keep others out of the table, where the kernel can. */
   constructor(
@@ -128,15 +130,14 @@ export class Dataplane {
    * @returns its flags
    */
   async #makeTable(): Promise<number> {
-    for (const flags of this.#mayOwn ? [OWNED, 0] : [0]) {
+    for (const flags of this.#mayOwn && this.#canOwn ? [OWNED, 0] : [0]) {
       try {
         await this.#commit([newTable({ table: TABLE, flags })]);
         return flags;
       } catch (error) {
         if (!isUnsupported(error) || flags === 0) throw explainOwner(error);
-        this.#logger.warn("table is not ours alone: this kernel has no owner|persist tables", {
-          error,
-        });
+        this.#canOwn = false; // said once, and not asked at each resync
+        this.#logger.warn("table is not ours alone: owner|persist needs Linux 6.9", { error });
       }
     }
     throw new TypeError("Unreachable");

@@ -114,6 +114,8 @@ Deno.test("pipeline() answers each in order, though one in the middle is refused
   for (const index of [0, 3, 4]) {
     const replies = results[index];
     assert(replies !== undefined && !(replies instanceof NetlinkError), `result ${index}`);
+    // Before Linux 6.2 what makes a link is answered without it (NLM_F_ECHO).
+    if (index !== 3 && replies.length === 0) continue;
     assertEquals(namesOf(replies), [index === 4 ? "two" : "one"]);
   }
   assertEquals(namesOf(pod.route.dump(dumpLinks())), ["lo", "one", "two"]);

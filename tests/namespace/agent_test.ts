@@ -27,6 +27,7 @@ import { assertBecomes } from "../support/becomes.ts";
 import { DIST, runExecutable } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
+import { patient } from "../support/patience.ts";
 import { PodServers, probe, sendDatagram } from "../support/probe.ts";
 import { isOnCommandLine } from "../support/processes.ts";
 import { programTest } from "../support/program.ts";
@@ -335,6 +336,25 @@ programTest("a table that others may change is repaired, long before the next fu
     await sleep(600);
   }
 });
+
+programTest(
+  "calyx-agent without CAP_NET_ADMIN says so, and does not run",
+  ["setpriv"],
+  async () => {
+    requireIsolation();
+    await using node = await TestNode.start({ agent: false });
+    const drop = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
+    const env = { K8S_API_ENDPOINT: node.api.url, CALYX_NODE_NAME: "node1" };
+    for (const words of [[], ["cleanup"]]) {
+      const { code, stderr } = await runProgram(findProgram("setpriv") ?? "", {
+        args: [...drop, `${DIST}/calyx-agent`, ...words],
+        env,
+      });
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /CAP_NET_ADMIN is missing: run calyx-agent as root, or add NET_ADMIN/);
+    }
+  },
+);
 
 /** The programs that `name` executes, itself included, until `use` is done with it. */
 async function tracePrograms(

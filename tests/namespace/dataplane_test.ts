@@ -12,6 +12,7 @@ import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { GOLDEN_FACTS, goldenRuleset } from "../support/golden_facts.ts";
 import { requireIsolation } from "../support/isolation.ts";
+import { hasOwnedTables } from "../support/kernel_feature.ts";
 import { listTable, nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
 import { addPod, sampleGraph } from "../support/sample_facts.ts";
@@ -86,6 +87,7 @@ programTest("Dataplane.apply() keeps others out of its table", ["nft"], async ()
   using socket = openNetlinkSocket(NETLINK_NETFILTER);
   const dataplane = new Dataplane(socket, logger);
   await dataplane.apply(compile(sampleGraph().flush()));
+  assertEquals(dataplane.isOwned, await hasOwnedTables());
   if (dataplane.isOwned === true) {
     const before = listTable();
     nft("flush", "ruleset");
@@ -101,4 +103,19 @@ programTest("Dataplane.apply() keeps others out of its table", ["nft"], async ()
   }
   assertEquals(await dataplane.remove(), true);
   assertEquals(await dataplane.remove(), false);
+});
+
+Deno.test("Dataplane says once, not with each resync, that others can change its table", async () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  const lines: string[] = [];
+  const dataplane = new Dataplane(socket, createLogger({ write: (line) => lines.push(line) }));
+  const ruleset = compile(sampleGraph().flush());
+  for (let i = 0; i < 3; i++) {
+    await dataplane.apply(ruleset);
+    dataplane.invalidate();
+  }
+  await dataplane.remove();
+  const warnings = lines.filter((it) => it.includes("owner|persist needs Linux 6.9"));
+  assertEquals(warnings.length, await hasOwnedTables() ? 0 : 1, lines.join("\n"));
 });

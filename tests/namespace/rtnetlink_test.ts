@@ -37,6 +37,8 @@ import { requireIsolation } from "../support/isolation.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
 
 const HOST_MAC = "ee:ee:ee:ee:ee:ee";
+/** RFC 2863 state, <linux/if.h>. */
+const IF_OPER_UP = 6;
 const POD_MAC = "02:00:00:00:00:05";
 
 function linkOf(namespace: TestNamespace, name: string): Link {
@@ -83,7 +85,7 @@ class Pair implements Disposable {
   }
 }
 
-Deno.test("addVeth() makes both ends, each where it belongs", () => {
+Deno.test("addVeth() makes both ends, each where it belongs", async () => {
   requireIsolation();
   using pair = new Pair();
   const { host, pod, near, far } = pair;
@@ -96,8 +98,19 @@ Deno.test("addVeth() makes both ends, each where it belongs", () => {
   assertEquals(pick(listedPod, ...keys), ["eth0", POD_MAC, 1400, kind]);
   assertEquals([near.kind, near.peerIndex, near.up], ["veth", far.index, true]);
   assertEquals([far.kind, far.peerIndex, far.up], ["veth", near.index, true]);
-  assertEquals([near.operationalState, far.operationalState], [6, 6]);
+  for (const [namespace, { name }] of [[host, near], [pod, far]] as const) {
+    await becomesUp(namespace, name);
+  }
 });
+
+/** Before Linux 6.8 it takes up to a second until the kernel shows that the other end is up. */
+async function becomesUp(namespace: TestNamespace, name: string): Promise<void> {
+  const endMs = performance.now() + 60_000;
+  while (linkOf(namespace, name).operationalState !== IF_OPER_UP) {
+    assert(performance.now() < endMs, `${name} does not become up`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
 
 Deno.test("addVeth() answers with the near end", () => {
   requireIsolation();

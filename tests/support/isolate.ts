@@ -42,6 +42,8 @@ export interface IsolateOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Takes what the inside writes on stdout; without it stdout is this process' own. */
   readonly onOutput?: (chunk: Uint8Array) => void;
+  /** Ends the inside. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -85,6 +87,8 @@ export async function runIsolated(
   );
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const watch = watchLaunchers(() => stop(SIGNALS.SIGHUP));
+  const abort = (): void => child.kill("SIGKILL");
+  options.signal?.addEventListener("abort", abort);
   try {
     if (options.onOutput !== undefined) {
       for await (const chunk of child.stdout) options.onOutput(chunk);
@@ -93,6 +97,7 @@ export async function runIsolated(
     if (signalCode !== undefined) Deno.exit(signalCode);
     return code;
   } finally {
+    options.signal?.removeEventListener("abort", abort);
     watch[Symbol.dispose]();
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
     await child.stdin.close().catch(() => undefined); // the other end is gone already

@@ -52,8 +52,11 @@ export class TestNode implements AsyncDisposable {
     return this.#agent;
   }
 
-  /** Starts the agent, and waits until policy is in force unless told otherwise. */
-  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<RunningAgent> {
+  /** Starts the agent, and waits until policy is in force unless `waits` is false. */
+  async startAgent(
+    env: Readonly<Record<string, string>> = {},
+    { waits = true }: { readonly waits?: boolean } = {},
+  ): Promise<RunningAgent> {
     this.#agent = new RunningAgent({
       env: {
         K8S_API_ENDPOINT: this.api.url,
@@ -62,7 +65,7 @@ export class TestNode implements AsyncDisposable {
         ...env,
       },
     });
-    await this.#agent.until("policy in force", () => isAgentReady());
+    if (waits) await this.#agent.until("policy in force", () => isAgentReady());
     return this.#agent;
   }
 

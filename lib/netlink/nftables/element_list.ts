@@ -5,21 +5,14 @@
  */
 
 import { assert } from "../../base/assert.ts";
-import { HOST_IS_LITTLE_ENDIAN, viewOf, Writer } from "../buffer.ts";
-import {
-  encodeRequest,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLMSG_HDRLEN,
-  type RawMessage,
-  type Request,
-} from "../message.ts";
-import { attributes, be32, bytes, NLA_F_NESTED, NLA_TYPE_MASK, text } from "../schema.ts";
+import { HOST_IS_LITTLE_ENDIAN, Writer } from "../buffer.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, type RawMessage, type Request } from "../message.ts";
+import { attributes, be32, bytes, NLA_F_NESTED, text } from "../schema.ts";
+import { ATTRIBUTE_HEADER, refusedEntry, spans } from "./attribute_span.ts";
 import { type Element, readElement, writeElement } from "./element.ts";
 import {
   formatTable,
   messageKind,
-  nfgenmsg,
   NFT_MSG_DELSETELEM,
   NFT_MSG_DESTROYSETELEM,
   NFT_MSG_GETSETELEM,
@@ -55,7 +48,6 @@ const DESTROYSETELEM = messageKind(
 const ELEMENTS_BYTES_MAX = 60_000;
 /** NFTA_LIST_ELEM. */
 const LIST_ELEMENT = 1 | NLA_F_NESTED;
-const HEADER = 4;
 
 /** Elements of one set. */
 export interface ElementList {
@@ -121,17 +113,8 @@ export function parseDeletedElements(raw: RawMessage): ParsedElementList {
  * @param attributeOffset `NetlinkError.attributeOffset`
  */
 export function refusedElement(request: Request, attributeOffset: number): Element | undefined {
-  const writer = new Writer();
-  encodeRequest(writer, request, 0);
-  const message = writer.bytes;
-  for (const list of spans(message, NLMSG_HDRLEN + nfgenmsg.size, message.length)) {
-    if (list.type !== ELEMENTS) continue;
-    for (const { start, end } of spans(message, list.start + HEADER, list.end)) {
-      if (attributeOffset < start || attributeOffset >= end) continue;
-      return readElement(message.slice(start + HEADER, end));
-    }
-  }
-  return undefined;
+  const entry = refusedEntry(request, ELEMENTS, attributeOffset);
+  return entry && readElement(entry);
 }
 
 function elementRequests(
@@ -174,29 +157,13 @@ function elementsOf(kind: typeof NEWSETELEM, raw: RawMessage): ParsedElementList
   const list = attributes.elements ?? new Uint8Array(0);
   const elements: Element[] = [];
   for (const { start, end } of spans(list, 0, list.length)) {
-    elements.push(readElement(list.subarray(start + HEADER, end)));
+    elements.push(readElement(list.subarray(start + ATTRIBUTE_HEADER, end)));
   }
   return {
     table: { family, name: attributes.table ?? "" },
     set: attributes.set ?? "",
     elements,
   };
-}
-
-/** Where the attributes between two offsets lie: from their header to before their padding. */
-function* spans(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-): Generator<{ readonly type: number; readonly start: number; readonly end: number }> {
-  const view = viewOf(bytes);
-  for (let start = from; start + HEADER <= to;) {
-    const length = view.getUint16(start, HOST_IS_LITTLE_ENDIAN);
-    if (length < HEADER || start + length > to) return;
-    const type = view.getUint16(start + 2, HOST_IS_LITTLE_ENDIAN) & NLA_TYPE_MASK;
-    yield { type, start, end: start + length };
-    start += (length + 3) & ~3;
-  }
 }
 
 function subject(table: TableReference, set: string): string {

@@ -9,6 +9,7 @@ import {
   type Request,
 } from "../message.ts";
 import { attributes, type AttributesOf, be64, bytes, list, text } from "../schema.ts";
+import { refusedEntry } from "./attribute_span.ts";
 import { type Expression, expression } from "./expression.ts";
 import {
   formatTable,
@@ -24,11 +25,13 @@ import { type Annotation, annotationFields, annotationOf, userData } from "./use
 
 const expressionList = list(expression);
 
+const EXPRESSIONS = 4;
+
 const rows = {
   table: [1, text], // NFTA_RULE_TABLE
   chain: [2, text], // NFTA_RULE_CHAIN
   handle: [3, be64], // NFTA_RULE_HANDLE
-  expressions: [4, expressionList], // NFTA_RULE_EXPRESSIONS
+  expressions: [EXPRESSIONS, expressionList], // NFTA_RULE_EXPRESSIONS
   position: [6, be64], // NFTA_RULE_POSITION: handle of the rule to insert at; in dumps the one before
   userData: [7, userData], // NFTA_RULE_USERDATA
 } as const;
@@ -36,7 +39,7 @@ const rows = {
 /** `enum nft_rule_attributes`. */
 const ruleAttributes = attributes("rule", rows);
 /** The same with the expressions as they came: who reads 10,000 rules mostly wants their tags. */
-const dumpedAttributes = attributes("rule", { ...rows, expressions: [4, bytes] });
+const dumpedAttributes = attributes("rule", { ...rows, expressions: [EXPRESSIONS, bytes] });
 
 const NEWRULE = messageKind("NFT_MSG_NEWRULE", NFT_MSG_NEWRULE, ruleAttributes);
 const GETRULE = messageKind("NFT_MSG_GETRULE", NFT_MSG_GETRULE, ruleAttributes);
@@ -131,6 +134,21 @@ export function parseEchoedRules(messages: readonly RawMessage[]): Rule[] {
 export function parseDeletedRule(raw: RawMessage): Rule {
   const { family, attributes } = parseMessage(DELETED, raw);
   return ruleOf(family, attributes);
+}
+
+/**
+ * The expression for which the kernel refused a rule: it does not know its kind, or not its data.
+ *
+ * @param request a {@link newRule}
+ * @param attributeOffset `NetlinkError.attributeOffset`
+ */
+export function refusedExpression(
+  request: Request,
+  attributeOffset: number,
+): Expression | undefined {
+  if (request.type !== NEWRULE.type) return undefined;
+  const entry = refusedEntry(request, EXPRESSIONS, attributeOffset);
+  return entry && expression.read(entry);
 }
 
 function ruleOf(family: number, attributes: AttributesOf<typeof dumpedAttributes>): Rule {

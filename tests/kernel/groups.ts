@@ -1,0 +1,86 @@
+/** What is run under other kernels: whatever asks the kernel, by what it asks for. */
+
+import type { Group } from "./job.ts";
+
+/** A group, and whether the short form takes it too, or no other does. */
+export interface Row extends Group {
+  readonly short?: true | "only";
+}
+
+const HOUR = 3600;
+
+/** In the order in which they run: what others build on comes first. */
+export const GROUPS: readonly Row[] = [
+  {
+    name: "kernel lacks",
+    files: ["tests/kernel/lacking_test.ts"],
+    without: ["nf_tables", "nft_ct", "nf_conntrack_netlink"],
+    seconds: HOUR / 4,
+    short: true,
+  },
+  {
+    name: "netlink",
+    files: ["lib/netlink/socket_test.ts", "tests/namespace/nftables_test.ts"],
+    seconds: HOUR / 4,
+    short: true,
+  },
+  {
+    name: "dataplane",
+    files: ["tests/namespace/dataplane_test.ts"],
+    seconds: HOUR / 4,
+    short: true,
+  },
+  {
+    name: "agent, briefly",
+    files: ["tests/namespace/agent_test.ts"],
+    flags: ["--filter=/scenario|is repaired|SIGTERM/"],
+    seconds: HOUR / 2,
+    short: "only",
+  },
+  { name: "agent", files: ["tests/namespace/agent_test.ts"], seconds: HOUR / 2 },
+  {
+    name: "links, flows",
+    files: [
+      "lib/kernel/namespace_test.ts",
+      "lib/kernel/poller_test.ts",
+      "lib/kernel/sysctl_test.ts",
+      "tests/namespace/rtnetlink_test.ts",
+      "tests/namespace/conntrack_test.ts",
+    ],
+    seconds: HOUR / 4,
+  },
+  { name: "flow cut", files: ["tests/namespace/flow_cut_test.ts"], seconds: HOUR / 2 },
+  {
+    name: "packets",
+    files: [
+      "tests/namespace/policy_test.ts",
+      "tests/namespace/packet_kind_test.ts",
+      "tests/namespace/hostile_test.ts",
+      "tests/namespace/pod_identity_test.ts",
+    ],
+    seconds: HOUR / 2,
+  },
+  { name: "replay", files: ["tests/namespace/replay_test.ts"], seconds: HOUR / 2 },
+  {
+    name: "plugin",
+    files: [
+      "tests/namespace/cni_test.ts",
+      "tests/namespace/cni_chain_test.ts",
+      "tests/namespace/cni_configuration_test.ts",
+      "tests/namespace/cni_identity_test.ts",
+      "tests/namespace/cni_policy_test.ts",
+    ],
+    seconds: HOUR,
+  },
+  {
+    name: "plugin, obligations",
+    files: ["tests/namespace/cni_obligation_test.ts"],
+    seconds: HOUR,
+  },
+  {
+    name: "conformance",
+    files: ["tests/conformance/conformance_test.ts"],
+    flags: ["--filter=packets:"],
+    seconds: 2 * HOUR,
+  },
+];
