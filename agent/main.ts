@@ -31,6 +31,7 @@ import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
+import { missingConntrack, openNetfilter } from "./kernel_need.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";

@@ -9,6 +9,7 @@ import { type LogLevel, parseLogLevel } from "../lib/base/log.ts";
 import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
 import type { IpvsMode } from "./ipvs.ts";
+import { formatNeeds } from "./kernel_need.ts";
 
 /** What the agent runs with. */
 export interface Settings {

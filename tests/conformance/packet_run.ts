@@ -10,11 +10,10 @@ import { addressOf, objectsOf } from "./objects.ts";
 import { type CellPlace, formatExpectation, type Outcome, placesOf } from "./outcome.ts";
 import { PacketCluster, type Service } from "./packet_cluster.ts";
 import { type PacketProbe, sendProbes } from "./packet_probe.ts";
-import { patient } from "../support/patience.ts";
 import type { ProbeResult } from "../support/probe.ts";
 
 /** How long a packet may be on its way before it counts as lost. */
-const TIMEOUT_MS = patient(250);
+const TIMEOUT_MS = 250;
 /** For a second try of what should have come through: this machine may have been busy. */
 const RETRY_TIMEOUT_MS = 30_000;
 /** For further ones, once a second try has failed: what is blocked then is not late. */

@@ -11,7 +11,7 @@ import { writeInitrd } from "./initrd.ts";
 import type { Job } from "./job.ts";
 
 const QEMU = "qemu-system-x86_64";
-const PROGRAMS = [QEMU, "busybox", "depmod", "modprobe", "cpio"];
+const PROGRAMS = [QEMU, "busybox", "depmod", "modprobe", "cpio"] as const;
 /** What brings kernels. */
 const DEBIAN = ["apt-cache", "apt-get", "dpkg-deb"];
 

@@ -122,7 +122,7 @@ async function runKernel(kernel: string, request: Request): Promise<readonly Res
     const lastWords = await runMachine({
       version: kernel,
       project: ROOT,
-      job: { groups, env: { CALYX_DIST: `${ROOT}/dist`, CALYX_PATIENCE: "5", NO_COLOR: "1" } },
+      job: { groups, env: { CALYX_DIST: `${ROOT}/dist`, NO_COLOR: "1" } },
       signal: off.signal,
       onLine: (line) => {
         if (report.take(line)) print(`${line}\n`);

@@ -24,13 +24,12 @@ import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { AGENT_SOCKET, askAgent, isAgentReady } from "../support/agent_client.ts";
 import { assertBecomes } from "../support/becomes.ts";
-import { DIST, runExecutable } from "../support/executable.ts";
+import { DIST, runExecutable, runProgram } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { TestNode } from "../support/node.ts";
-import { patient } from "../support/patience.ts";
 import { PodServers, probe, sendDatagram } from "../support/probe.ts";
 import { isOnCommandLine } from "../support/processes.ts";
-import { programTest } from "../support/program.ts";
+import { findProgram, programTest } from "../support/program.ts";
 import { runScenario } from "../support/scenario.ts";
 import { sleep, until } from "../support/until.ts";
 

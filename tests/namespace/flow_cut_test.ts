@@ -8,7 +8,6 @@ import { ask, assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { PushServer, TestFlow } from "../support/flow.ts";
 import { TestNode } from "../support/node.ts";
-import { patient } from "../support/patience.ts";
 import type { TestPod } from "../support/pod.ts";
 import { PodServers } from "../support/probe.ts";
 import { programTest } from "../support/program.ts";

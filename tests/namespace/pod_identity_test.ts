@@ -8,7 +8,6 @@ import { libc } from "../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../support/agent_client.ts";
 import { addressesOf, CniNetwork, nodeState, TestContainer } from "../support/cni_network.ts";
 import { requireIsolation } from "../support/isolation.ts";
-import { patient } from "../support/patience.ts";
 import { TestNode } from "../support/node.ts";
 import { Traffic } from "../support/traffic.ts";
 import { sleep, until } from "../support/until.ts";

@@ -13,7 +13,6 @@ import {
   podObject,
   policyObject,
 } from "./kubernetes_objects.ts";
-import { patient } from "./patience.ts";
 import { TestPod } from "./pod.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { type Connection, formatMatrix, measureReachability } from "./reachability.ts";

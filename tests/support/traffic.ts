@@ -5,7 +5,6 @@
 
 import type { Bytes } from "../../lib/base/bytes.ts";
 import type { TestContainer } from "./cni_network.ts";
-import { patient } from "./patience.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { sleep, until } from "./until.ts";
 
