@@ -57,9 +57,12 @@ export const GROUPS: readonly Row[] = [
       "tests/namespace/packet_kind_test.ts",
       "tests/namespace/hostile_test.ts",
       "tests/namespace/pod_identity_test.ts",
+      "tests/namespace/pod_claims_test.ts",
+      "tests/namespace/change_loss_test.ts",
     ],
     seconds: HOUR / 2,
   },
+  { name: "IPVS", files: ["tests/namespace/ipvs_test.ts"], seconds: HOUR / 4, short: true },
   { name: "replay", files: ["tests/namespace/replay_test.ts"], seconds: HOUR / 2 },
   {
     name: "plugin",
