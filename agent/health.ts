@@ -39,6 +39,7 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
         const reason = unreadyReason(options);
         // A detail is for people: it does not make a node unready for all its other pods.
         const details = [
+          ...unreadKinds(options.facts),
           ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
           ...options.ipvs.details,
         ];
@@ -71,6 +72,15 @@ export function unreadyReason(
   return undefined;
 }
 
+/** Kinds of which what was read once is in force and nothing newer can be read, a sentence each. */
+export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[] {
+  return Object.entries(states)
+    .filter(([, it]) => it.isInSync && it.state === "unreadable")
+    .map(([kind, { detail }]) =>
+      `What was read last of ${kind} stays in force, and no later change counts: ${detail}`
+    );
+}
+
 function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
@@ -101,8 +111,24 @@ function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
   metric(
     "in_sync",
     "gauge",
-    "Whether the kind has been listed.",
-    perKind((kind) => (facts.states[kind]?.isInSync ? 1 : 0)),
+    "Whether the kind has been listed, and can still be read.",
+    states.map(([kind, { isInSync, state }]) => [
+      `{kind="${kind}"}`,
+      isInSync && state !== "unreadable" ? 1 : 0,
+    ]),
+  );
+  metric(
+    "unreadable",
+    "gauge",
+    "Whether the API server serves the kind only in versions that this agent does not know.",
+    states.map(([kind, { state }]) => [`{kind="${kind}"}`, state === "unreadable" ? 1 : 0]),
+  );
+  metric(
+    "kind_version",
+    "gauge",
+    "The version in which a kind of several versions is read.",
+    states.filter(([, it]) => it.version !== undefined)
+      .map(([kind, { version }]) => [`{kind="${kind}",version="${version}"}`, 1]),
   );
   metric("endpoints", "gauge", "Pods of this node that the kernel knows.", [
     ["", loop.enforced?.endpoints.size ?? 0],

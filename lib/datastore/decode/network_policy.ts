@@ -32,6 +32,7 @@ import { RuleBound } from "./rule_bound.ts";
 /** NetworkPolicies of all namespaces. */
 export const networkPolicyKind: ResourceKind<NetworkPolicy> = {
   name: "networkpolicies",
+  kind: "NetworkPolicy",
   path: "/apis/networking.k8s.io/v1/networkpolicies",
   decode: decodeNetworkPolicy,
 };

@@ -9,6 +9,7 @@ import { type Fields, Problems, readList, readMetadata, readObject } from "./fie
 /** All nodes. */
 export const nodeKind: ResourceKind<Node> = {
   name: "nodes",
+  kind: "Node",
   path: "/api/v1/nodes",
   decode: decodeNode,
 };

@@ -16,6 +16,7 @@ import {
 /** Pods of all namespaces. */
 export const podKind: ResourceKind<Workload> = {
   name: "pods",
+  kind: "Pod",
   path: "/api/v1/pods",
   decode: decodePod,
 };
