@@ -245,6 +245,28 @@ Deno.test("the address of a finished pod is nobody's, and its next holder is jud
   await assertBecomes("open", answer);
 });
 
+Deno.test("an ipBlock lets in what the API server means by its spelling", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const server = await node.addPod("server");
+  const [named, other] = [await node.addPod("named"), await node.addPod("other")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const [address = ""] = server.addresses;
+  const source = Address.parse(named.addresses[0] ?? "");
+  const padded = `${source}`.split(".").map((it) => it.padStart(3, "0")).join(".");
+  for (const cidr of [`::ffff:${source}/128`, `${padded}/032`]) {
+    await node.createPolicy("spelled", {
+      podSelector: { matchLabels: { app: "server" } },
+      ingress: [{ from: [{ ipBlock: { cidr } }] }],
+    });
+    await assertBecomes("timeout", () => ask(other, address));
+    assertEquals(await ask(named, address), "open", cidr);
+    await node.deletePolicy("spelled");
+    await assertBecomes("open", () => ask(other, address));
+  }
+});
+
 Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and goes", async () => {
   requireIsolation();
   await using node = await TestNode.start();
