@@ -3,11 +3,13 @@
  * /metrics (Prometheus text). On loopback unless configured otherwise.
  */
 
+import { formatAddressDoubts } from "./address_report.ts";
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
 import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
+import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
 
 /** What the answers are made from. */
 export interface HealthOptions {
@@ -18,6 +20,8 @@ export interface HealthOptions {
   /** What the cut of flows has done; all zero where it is off. */
   readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
+  /** Addresses in pods' statuses that are to be doubted. */
+  readonly doubts: () => AddressDoubts;
   readonly nowMs: () => number;
 }
 
@@ -40,6 +44,7 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
         // A detail is for people: it does not make a node unready for all its other pods.
         const details = [
           ...unreadKinds(options.facts),
+          ...formatAddressDoubts(options.doubts()),
           ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
           ...options.ipvs.details,
         ];
@@ -81,7 +86,7 @@ export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[
     );
 }
 
-function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
+function formatMetrics({ facts, loop, flowCut, ipvs, doubts }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -130,6 +135,11 @@ function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
     states.filter(([, it]) => it.version !== undefined)
       .map(([kind, { version }]) => [`{kind="${kind}",version="${version}"}`, 1]),
   );
+  const { ofNodes, outside } = doubts();
+  metric("pods_with_doubted_address", "gauge", "Pods whose status has an address to be doubted.", [
+    ['{reason="node",believed="false"}', ofNodes.size],
+    ['{reason="outside_pod_cidrs",believed="true"}', outside.size],
+  ]);
   metric("endpoints", "gauge", "Pods of this node that the kernel knows.", [
     ["", loop.enforced?.endpoints.size ?? 0],
   ]);

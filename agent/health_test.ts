@@ -26,6 +26,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     loop: { counts: { applied: 1 } } as EnforcementLoop,
     flowCut: FLOW_CUT,
     ipvs: { isPresent: false, judgesOutput: false, details: [] },
+    doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
     nowMs: () => 0,
     ...changes,
   });
@@ -52,6 +53,19 @@ Deno.test("/readyz says what is missing", async () => {
   const loop = { counts: { applied: 0 } } as EnforcementLoop;
   const [status, text] = await ask("/readyz", { loop });
   assertEquals([status, text], [503, "Nothing is in the kernel yet: see the agent's log\n"]);
+});
+
+Deno.test("/readyz and /metrics say which pods' addresses are to be doubted", async () => {
+  const doubts = () => ({ ofNodes: new Map([["shop/a", ["192.0.2.1"]]]), outside: new Map() });
+  assertEquals(await ask("/readyz", { doubts }), [
+    200,
+    "ok\nAddresses of nodes in pods' statuses are not believed: shop/a (192.0.2.1)\n",
+  ]);
+  const [, text] = await ask("/metrics", { doubts, loop: APPLIED });
+  assertEquals(text.split("\n").filter((it) => it.startsWith("calyx_pods_with")), [
+    'calyx_pods_with_doubted_address{reason="node",believed="false"} 1',
+    'calyx_pods_with_doubted_address{reason="outside_pod_cidrs",believed="true"} 0',
+  ]);
 });
 
 /** Facts with ClusterNetworkPolicy in one state. */
