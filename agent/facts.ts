@@ -5,8 +5,9 @@
 
 import type { Logger } from "../lib/base/log.ts";
 import type { ApiServer } from "../lib/credentials/api_server.ts";
-import type { Decoded, ResourceKind } from "../lib/datastore/kind.ts";
-import { reflect, type ReflectState } from "../lib/datastore/reflect.ts";
+import type { Decoded, ResourceKind, VersionedKind } from "../lib/datastore/kind.ts";
+import { reflect } from "../lib/datastore/reflect.ts";
+import type { ReflectState } from "../lib/datastore/reflect_handler.ts";
 import { clusterNetworkPolicyKind } from "../lib/datastore/decode/cluster_network_policy.ts";
 import { namespaceKind } from "../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../lib/datastore/decode/network_policy.ts";
@@ -33,6 +34,8 @@ export interface FactsOptions {
 export interface KindState {
   state: ReflectState;
   detail: string | undefined;
+  /** In which it is read, of a kind that has several. */
+  version: string | undefined;
   isInSync: boolean;
   objects: number;
   /** Objects with problems, by key. */
@@ -65,16 +68,15 @@ export class Facts {
       this.#reflect("namespace", namespaceKind, signal),
       this.#reflect("workload", podKind, signal),
       this.#reflect("policy", networkPolicyKind, signal),
-      this.#reflect("clusterPolicy", clusterNetworkPolicyKind, signal, { isOptional: true }),
+      this.#reflect("clusterPolicy", clusterNetworkPolicyKind, signal),
       this.#reflect("node", nodeKind, signal),
     ]);
   }
 
   #reflect<K extends Exclude<FactKind, "attachment">>(
     kind: K,
-    resource: ResourceKind<FactTypes[K]>,
+    resource: ResourceKind<FactTypes[K]> | VersionedKind<FactTypes[K]>,
     signal: AbortSignal,
-    options: { readonly isOptional?: boolean } = {},
   ): Promise<void> {
     const { api, logger, onChange } = this.#options;
     const keys = new Set<string>();
@@ -92,12 +94,12 @@ export class Facts {
         const kindState = this.#state(kind);
         kindState.state = state;
         kindState.detail = detail;
+        if (state === "absent" || state === "unreadable") kindState.version = undefined;
       },
-    }, {
-      signal,
-      logger: logger.with({ kind: resource.name }),
-      ...options,
-    });
+      onVersion: (version) => {
+        this.#state(kind).version = version;
+      },
+    }, { signal, logger: logger.with({ kind: resource.name }) });
   }
 
   #take<K extends Exclude<FactKind, "attachment">>(
@@ -146,6 +148,7 @@ function newState(): KindState {
   return {
     state: "listing",
     detail: undefined,
+    version: undefined,
     isInSync: false,
     objects: 0,
     problems: new Map(),

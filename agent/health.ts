@@ -3,11 +3,13 @@
  * /metrics (Prometheus text). On loopback unless configured otherwise.
  */
 
+import { formatAddressDoubts } from "./address_report.ts";
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
 import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
+import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
 
 /** What the answers are made from. */
 export interface HealthOptions {
@@ -18,6 +20,8 @@ export interface HealthOptions {
   /** What the cut of flows has done; all zero where it is off. */
   readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
+  /** Addresses in pods' statuses that are to be doubted. */
+  readonly doubts: () => AddressDoubts;
   readonly nowMs: () => number;
 }
 
@@ -39,6 +43,8 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
         const reason = unreadyReason(options);
         // A detail is for people: it does not make a node unready for all its other pods.
         const details = [
+          ...unreadKinds(options.facts),
+          ...formatAddressDoubts(options.doubts()),
           ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
           ...options.ipvs.details,
         ];
@@ -71,7 +77,16 @@ export function unreadyReason(
   return undefined;
 }
 
-function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
+/** Kinds of which what was read once is in force and nothing newer can be read, a sentence each. */
+export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[] {
+  return Object.entries(states)
+    .filter(([, it]) => it.isInSync && it.state === "unreadable")
+    .map(([kind, { detail }]) =>
+      `What was read last of ${kind} stays in force, and no later change counts: ${detail}`
+    );
+}
+
+function formatMetrics({ facts, loop, flowCut, ipvs, doubts }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -101,9 +116,30 @@ function formatMetrics({ facts, loop, flowCut, ipvs }: HealthOptions): string {
   metric(
     "in_sync",
     "gauge",
-    "Whether the kind has been listed.",
-    perKind((kind) => (facts.states[kind]?.isInSync ? 1 : 0)),
+    "Whether the kind has been listed, and can still be read.",
+    states.map(([kind, { isInSync, state }]) => [
+      `{kind="${kind}"}`,
+      isInSync && state !== "unreadable" ? 1 : 0,
+    ]),
   );
+  metric(
+    "unreadable",
+    "gauge",
+    "Whether the API server serves the kind only in versions that this agent does not know.",
+    states.map(([kind, { state }]) => [`{kind="${kind}"}`, state === "unreadable" ? 1 : 0]),
+  );
+  metric(
+    "kind_version",
+    "gauge",
+    "The version in which a kind of several versions is read.",
+    states.filter(([, it]) => it.version !== undefined)
+      .map(([kind, { version }]) => [`{kind="${kind}",version="${version}"}`, 1]),
+  );
+  const { ofNodes, outside } = doubts();
+  metric("pods_with_doubted_address", "gauge", "Pods whose status has an address to be doubted.", [
+    ['{reason="node",believed="false"}', ofNodes.size],
+    ['{reason="outside_pod_cidrs",believed="true"}', outside.size],
+  ]);
   metric("endpoints", "gauge", "Pods of this node that the kernel knows.", [
     ["", loop.enforced?.endpoints.size ?? 0],
   ]);

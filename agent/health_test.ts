@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Facts } from "./facts.ts";
+import type { Facts, KindState } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import { serveHealth } from "./health.ts";
 import type { EnforcementLoop } from "./loop.ts";
@@ -26,6 +26,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     loop: { counts: { applied: 1 } } as EnforcementLoop,
     flowCut: FLOW_CUT,
     ipvs: { isPresent: false, judgesOutput: false, details: [] },
+    doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
     nowMs: () => 0,
     ...changes,
   });
@@ -52,6 +53,60 @@ Deno.test("/readyz says what is missing", async () => {
   const loop = { counts: { applied: 0 } } as EnforcementLoop;
   const [status, text] = await ask("/readyz", { loop });
   assertEquals([status, text], [503, "Nothing is in the kernel yet: see the agent's log\n"]);
+});
+
+Deno.test("/readyz and /metrics say which pods' addresses are to be doubted", async () => {
+  const doubts = () => ({ ofNodes: new Map([["shop/a", ["192.0.2.1"]]]), outside: new Map() });
+  assertEquals(await ask("/readyz", { doubts }), [
+    200,
+    "ok\nAddresses of nodes in pods' statuses are not believed: shop/a (192.0.2.1)\n",
+  ]);
+  const [, text] = await ask("/metrics", { doubts, loop: APPLIED });
+  assertEquals(text.split("\n").filter((it) => it.startsWith("calyx_pods_with")), [
+    'calyx_pods_with_doubted_address{reason="node",believed="false"} 1',
+    'calyx_pods_with_doubted_address{reason="outside_pod_cidrs",believed="true"} 0',
+  ]);
+});
+
+/** Facts with ClusterNetworkPolicy in one state. */
+function factsIn(change: Partial<KindState>): Facts {
+  const state: KindState = {
+    state: "watching",
+    detail: undefined,
+    version: "v1beta1",
+    isInSync: true,
+    objects: 1,
+    problems: new Map(),
+    ...change,
+  };
+  return { states: { clusterPolicy: state } } as unknown as Facts;
+}
+
+const UNREADABLE = { state: "unreadable", detail: "only v9", version: undefined } as const;
+const APPLIED = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementLoop;
+
+Deno.test("/readyz and /metrics say which kind cannot be read any more", async () => {
+  const facts = factsIn(UNREADABLE);
+  assertEquals(await ask("/readyz", { facts }), [
+    200,
+    "ok\nWhat was read last of clusterPolicy stays in force, and no later change counts: only v9\n",
+  ]);
+  assertEquals(
+    await ask("/readyz", { facts: factsIn({ ...UNREADABLE, isInSync: false }) }),
+    [503, "Not every clusterPolicy is known yet: only v9\n"],
+  );
+  const kindLines = async (facts: Facts): Promise<readonly string[]> =>
+    (await ask("/metrics", { facts, loop: APPLIED }))[1].split("\n")
+      .filter((it) => /^calyx_(in_sync|unreadable|kind_version)/.test(it));
+  assertEquals(await kindLines(facts), [
+    'calyx_in_sync{kind="clusterPolicy"} 0',
+    'calyx_unreadable{kind="clusterPolicy"} 1',
+  ]);
+  assertEquals(await kindLines(factsIn({})), [
+    'calyx_in_sync{kind="clusterPolicy"} 1',
+    'calyx_unreadable{kind="clusterPolicy"} 0',
+    'calyx_kind_version{kind="clusterPolicy",version="v1beta1"} 1',
+  ]);
 });
 
 Deno.test("/metrics says what was cut of open flows", async () => {

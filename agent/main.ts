@@ -25,6 +25,7 @@ import {
   openNetlinkSocket,
 } from "../lib/netlink/socket.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
+import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { Facts } from "./facts.ts";
@@ -135,6 +136,7 @@ async function run(settings: Settings): Promise<number> {
     }, stop.signal);
     let enforcing: Promise<void> | undefined;
     let cutting: Promise<void> | undefined;
+    let reporting: Promise<void> | undefined;
     const facts = new Facts({
       api,
       logger,
@@ -148,6 +150,7 @@ async function run(settings: Settings): Promise<number> {
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
         enforcing = loop.start(stop.signal);
+        reporting = reportAddressDoubts({ doubts: health.doubts, logger }, stop.signal);
         loop.nextApply(stop.signal).then(() => {
           notifier.ready();
           if (settings.flowCut) cutting = flowCut.start(stop.signal);
@@ -167,6 +170,7 @@ async function run(settings: Settings): Promise<number> {
       port: settings.healthPort,
       flowCut: flowCut.counts,
       ipvs,
+      doubts: () => graph.addressDoubts(),
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
@@ -198,7 +202,7 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await Promise.all([enforcing, cutting, watchingIpvs]);
+    await Promise.all([enforcing, cutting, reporting, watchingIpvs]);
     await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
     return 0;
   } catch (error) {

@@ -14,15 +14,15 @@ import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import { DatastoreError } from "../../lib/datastore/error.ts";
 import type { ResourceKind } from "../../lib/datastore/kind.ts";
 import { listAll } from "../../lib/datastore/list.ts";
 import { getJson } from "../../lib/datastore/request.ts";
+import { describeUnknown, discover, hasNoObjects } from "../../lib/datastore/served.ts";
 import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
-import type { ClusterReader } from "./reader.ts";
+import { type ClusterReader, UnreadError } from "./reader.ts";
 import { warnOf } from "./warning.ts";
 
 /** A cluster to read, until it is disposed of. */
@@ -88,7 +88,15 @@ function connectionOf(
   return {
     pods: (namespace) => list(podKind, namespace),
     policies: (namespace) => list(networkPolicyKind, namespace),
-    clusterPolicies: () => list(clusterNetworkPolicyKind).catch(noneIfUnknown),
+    clusterPolicies: async () => {
+      const kind = clusterNetworkPolicyKind;
+      const served = await ask(() => discover(api, kind, signal));
+      if (served.state === "served") return await list(served.kind);
+      const [version] = served.state === "unknown" ? served.versions : [];
+      if (served.state === "absent" || version === undefined) return [];
+      if (await ask(() => hasNoObjects(api, kind, version, signal))) return [];
+      throw new UnreadError(describeUnknown(kind, served.versions));
+    },
     namespaces: () => list(namespaceKind),
     nodes: () => list(nodeKind),
     version: async () => {
@@ -101,12 +109,6 @@ function connectionOf(
       await api[Symbol.asyncDispose]();
     },
   };
-}
-
-/** A server without the kind has none of it. */
-function noneIfUnknown(error: unknown): readonly never[] {
-  if (error instanceof DatastoreError && error.status === 404) return [];
-  throw error;
 }
 
 /** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */

@@ -9,7 +9,7 @@ import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import { objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
+import { objectKey, type ObjectKind } from "../../lib/datastore/kind.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import type { ManifestObject } from "./document.ts";
 import type { Warn } from "./warning.ts";
@@ -23,7 +23,7 @@ export function clusterOf(
   namespace: string,
   warn: Warn,
 ): Cluster {
-  function decode<T>(kind: ResourceKind<T>, chosen: readonly ManifestObject[]): readonly T[] {
+  function decode<T>(kind: ObjectKind<T>, chosen: readonly ManifestObject[]): readonly T[] {
     // The last of several with one name counts, as with `kubectl apply`.
     const byKey = new Map(chosen.map((it) => [objectKey(it) ?? "", it]));
     return [...byKey].flatMap(([key, object]) => {
@@ -38,15 +38,22 @@ export function clusterOf(
     ...it,
     metadata: { namespace, ...it.metadata },
   });
-  const policies = ofKind("NetworkPolicy").map(placed).filter((it) => {
-    const isPlain = it.apiVersion === "networking.k8s.io/v1";
-    if (!isPlain) {
-      warn("networkpolicies", objectKey(it) ?? "", [
-        `${it.apiVersion} is not evaluated`,
-      ]);
-    }
-    return isPlain;
-  });
+  function evaluated<T>(
+    { kind, name }: ObjectKind<T>,
+    apiVersions: readonly string[],
+  ): readonly ManifestObject[] {
+    return ofKind(kind).filter((it) => {
+      const isEvaluated = apiVersions.includes(it.apiVersion);
+      if (!isEvaluated) warn(name, objectKey(it) ?? "", [`${it.apiVersion} is not evaluated`]);
+      return isEvaluated;
+    });
+  }
+  const policies = evaluated(networkPolicyKind, ["networking.k8s.io/v1"]).map(placed);
+  const { group, versions } = clusterNetworkPolicyKind;
+  const clusterPolicies = evaluated(
+    clusterNetworkPolicyKind,
+    versions.map((it) => `${group}/${it}`),
+  );
   const pods = decode(podKind, [
     ...objects.flatMap(podOfTemplate).map(placed),
     ...ofKind("Pod").map(placed),
@@ -61,10 +68,22 @@ export function clusterOf(
   return {
     pods,
     policies: decoded,
-    clusterPolicies: decode(clusterNetworkPolicyKind, ofKind("ClusterNetworkPolicy")),
+    clusterPolicies: decode(clusterNetworkPolicyKind, clusterPolicies),
     namespaces: decode(namespaceKind, [...unsaid, ...ofKind("Namespace")].map(withNameLabel)),
     nodes: decode(nodeKind, ofKind("Node")),
   };
+}
+
+/** Sentences about the policies of `objects` that decide and cannot be read: see the reader's. */
+export function unreadOf(objects: readonly ManifestObject[]): readonly string[] {
+  const { group, kind, versions } = clusterNetworkPolicyKind;
+  return objects
+    .filter((it) => it.kind === kind && it.apiVersion.startsWith(`${group}/`))
+    .filter((it) => !versions.includes(it.apiVersion.slice(group.length + 1)))
+    .map((it) =>
+      `${kind} ${objectKey(it) ?? ""} is of ${it.apiVersion}, and this version of Calyx reads ` +
+      versions.join(" and ")
+    );
 }
 
 function withNameLabel(object: ManifestObject): ManifestObject {

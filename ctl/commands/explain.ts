@@ -1,11 +1,10 @@
 /** `explain SOURCE DESTINATION[:PORT[/PROTOCOL]]`: what policy makes of a flow, and why. */
 
 import { formatYaml } from "../../lib/base/yaml.ts";
-import type { Cluster } from "../../lib/policy/evaluate.ts";
 import { openCluster } from "../cluster/connection.ts";
-import { clusterOf } from "../cluster/manifest.ts";
+import { clusterOf, unreadOf } from "../cluster/manifest.ts";
 import { readManifests } from "../cluster/manifest_files.ts";
-import { readCluster } from "../cluster/reader.ts";
+import { type ReadCluster, readCluster } from "../cluster/reader.ts";
 import { warnOf } from "../cluster/warning.ts";
 import type { Call, Command } from "../command.ts";
 import { CtlError } from "../error.ts";
@@ -46,11 +45,11 @@ Examples:
     const namespace = call.flags.get("namespace") ?? "default";
     const party = parseSource(sourceText, namespace);
     const target = parseTarget(targetText, namespace);
-    const cluster = await clusterFor(call, namespace);
+    const { cluster, unread } = await clusterFor(call, namespace);
     const source = resolveParty(cluster, party);
     const destination = resolveParty(cluster, target.party);
     const flows = flowsBetween(source, destination, target.port);
-    const explanation = explain(cluster, source, destination, flows);
+    const explanation = explain(cluster, source, destination, flows, unread);
     if (output === "text") return call.terminal.print(formatExplanation(cluster, explanation));
     const value = describeExplanation(explanation);
     call.terminal.print(
@@ -59,10 +58,11 @@ Examples:
   },
 };
 
-async function clusterFor(call: Call, namespace: string): Promise<Cluster> {
+async function clusterFor(call: Call, namespace: string): Promise<ReadCluster> {
   const path = call.flags.get("filename");
   if (path !== undefined) {
-    return clusterOf(await readManifests(path, call.terminal), namespace, warnOf(call));
+    const objects = await readManifests(path, call.terminal);
+    return { cluster: clusterOf(objects, namespace, warnOf(call)), unread: unreadOf(objects) };
   }
   await using connection = await openCluster(call);
   return await readCluster(connection);

@@ -13,7 +13,7 @@ const kinds = VIEWS.map((it) => `  ${it.words.join("|")}\n`).join("");
 
 export const getCommand: Command = {
   name: "get",
-  summary: "list workloadendpoints, nodes, profiles, policies or ippools",
+  summary: "list workloadendpoints, nodes, profiles, policies, clusternetworkpolicies or ippools",
   help: `Usage: calyxctl get KIND [NAME…] [flags]
 
 Kinds, in any case:

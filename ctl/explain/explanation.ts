@@ -21,18 +21,21 @@ export interface Explanation {
   readonly destination: ResolvedEnd;
   readonly verdicts: readonly { readonly flow: Flow; readonly verdict: Verdict }[];
   readonly notes: readonly string[];
+  /** What decides too and could not be read: without it no verdict is certain. */
+  readonly unread: readonly string[];
 }
 
-/** Asks the evaluator about `flows`. */
+/** Asks the evaluator about `flows`; `unread` says what is missing of `cluster`. */
 export function explain(
   cluster: Cluster,
   source: ResolvedEnd,
   destination: ResolvedEnd,
   flows: readonly Flow[],
+  unread: readonly string[] = [],
 ): Explanation {
   if (source.workload !== undefined && source.workload === destination.workload) {
     const note = `${source.title} to itself never leaves the pod: no policy sees it.`;
-    return { source, destination, verdicts: [], notes: [note] };
+    return { source, destination, verdicts: [], notes: [note], unread: [] };
   }
   const verdicts = flows.map((flow) => ({ flow, verdict: evaluate(cluster, flow) }));
   const notes = [...source.notes, ...destination.notes];
@@ -42,12 +45,12 @@ export function explain(
   if (verdicts.some((it) => it.verdict.allowed)) {
     notes.push("Policy allows it; another firewall on the way (or a dead server) still may not.");
   }
-  return { source, destination, verdicts, notes: [...new Set(notes)] };
+  return { source, destination, verdicts, notes: [...new Set(notes)], unread };
 }
 
 /** As text; both families together where the same becomes of them. */
 export function formatExplanation(cluster: Cluster, explanation: Explanation): string {
-  const { source, destination, verdicts, notes } = explanation;
+  const { source, destination, verdicts, notes, unread } = explanation;
   const groups = Map.groupBy(verdicts, (it) => JSON.stringify(it.verdict));
   const blocks = [...groups.values()].map((group) => {
     const [first] = group;
@@ -56,7 +59,8 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
     const from = formatEnd(source, flows.map((it) => it.source.address.toString()));
     const to = formatEnd(destination, flows.map((it) => it.destination.address.toString()));
     const verdict = first.verdict.allowed ? "ALLOWED" : "DENIED";
-    const lines = [`${from} to ${to}, ${formatPort(first.flow)}: ${verdict}`];
+    const known = unread.length === 0 ? "" : " by what could be read, which is not all";
+    const lines = [`${from} to ${to}, ${formatPort(first.flow)}: ${verdict}${known}`];
     // The packet leaves the source first.
     for (const direction of [...DIRECTIONS].reverse()) {
       lines.push(...formatDirection(cluster, explanation, direction, first.verdict[direction]));
@@ -64,12 +68,13 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
     return lines.join("\n") + "\n";
   });
   if (blocks.length === 0) blocks.push(`${source.title} to itself: ALLOWED\n`);
-  return [...blocks, ...notes.map((it) => `Note: ${it}\n`)].join("");
+  const warnings = unread.map((it) => `Warning: ${it}\n`);
+  return [...blocks, ...warnings, ...notes.map((it) => `Note: ${it}\n`)].join("");
 }
 
 /** As a value for JSON and YAML. */
 export function describeExplanation(explanation: Explanation): Record<string, unknown> {
-  const { source, destination, verdicts, notes } = explanation;
+  const { source, destination, verdicts, notes, unread } = explanation;
   const nameOf = (end: ResolvedEnd): Record<string, unknown> => ({
     ...(end.workload === undefined ? {} : { pod: keyOf(end.workload) }),
     ...(end.node === undefined ? {} : { node: end.node }),
@@ -85,6 +90,7 @@ export function describeExplanation(explanation: Explanation): Record<string, un
       ingress: verdict.ingress,
     })),
     notes,
+    ...(unread.length === 0 ? {} : { unread }),
   };
 }
 

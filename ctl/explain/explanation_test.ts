@@ -77,6 +77,7 @@ const cluster: Cluster = {
     pod("shop", "done", { addresses: [Address.parse("10.244.0.9")], finished: true }),
     pod("kube-system", "proxy", { addresses: [Address.parse("192.0.2.2")], hostNetwork: true }),
     pod("ops", "prober", { addresses: [Address.parse("10.244.1.9")] }),
+    pod("ops", "liar", { addresses: [Address.parse("192.0.2.2"), Address.parse("10.244.1.10")] }),
   ],
   namespaces: [
     { name: "shop", labels: {}, isIsolated: false, denyAction: undefined },
@@ -97,6 +98,16 @@ function ask(source: string, destination: string) {
 }
 
 const EXPLANATIONS: readonly [string, string, string][] = [
+  [
+    "ops/liar",
+    "web:81",
+    `ops/liar (10.244.1.10, node n1) to shop/web (10.244.0.7, node n1), TCP port 81: ALLOWED
+  egress from ops/liar: allowed, no policy selects it for egress
+  ingress to shop/web: allowed, policy shop/web-allow spec.ingress[1].from[0]: from all pods of namespaces team=ops, on every port
+Note: ops/liar claims 192.0.2.2, which is a node's address: it is not believed to be the pod's.
+Note: Policy allows it; another firewall on the way (or a dead server) still may not.
+`,
+  ],
   [
     "client",
     "web:80",

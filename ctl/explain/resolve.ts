@@ -2,6 +2,7 @@
 
 import { Address, FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
+import { addressDoubts } from "../../lib/policy/address_doubts.ts";
 import { type Cluster, type Flow, resolveEnd } from "../../lib/policy/evaluate.ts";
 import { CtlError } from "../error.ts";
 import { suggest } from "../suggest.ts";
@@ -81,10 +82,15 @@ function resolvePod(cluster: Cluster, namespace: string, name: string): Resolved
     ];
     return { title, workload: undefined, node, addresses, notes };
   }
-  const notes = addresses.length > 0
-    ? []
-    : [`${title} has no address yet: an ipBlock counts only where it holds every address.`];
-  return { title, workload: pod, node, addresses, notes };
+  const doubted = addressDoubts([pod], cluster.nodes).ofNodes.get(title) ?? [];
+  const believed = addresses.filter((it) => !doubted.includes(it.toString()));
+  const notes = doubted.map((it) =>
+    `${title} claims ${it}, which is a node's address: it is not believed to be the pod's.`
+  );
+  if (believed.length === 0) {
+    notes.push(`${title} has no address yet: an ipBlock counts only where it holds every address.`);
+  }
+  return { title, workload: pod, node, addresses: believed, notes };
 }
 
 function resolveAddress(cluster: Cluster, address: Address): ResolvedEnd {

@@ -2,6 +2,7 @@
 
 import { CtlError } from "../error.ts";
 import { nearestWord } from "../suggest.ts";
+import { clusterPolicyView } from "./cluster_policy.ts";
 import { ipPoolView } from "./ip_pool.ts";
 import { nodeView } from "./node.ts";
 import { policyView } from "./policy.ts";
@@ -15,6 +16,7 @@ export const VIEWS: readonly View[] = [
   nodeView,
   profileView,
   policyView,
+  clusterPolicyView,
   ipPoolView,
 ];
 
@@ -23,7 +25,6 @@ const ABSENT: Readonly<Record<string, readonly string[]>> = {
   hostEndpoint: ["hostendpoints", "hostendpoint", "heps", "hep"],
   bgpPeer: ["bgppeers", "bgppeer", "bgpps", "bgpp", "bp", "bps"],
   globalNetworkPolicy: ["globalnetworkpolicies", "globalnetworkpolicy", "gnp", "gnps"],
-  clusterNetworkPolicy: ["clusternetworkpolicies", "clusternetworkpolicy", "cnp", "cnps"],
   networkSet: ["networksets", "networkset", "netsets", "globalnetworksets", "globalnetworkset"],
   tier: ["tiers", "tier"],
 };

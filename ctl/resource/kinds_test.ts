@@ -7,6 +7,7 @@ const WORDS: readonly [string, readonly string[]][] = [
   ["node", ["nodes", "Node", "nos", "no"]],
   ["profile", ["profiles", "profile", "pros", "pro"]],
   ["policy", ["policies", "policy", "pols", "pol", "networkpolicies", "networkPolicy", "np"]],
+  ["clusterNetworkPolicy", ["clusternetworkpolicies", "ClusterNetworkPolicy", "cnps", "CNP"]],
   ["ipPool", ["ippools", "ipPool", "ipps", "ipp", "pools", "pool"]],
 ];
 for (const [kind, words] of WORDS) {
@@ -15,7 +16,8 @@ for (const [kind, words] of WORDS) {
   });
 }
 
-const KINDS = "kinds are workloadendpoints, nodes, profiles, policies, ippools";
+const KINDS = "kinds are workloadendpoints, nodes, profiles, policies, clusternetworkpolicies, " +
+  "ippools";
 const UNKNOWN: readonly [string, string][] = [
   [
     "workloadendpiont",

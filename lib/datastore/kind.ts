@@ -1,5 +1,7 @@
 /** A kind of object: where it is on the API server, and how its JSON becomes ours. */
 
+import { isRecord } from "./error.ts";
+
 /** An object as far as it could be understood. */
 export interface Decoded<T> {
   /** `undefined`: so malformed that it counts as absent. */
@@ -8,13 +10,46 @@ export interface Decoded<T> {
   readonly problems: readonly string[];
 }
 
-/** One kind. */
-export interface ResourceKind<T> {
-  /** Its plural, for people: `pods`. */
+/** A kind by itself, wherever its objects come from. */
+export interface ObjectKind<T> {
+  /** Its plural, for people and in paths: `pods`. */
   readonly name: string;
+  /** As its objects say it: `Pod`; a list of them is a `PodList`. */
+  readonly kind: string;
+  readonly decode: (object: unknown) => Decoded<T>;
+}
+
+/** A kind that every API server serves, in this version. */
+export interface ResourceKind<T> extends ObjectKind<T> {
   /** `/api/v1/pods`: all namespaces. */
   readonly path: string;
-  readonly decode: (object: unknown) => Decoded<T>;
+}
+
+/** A kind that a server may serve in one of several versions, or not at all. */
+export interface VersionedKind<T> extends ObjectKind<T> {
+  readonly group: string;
+  /** Those that `decode` reads, the preferred one first: `["v1beta1", "v1alpha2"]`. */
+  readonly versions: readonly string[];
+}
+
+/** `kind` as `version` has it. */
+export function kindIn<T>(kind: VersionedKind<T>, version: string): ResourceKind<T> {
+  const { name, decode, group } = kind;
+  return { name, kind: kind.kind, decode, path: `/apis/${group}/${version}/${name}` };
+}
+
+/** What objects at a path call their `apiVersion`: `v1`, or `networking.k8s.io/v1`. */
+export function apiVersionOf(path: string): string {
+  const [, root, ...words] = path.split("/");
+  return words.slice(0, root === "api" ? 1 : 2).join("/");
+}
+
+/**
+ * Whether `object` is of `kind`, as far as it says: an object in a list need not, and one that does not
+ * is what the list is of.
+ */
+export function isOfKind<T>(kind: ObjectKind<T>, object: unknown): boolean {
+  return isRecord(object) && (object.kind === undefined || object.kind === kind.kind);
 }
 
 /** The key of an object: `namespace/name`, or `name`; `undefined` when it has none. */
@@ -32,9 +67,5 @@ export function resourceVersionOf(object: unknown): string | undefined {
 }
 
 function metadataOf(object: unknown): Readonly<Record<string, unknown>> {
-  if (typeof object !== "object" || object === null || !("metadata" in object)) return {};
-  const { metadata } = object;
-  return typeof metadata === "object" && metadata !== null
-    ? metadata as Record<string, unknown>
-    : {};
+  return isRecord(object) && isRecord(object.metadata) ? object.metadata : {};
 }

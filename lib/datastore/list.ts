@@ -2,7 +2,14 @@
 
 import type { ApiServer } from "../credentials/api_server.ts";
 import { DatastoreError, isRecord } from "./error.ts";
-import { type Decoded, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
+import {
+  apiVersionOf,
+  type Decoded,
+  isOfKind,
+  objectKey,
+  type ResourceKind,
+  resourceVersionOf,
+} from "./kind.ts";
 import { getJson } from "./request.ts";
 
 /** What to list. */
@@ -23,12 +30,15 @@ export interface ListResult<T> {
 /** How often a list is asked for because its continuation expired; the last time in one piece. */
 const ATTEMPTS_MAX = 3;
 const LIMIT_DEFAULT = 500;
+/** How much of what is wrong with a list goes into a message. */
+const SHOWN_LENGTH_MAX = 80;
 
 /**
  * Lists all objects of `kind`. A list whose next page has expired starts again; at last it is asked for
  * in one piece, which cannot expire.
  *
- * @throws {DatastoreError} if the server refuses, does not answer, or answers nonsense
+ * @throws {DatastoreError} if the server refuses, does not answer, or answers what is no list of `kind`
+ * (API conventions, "Types (Kinds)": each list names its kind and version)
  */
 export async function listAll<T>(
   api: ApiServer,
@@ -66,13 +76,38 @@ async function listOnce<T>(
         `Cannot ${operation}: what answers at ${api.server} is no Kubernetes API server`,
       );
     }
-    for (const object of list.items as unknown[]) {
-      const key = objectKey(object);
-      if (key !== undefined) items.set(key, kind.decode(object));
+    requireListOf(kind, list, operation);
+    for (const [index, object] of (list.items as unknown[]).entries()) {
+      const key = isOfKind(kind, object) ? objectKey(object) : undefined;
+      if (key === undefined) {
+        const shown = (JSON.stringify(object) ?? "").slice(0, SHOWN_LENGTH_MAX);
+        throw refusal(operation, `its items[${index}] is no ${kind.kind} with a name: ${shown}`);
+      }
+      items.set(key, kind.decode(object));
     }
     continuation = continuationOf(list);
     if (continuation === undefined) return { items, resourceVersion };
   }
+}
+
+/** A list says what it is of; one of another kind, or version, must not pass for one without objects. */
+function requireListOf<T>(
+  kind: ResourceKind<T>,
+  list: Record<string, unknown>,
+  operation: string,
+): void {
+  const [expected, apiVersion] = [`${kind.kind}List`, apiVersionOf(kind.path)];
+  if (list.kind === expected && list.apiVersion === apiVersion) return;
+  const given = [list.apiVersion, list.kind].map((it) => JSON.stringify(it) ?? "none").join(" ");
+  throw refusal(
+    operation,
+    `it is no ${expected} of ${apiVersion}, but says ${given.slice(0, SHOWN_LENGTH_MAX)}`,
+  );
+}
+
+/** What was known before stays: a list that cannot be one says nothing of what there is. */
+function refusal(operation: string, why: string): DatastoreError {
+  return new DatastoreError(`Cannot ${operation}: the API server's list is refused, ${why}`);
 }
 
 function pathOf<T>(

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
+import { lying } from "../../tests/support/lying_api.ts";
 import { until } from "../../tests/support/until.ts";
 import { createLogger } from "../base/log.ts";
 import type { Clock } from "../base/clock.ts";
@@ -12,6 +13,7 @@ import { reflect, type ReflectOptions } from "./reflect.ts";
 /** Namespaces as `name=value of the label v`. */
 const kind: ResourceKind<string> = {
   name: "namespaces",
+  kind: "Namespace",
   path: "/api/v1/namespaces",
   decode: (object) => {
     const { labels = {} } = (object as { metadata: { labels?: Record<string, string> } }).metadata;
@@ -76,6 +78,7 @@ async function withReflection(
     set: (name: string, v: string) => void,
   ) => Promise<void>,
   options: Pick<ReflectOptions, "stallMs"> = {},
+  answer: Parameters<typeof lying>[1] = () => undefined,
 ): Promise<void> {
   await using server = startApiServer();
   const set = (name: string, v: string): void => {
@@ -89,7 +92,7 @@ async function withReflection(
     environment: { apiEndpoint: server.url },
     userAgent: "test",
   });
-  await using reflection = new Reflection(api, options);
+  await using reflection = new Reflection(lying(api, answer), options);
   await reflection.until(() => reflection.state.size >= 7 && server.watches.size === 1);
   await use(server, reflection, set);
 }
@@ -148,6 +151,8 @@ Deno.test("reflect() waits ever longer, and as long as the server asks", async (
 });
 
 const JUNK: readonly string[] = [
+  '{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"n1","resourceVersion":"999"}}}',
+  '{"type":"DELETED","object":null}',
   '{"type":"ADDED","object":{}}',
   '{"type":"ADDED","object":{"metadata":{"resourceVersion":"999"}}}',
   '{"type":"WHAT","object":{"metadata":{"name":"n1","resourceVersion":"999"}}}',
@@ -249,3 +254,50 @@ Deno.test("listAll() starts again when its continuation expires", async () => {
   const { items } = await listAll(expiring, kind, { limit: 3 });
   assertEquals([...items.keys()].filter((it) => /^n\d$/.test(it)).length, 7);
 });
+
+const NO_LISTS: readonly (readonly [string, unknown])[] = [
+  ["of what is no object", { items: [null, 1, {}] }],
+  ["whose last item has no name", { items: [{ metadata: { name: "n1" } }, { metadata: {} }] }],
+  ["with an item of another kind", { items: [{ kind: "Pod", metadata: { name: "n1" } }] }],
+  ["of another kind", { kind: "PodList", items: [] }],
+  ["of another version", { apiVersion: "v2", items: [] }],
+  ["of no kind", { kind: undefined, items: [] }],
+  ["that is an object of the kind", { kind: "Namespace", items: [] }],
+  ["that is a table", { kind: "Table", apiVersion: "meta.k8s.io/v1", items: [], rows: [] }],
+  ["without items", { items: undefined }],
+  ["whose items are no list", { items: { length: 0 } }],
+  ["without a resourceVersion", { metadata: {}, items: [] }],
+];
+
+for (const [what, change] of NO_LISTS) {
+  Deno.test(`reflect() refuses a list ${what}, and what was known stays`, async () => {
+    const list = {
+      kind: "NamespaceList",
+      apiVersion: "v1",
+      metadata: { resourceVersion: "9" },
+      ...change as Record<string, unknown>,
+    };
+    let lies = 0;
+    let isLying = false;
+    await withReflection(
+      async (server, reflection, set) => {
+        isLying = true;
+        server.store.delete("namespaces", "n6");
+        server.faults.expire();
+        server.faults.closeWatches();
+        await reflection.until(() => lies >= 3);
+        assertEquals([reflection.lists, reflection.state.get("n5")], [1, "0"]);
+        isLying = false;
+        set("n5", "1");
+        await reflection.until(() => reflection.state.get("n5") === "1");
+        assertEquals([reflection.lists, reflection.state.has("n6")], [2, false]);
+      },
+      {},
+      (path) => {
+        if (!isLying || path.includes("watch=")) return undefined;
+        lies++;
+        return Response.json(list);
+      },
+    );
+  });
+}

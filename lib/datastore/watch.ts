@@ -3,7 +3,7 @@
 import type { ApiServer } from "../credentials/api_server.ts";
 import { Deadline } from "./deadline.ts";
 import { DatastoreError, isRecord, statusError } from "./error.ts";
-import { type Decoded, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
+import { type Decoded, isOfKind, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
 import { readError, sendGet } from "./request.ts";
 
 /** Where to watch from. */
@@ -98,6 +98,7 @@ function parseEvent<T>(
   }
   if (!isRecord(event)) throw nonsense(operation, "is no object");
   if (event.type === "ERROR") throw statusError(operation, event.object);
+  if (!isOfKind(kind, event.object)) throw nonsense(operation, `is about no ${kind.kind}`);
   const resourceVersion = resourceVersionOf(event.object);
   if (resourceVersion === undefined) throw nonsense(operation, "has no resourceVersion");
   if (event.type === "BOOKMARK") return { type: "bookmark", resourceVersion };

@@ -102,8 +102,9 @@ function parseParts(text: string): [Family, bigint] {
       return [4, parts.reduce((value, part) => (value << 8n) | BigInt(part), 0n)];
     }
   } else if (text.includes(":") && !text.includes("%") && hasStrictTail(text)) {
-    if (ipaddr.IPv6.isValid(text)) {
-      const bytes = ipaddr.IPv6.parse(text).toByteArray();
+    const groups = withoutDots(text);
+    if (ipaddr.IPv6.isValid(groups)) {
+      const bytes = ipaddr.IPv6.parse(groups).toByteArray();
       return [6, bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)];
     }
   }
@@ -114,4 +115,14 @@ function parseParts(text: string): [Family, bigint] {
 function hasStrictTail(text: string): boolean {
   const tail = text.slice(text.lastIndexOf(":") + 1);
   return /^[0-9a-fA-F:.]+$/.test(text) && (!text.includes(".") || IPV4_REGEXP.test(tail));
+}
+
+/** The dotted tail as two groups: ipaddr.js takes `::1.2.3.4` for `::ffff:1.2.3.4`. */
+function withoutDots(text: string): string {
+  return text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts: readonly string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = parts.slice(0, 4).map(Number);
+    // A part that is too large makes a group that is: the whole is refused.
+    if ([a, b, c, d].some((it) => it > 255)) return "x";
+    return `${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
+  });
 }

@@ -13,6 +13,9 @@ Deno.test("Address.parse() makes one text of each address", () => {
     ["2001:db8:0:1:0:0:0:1", 6, "2001:db8:0:1::1"],
     ["2001:db8:0:1:1:1:1:1", 6, "2001:db8:0:1:1:1:1:1"],
     ["::ffff:10.0.0.1", 6, "::ffff:a00:1"],
+    ["::10.0.0.1", 6, "::a00:1"],
+    ["64:ff9b::10.0.0.1", 6, "64:ff9b::a00:1"],
+    ["1:2:3:4:5:6:255.255.255.255", 6, "1:2:3:4:5:6:ffff:ffff"],
   ];
   for (const [text, family, canonical] of cases) {
     const address = Address.parse(text);
@@ -41,6 +44,10 @@ Deno.test("Address.parse() refuses what is no address", () => {
     "fe80::1%eth0",
     "::ffff:010.1.1.1",
     "::1.2.3",
+    "::1.2.3.256",
+    "::1.2.3.4:5",
+    "1:2:3:4:5:6:7:1.2.3.4",
+    "1:2:3:4:5:1.2.3.4",
     "12345::",
     "localhost",
   ];

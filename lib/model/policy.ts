@@ -1,7 +1,7 @@
 /**
  * Policies with their defaults applied: what the API leaves unsaid is said here, so that nobody behind
  * the decoder applies a default again. NetworkPolicy is `networking.k8s.io/v1`, ClusterNetworkPolicy
- * is `policy.networking.k8s.io/v1alpha2`.
+ * is `policy.networking.k8s.io`, `v1beta1` and `v1alpha2` alike.
  */
 
 import type { Prefix } from "../ip/prefix.ts";

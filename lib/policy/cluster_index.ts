@@ -4,6 +4,7 @@ import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
+import { NodeIndex } from "./node_index.ts";
 import { compareClusterPolicies, compareHolders, isGovernable } from "./select.ts";
 
 /** The facts of a cluster, all of them. */
@@ -38,17 +39,19 @@ export function indexOf(cluster: Cluster): ClusterIndex {
 }
 
 function makeIndex(cluster: Cluster): ClusterIndex {
+  const nodes = new NodeIndex();
+  for (const node of cluster.nodes) nodes.set(node.name, node);
   const pods = new Map<string, Workload>();
   for (const pod of cluster.pods) {
     if (!isGovernable(pod)) continue;
     for (const address of pod.addresses) {
+      if (!nodes.isCredible(address, pod.nodeName)) continue;
       const text = address.toString();
       const other = pods.get(text);
       if (other === undefined || compareHolders(pod, other) < 0) pods.set(text, pod);
     }
   }
   const namespaces = new Map(cluster.namespaces.map((it) => [it.name, it]));
-  const nodes = new Map(cluster.nodes.map((it) => [it.name, it]));
   const policies = Map.groupBy(cluster.policies, (it) => it.namespace);
   const clusterPolicies = [...cluster.clusterPolicies ?? []].sort(compareClusterPolicies);
   const tiers = Map.groupBy(clusterPolicies, (it) => it.tier);
@@ -56,7 +59,7 @@ function makeIndex(cluster: Cluster): ClusterIndex {
     podAt: (address) => pods.get(address),
     namespace: (name) => namespaces.get(name),
     node: (name) => nodes.get(name),
-    nodes: () => nodes.values(),
+    nodes: () => nodes.all(),
     policiesOf: (namespace) => policies.get(namespace) ?? [],
     clusterPoliciesOf: (tier) => tiers.get(tier) ?? [],
   };

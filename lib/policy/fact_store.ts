@@ -9,8 +9,10 @@ import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
+import { type AddressDoubts, addressDoubts } from "./address_doubts.ts";
 import { AttachmentIndex, fileIn } from "./attachment_index.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
+import { NodeIndex } from "./node_index.ts";
 import {
   compareClusterPolicies,
   compareHolders,
@@ -31,7 +33,9 @@ export class FactStore implements ClusterIndex {
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
   readonly #clusterPolicies = new Map<string, ClusterNetworkPolicy>();
-  readonly #nodes = new Map<string, Node>();
+  readonly #nodes = new NodeIndex();
+  /** Keys of the pods whose status has an address of a node, believed or not; as a rule none. */
+  readonly #contested = new Set<string>();
   #tiers = new Map<string, readonly ClusterNetworkPolicy[]>();
 
   /** @param usesIsolation whether the annotation of NetworkPolicy's first days counts */
@@ -61,7 +65,7 @@ export class FactStore implements ClusterIndex {
   }
 
   nodes(): Iterable<Node> {
-    return this.#nodes.values();
+    return this.#nodes.all();
   }
 
   *policiesOf(namespace: string): Iterable<NetworkPolicy> {
@@ -105,17 +109,36 @@ export class FactStore implements ClusterIndex {
     return [...this.attachments.ofPod(keyOf(workload))].filter((it) => this.isOf(it, workload));
   }
 
+  /** The addresses that a pod's status has and that may be its: see `address_doubts.ts`. */
+  credibleAddressesOf(workload: Workload): readonly Address[] {
+    if (!this.#contested.has(keyOf(workload))) return workload.addresses;
+    return workload.addresses.filter((it) => this.#nodes.isCredible(it, workload.nodeName));
+  }
+
+  /** What is to be doubted of what the pods' statuses say, but for what an attachment proves. */
+  addressDoubts(): AddressDoubts {
+    return addressDoubts(
+      this.#workloads.values(),
+      this.#nodes.all(),
+      (workload, address) =>
+        this.attachmentsOf(workload).some((it) =>
+          it.addresses.some((attached) => attached.toString() === address.toString())
+        ),
+    );
+  }
+
   /**
    * Every address that is a pod's: its status's, and for one of this node the plugin's. An address that
    * is attached belongs to its attachment, whoever's status says it too.
    */
   addressesOf(workload: Workload): readonly Address[] {
-    if (this.attachments.isEmpty) return workload.addresses;
+    const credible = this.credibleAddressesOf(workload);
+    if (this.attachments.isEmpty) return credible;
     const own = this.attachmentsOf(workload);
     const isForeign = (address: Address): boolean =>
       [...this.attachments.atAddress(address.toString())].some((it) => !this.isOf(it, workload));
-    if (own.length === 0 && !workload.addresses.some(isForeign)) return workload.addresses;
-    const all = [...workload.addresses, ...own.flatMap((it) => it.addresses)];
+    if (own.length === 0 && !credible.some(isForeign)) return credible;
+    const all = [...credible, ...own.flatMap((it) => it.addresses)];
     const addresses = new Map(all.map((it) => [it.toString(), it]));
     return [...addresses.values()].filter((it) => !isForeign(it));
   }
@@ -154,6 +177,7 @@ export class FactStore implements ClusterIndex {
     set(this.#workloads, key, value);
     fileIn(this.#workloadKeys, namespace, key, value !== undefined);
     this.#claim(key, before);
+    this.#contest(key);
     const rivals = new Set<string>();
     for (const address of [...before, ...this.#claimsOf(key)]) {
       for (const rival of this.#claims.get(address) ?? []) if (rival !== key) rivals.add(rival);
@@ -181,8 +205,20 @@ export class FactStore implements ClusterIndex {
     this.#tiers = new Map();
   }
 
-  setNode(key: string, value: Node | undefined): void {
-    set(this.#nodes, key, value);
+  /** @returns the keys of the pods whose addresses can be others now, their rivals' among them */
+  setNode(key: string, value: Node | undefined): Iterable<string> {
+    const concerned = new Set<string>();
+    const concern = (address: string): void => {
+      for (const pod of this.#claims.get(address) ?? []) concerned.add(pod);
+    };
+    this.#nodes.set(key, value).forEach(concern);
+    for (const pod of this.#contested) {
+      // Its node's pod CIDRs may be others, and with them what is believed of it.
+      const workload = this.#workloads.get(pod);
+      if (workload?.nodeName === key) workload.addresses.map(String).forEach(concern);
+    }
+    for (const pod of concerned) this.#contest(pod);
+    return concerned;
   }
 
   /** @returns what was there before */
@@ -197,6 +233,15 @@ export class FactStore implements ClusterIndex {
 
   setDetachment(key: string, value: Detachment | undefined): void {
     this.attachments.setDetachment(key, value);
+  }
+
+  /** Notes whether the status of a pod has an address of a node. */
+  #contest(key: string): void {
+    const workload = this.#workloads.get(key);
+    const isContested = workload !== undefined && isGovernable(workload) &&
+      workload.addresses.some((it) => this.#nodes.hasAddress(it.toString()));
+    if (isContested) this.#contested.add(key);
+    else this.#contested.delete(key);
   }
 
   /** The addresses that a pod claims, by its status and its attachments. */

@@ -30,6 +30,7 @@ import {
   type NetworkPolicy,
 } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
+import type { AddressDoubts } from "./address_doubts.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { FactStore } from "./fact_store.ts";
@@ -93,6 +94,11 @@ export class PolicyGraph {
     return this.#facts;
   }
 
+  /** What is to be doubted of the addresses that the pods' statuses say. */
+  addressDoubts(): AddressDoubts {
+    return this.#facts.addressDoubts();
+  }
+
   /** The uid of the pod of this key, as far as it is known. */
   uidOf(key: string): string | undefined {
     return this.#facts.workload(key)?.uid;
@@ -130,10 +136,7 @@ export class PolicyGraph {
       case "attachment":
         return this.#updateAttachment(key, value as Attachment | undefined);
       case "node":
-        this.#facts.setNode(key, value as Node | undefined);
-        // Its addresses are few and rarely change, but whatever of them changed is to be flushed.
-        if (key === this.#options.nodeName) this.#isLocalDirty ||= this.#isHostMoved();
-        return this.#index.refreshNode(key, value as Node | undefined);
+        return this.#updateNode(key, value as Node | undefined);
       case "policy":
         this.#updatePolicy(key, value as NetworkPolicy | undefined);
         return false;
@@ -183,6 +186,15 @@ export class PolicyGraph {
       this.#forget([workload]);
     }
     return isSetChanged;
+  }
+
+  #updateNode(key: string, value: Node | undefined): boolean {
+    const pods = this.#facts.setNode(key, value);
+    for (const pod of pods) this.#forget(this.#local.rivalsOf(pod));
+    // Its addresses are few and rarely change, but what of them changed is to be flushed.
+    if (key === this.#options.nodeName) this.#isLocalDirty ||= this.#isHostMoved();
+    const isSetChanged = this.#refresh(pods);
+    return this.#index.refreshNode(key, value) || isSetChanged;
   }
 
   #updatePolicy(key: string, value: NetworkPolicy | undefined): void {

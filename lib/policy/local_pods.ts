@@ -93,6 +93,8 @@ export class LocalPods {
     const workload = this.#facts.workload(key);
     return workload !== undefined && !attachments.hasInterface(interfaceName) &&
       attachments.detachmentOf(key)?.uid !== workload.uid &&
-      workload.addresses.some((it) => !attachments.hasAddress(it.toString()));
+      this.#facts.credibleAddressesOf(workload).some((it) =>
+        !attachments.hasAddress(it.toString())
+      );
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Who is selected: the one place that says which pods a policy governs and which pods a peer means.
  * The kernel program and `evaluateFlow()` both ask here. Follows NetworkPolicy of `networking.k8s.io/v1`
- * and ClusterNetworkPolicy of `policy.networking.k8s.io/v1alpha2`.
+ * and ClusterNetworkPolicy of `policy.networking.k8s.io` (`v1beta1`, `v1alpha2`).
  */
 
 import { type Labels, type LabelSelector, matchesLabels } from "../model/labels.ts";

@@ -3,7 +3,7 @@
 import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import type { ResourceKind } from "../../lib/datastore/kind.ts";
+import type { ObjectKind } from "../../lib/datastore/kind.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
 import type { NetworkPolicy } from "../../lib/model/policy.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
@@ -28,7 +28,7 @@ export function decodeCluster(objects: ClusterObjects): ClusterFacts {
 }
 
 /** Decodes one object. @throws {RangeError} if it is not understood */
-export function decode<T>(kind: ResourceKind<T>, object: PartialObject): T {
+export function decode<T>(kind: ObjectKind<T>, object: PartialObject): T {
   const { value, problems } = kind.decode(object);
   if (value === undefined || problems.length > 0) {
     throw new RangeError(`The benchmark's ${kind.name} are wrong: ${problems.join("; ")}`);

@@ -140,6 +140,110 @@ Deno.test("calyxctl takes a configuration file of calicoctl", async () => {
   }
 });
 
+const CLUSTER_POLICIES = {
+  group: "policy.networking.k8s.io",
+  version: "v1alpha2",
+  plural: "clusternetworkpolicies",
+  kind: "ClusterNetworkPolicy",
+  namespaced: false,
+  custom: true,
+};
+
+Deno.test("calyxctl reads ClusterNetworkPolicies in the versions that it knows, and says when it cannot", async (t) => {
+  await using server = startCluster();
+  const ctl = (line: string): Promise<Outcome> => calyxctl(line, access(server));
+  await t.step("no such kind", async () => {
+    const stdout = "NAME   TIER   PRIORITY   \n\n";
+    assertEquals(await ctl("get cnp"), { status: 0, stdout, stderr: "" });
+  });
+  server.store.register(CLUSTER_POLICIES);
+  const policies = [["last", "Baseline", 5], ["second", "Admin", 20], [
+    "first",
+    "Admin",
+    3,
+  ]] as const;
+  for (const [name, tier, priority] of policies) {
+    server.store.create(CLUSTER_POLICIES.plural, {
+      metadata: { name },
+      spec: {
+        tier,
+        priority,
+        subject: { pods: { podSelector: { matchLabels: { app: "web" } } } },
+        ingress: [{ name: "all", action: "Deny", from: [{ namespaces: {} }] }],
+      },
+    });
+  }
+  const flow = "explain -n shop client web:http";
+  for (const versions of [["v1alpha2"], ["v1alpha2", "v1beta1"], ["v1beta1"], ["v1beta1", "v9"]]) {
+    await t.step(versions.join(), async () => {
+      server.serve(CLUSTER_POLICIES, versions);
+      const columns = "custom-columns=NAME,TIER,PRIORITY,SUBJECT,INGRESS,EGRESS";
+      assertEquals((await ctl(`get CNPs -o ${columns}`)).stdout.split("\n").slice(1, 4), [
+        "first    Admin      3          pods app=web   1 rule    0 rules   ",
+        "second   Admin      20         pods app=web   1 rule    0 rules   ",
+        "last     Baseline   5          pods app=web   1 rule    0 rules   ",
+      ]);
+      const [item] = JSON.parse((await ctl("get cnp first -o json")).stdout);
+      assertEquals(item.spec.ingress, [{
+        name: "all",
+        action: "Deny",
+        match: "from all pods of every namespace, on every port",
+      }]);
+      assertStringIncludes((await ctl(flow)).stdout, "TCP port 80: DENIED\n");
+    });
+  }
+  await t.step("only a version that it does not know", async () => {
+    server.serve(CLUSTER_POLICIES, ["v9"]);
+    const refused = await ctl("get cnp");
+    assertEquals([refused.status, refused.stdout], [1, ""]);
+    assertSentence(refused.stderr, /only as policy\.networking\.k8s\.io\/v9, and .* upgrade Calyx/);
+    const { status, stdout } = await ctl(flow);
+    assertEquals(status, 0);
+    assertStringIncludes(stdout, "TCP port 80: ALLOWED by what could be read, which is not all\n");
+    assertStringIncludes(stdout, "\nWarning: The API server serves ClusterNetworkPolicy only as");
+    const { unread } = JSON.parse((await ctl(`${flow} -o json`)).stdout);
+    assertEquals(unread.length, 1);
+  });
+  await t.step("a version that it does not know, without objects", async () => {
+    for (const [name] of policies) server.store.delete(CLUSTER_POLICIES.plural, name);
+    assertStringIncludes((await ctl(flow)).stdout, "TCP port 80: ALLOWED\n");
+  });
+});
+
+Deno.test("calyxctl explain -f says which ClusterNetworkPolicies it cannot read", async () => {
+  const manifest = (apiVersion: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: x}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, namespace: x}
+---
+apiVersion: ${apiVersion}
+kind: ClusterNetworkPolicy
+metadata: {name: deny}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {namespaces: {}}
+  ingress: [{action: Deny, from: [{namespaces: {}}]}]
+`;
+  const first = async (apiVersion: string): Promise<string | undefined> => {
+    const { stdout, stderr } = await calyxctl("explain -f - x/b x/a:80", {}, manifest(apiVersion));
+    return (stdout.split("\n")[0] ?? "") + (stderr === "" ? "" : ", warned");
+  };
+  const verdict = "x/b to x/a, TCP port 80: ";
+  for (const version of ["v1alpha2", "v1beta1"]) {
+    assertEquals(await first(`policy.networking.k8s.io/${version}`), `${verdict}DENIED`);
+  }
+  assertEquals(
+    await first("policy.networking.k8s.io/v9"),
+    `${verdict}ALLOWED by what could be read, which is not all, warned`,
+  );
+  assertEquals(await first("crd.antrea.io/v1beta1"), `${verdict}ALLOWED, warned`);
+});
+
 Deno.test("calyxctl warns of objects that it does not understand, and goes on", async () => {
   await using server = startCluster();
   server.store.create("networkpolicies", {

@@ -245,6 +245,28 @@ Deno.test("the address of a finished pod is nobody's, and its next holder is jud
   await assertBecomes("open", answer);
 });
 
+Deno.test("an ipBlock lets in what the API server means by its spelling", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  const server = await node.addPod("server");
+  const [named, other] = [await node.addPod("named"), await node.addPod("other")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const [address = ""] = server.addresses;
+  const source = Address.parse(named.addresses[0] ?? "");
+  const padded = `${source}`.split(".").map((it) => it.padStart(3, "0")).join(".");
+  for (const cidr of [`::ffff:${source}/128`, `${padded}/032`]) {
+    await node.createPolicy("spelled", {
+      podSelector: { matchLabels: { app: "server" } },
+      ingress: [{ from: [{ ipBlock: { cidr } }] }],
+    });
+    await assertBecomes("timeout", () => ask(other, address));
+    assertEquals(await ask(named, address), "open", cidr);
+    await node.deletePolicy("spelled");
+    await assertBecomes("open", () => ask(other, address));
+  }
+});
+
 Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and goes", async () => {
   requireIsolation();
   await using node = await TestNode.start();
@@ -276,39 +298,94 @@ Deno.test("a ClusterNetworkPolicy's kind comes, decides before the others, and g
   await assertBecomes("open", answer);
 });
 
+const ADMIN_DENY = {
+  metadata: { name: "deny" },
+  spec: {
+    tier: "Admin",
+    priority: 10,
+    subject: { namespaces: {} },
+    ingress: [{ action: "Deny", from: [{ namespaces: {} }] }],
+  },
+};
+
 Deno.test("a ClusterNetworkPolicy's kind goes while its policies are in force, and comes again", async () => {
   requireIsolation();
   await using node = await TestNode.start({ agent: false });
-  const deny = {
-    metadata: { name: "deny" },
-    spec: {
-      tier: "Admin",
-      priority: 10,
-      subject: { namespaces: {} },
-      ingress: [{ action: "Deny", from: [{ namespaces: {} }] }],
-    },
-  };
   node.api.store.register(CLUSTER_POLICY_KIND);
-  node.api.store.create("clusternetworkpolicies", deny);
+  node.api.store.create("clusternetworkpolicies", ADMIN_DENY);
   await node.startAgent();
   const [server, client] = [await node.addPod("server"), await node.addPod("client")];
   using servers = new PodServers();
   servers.tcp(server.namespace, 80);
   const answer = (): Promise<ProbeResult> => ask(client, server.addresses[0] ?? "");
   assertEquals(await answer(), "timeout");
-  // Nobody says that the policy is gone: the watch ends, and then there is no such kind.
+  // Without a word that the policy is gone: the watch ends, and then there is no such kind.
   node.api.store.unregister(CLUSTER_POLICY_KIND);
   node.api.faults.closeWatches();
   await node.agent.until("the kind is gone", async () => await answer() === "open");
-  // A newer version alone is not what we know: that is said, since its policies do not count.
-  const newer = { ...CLUSTER_POLICY_KIND, version: "v1beta1" };
-  node.api.store.register(newer);
-  await node.agent.until(
-    "that is said",
-    () => node.agent.log.includes("policy.networking.k8s.io/v1beta1"),
-  );
-  node.api.store.unregister(newer);
-  node.api.store.register(CLUSTER_POLICY_KIND);
-  node.api.store.create("clusternetworkpolicies", deny);
+  node.api.store.register({ ...CLUSTER_POLICY_KIND, version: "v1beta1" });
+  node.api.store.create("clusternetworkpolicies", ADMIN_DENY);
   await node.agent.until("the kind is back", async () => await answer() === "timeout");
 });
+
+Deno.test("an Admin Deny holds while its kind's versions change, and when none can be read", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  const { api } = node;
+  api.store.register(CLUSTER_POLICY_KIND);
+  api.store.create("clusternetworkpolicies", ADMIN_DENY);
+  const port = freePort();
+  const askHealth = async (path: string): Promise<string> =>
+    await (await fetch(`http://127.0.0.1:${port}/${path}`)).text();
+  await node.startAgent({ CALYX_HEALTH_PORT: `${port}` });
+  const [server, client] = [await node.addPod("server"), await node.addPod("client")];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, 80);
+  const answers = new Set<ProbeResult>();
+  let isWatching = true;
+  const watching = (async () => {
+    while (isWatching) answers.add(await ask(client, server.addresses[0] ?? ""));
+  })();
+  const isRead = (version: string) => async (): Promise<boolean> =>
+    (await askHealth("metrics")).includes(`version="${version}"`);
+  try {
+    await node.agent.until("v1alpha2 is read", isRead("v1alpha2"));
+    api.serve(CLUSTER_POLICY_KIND, ["v1alpha2", "v1beta1"]);
+    await node.agent.until("v1beta1 is read", isRead("v1beta1"));
+    api.serve(CLUSTER_POLICY_KIND, ["v1alpha2"]);
+    await node.agent.until("v1alpha2 is read", isRead("v1alpha2"));
+    api.serve(CLUSTER_POLICY_KIND, ["v1beta1"]);
+    await node.agent.until("v1beta1 is read", isRead("v1beta1"));
+    api.serve(CLUSTER_POLICY_KIND, ["v9"]);
+    const isSaid = async (): Promise<boolean> => (await askHealth("readyz")).includes("/v9");
+    await node.agent.until("/readyz says that it cannot be read", isSaid);
+    assertEquals(node.agent.log.includes("kind not readable"), true);
+    assertEquals(
+      (await askHealth("metrics")).includes('calyx_unreadable{kind="clusterPolicy"} 1'),
+      true,
+    );
+    // An agent that starts now has read none of them: the kernel keeps what it has.
+    await node.agent[Symbol.asyncDispose]();
+    await node.startAgent({ CALYX_HEALTH_PORT: `${port}` }, { waits: false });
+    await node.agent.until("/readyz of the next agent says it", isSaid);
+    assertEquals((await askHealth("readyz")).startsWith("Not every clusterPolicy is known"), true);
+    assertEquals(await ask(client, server.addresses[0] ?? ""), "timeout");
+    api.serve(CLUSTER_POLICY_KIND, ["v9", "v1beta1"]);
+    await node.agent.until("v1beta1 is read", isRead("v1beta1"));
+  } finally {
+    isWatching = false;
+    await watching;
+  }
+  assertEquals([...answers], ["timeout"], "at no moment was it open");
+  api.store.delete("clusternetworkpolicies", "deny");
+  await node.agent.until(
+    "the policy is gone",
+    async () => await ask(client, server.addresses[0] ?? "") === "open",
+  );
+});
+
+/** A port of the loopback that nothing listens on. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

@@ -11,7 +11,7 @@ import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import { objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
+import { objectKey, type ObjectKind } from "../../lib/datastore/kind.ts";
 import type { FactKind, FactTypes } from "../../lib/model/facts.ts";
 import { PolicyGraph, type PolicyGraphOptions } from "../../lib/policy/graph.ts";
 
@@ -27,7 +27,7 @@ interface Document {
 
 type Take = (graph: PolicyGraph, object: unknown) => void;
 
-function take<K extends FactKind>(kind: K, resource: ResourceKind<FactTypes[K]>): Take {
+function take<K extends FactKind>(kind: K, resource: ObjectKind<FactTypes[K]>): Take {
   return (graph, object) =>
     graph.update(kind, objectKey(object) ?? "", resource.decode(object).value);
 }

@@ -66,6 +66,8 @@ function workload(index: number): fc.Arbitrary<Workload> {
       [`10.0.0.${index}`],
       [`fd00::${index}`],
       ["10.0.0.1"],
+      // A node's: not believed, but where the node's own pod CIDRs hold it.
+      ["192.168.0.1", `fd00::${index}`],
     ).map((it) => it.map(Address.parse)),
     hostNetwork: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),
     finished: fc.boolean().chain((it) => it ? fc.boolean() : fc.constant(false)),
@@ -150,6 +152,11 @@ function clusterPolicy(index: number): fc.Arbitrary<ClusterNetworkPolicy> {
   });
 }
 
+/** The second holds the first node's address. */
+const podCidrs: fc.Arbitrary<readonly Prefix[]> = fc
+  .constantFrom<readonly string[]>([], ["10.0.0.0/24"], ["10.0.0.0/24", "192.168.0.0/31"])
+  .map((it) => it.map(Prefix.parse));
+
 const namespaces: fc.Arbitrary<readonly Namespace[]> = fc.tuple(
   ...NAMESPACES.map((name) =>
     labels.map((it): Namespace => ({ name, labels: it, isIsolated: false, denyAction: undefined }))
@@ -166,14 +173,16 @@ export const cluster: fc.Arbitrary<Cluster> = fc.record({
   namespaces,
   policies: some(5, policy).chain((it) => fc.subarray(it)),
   clusterPolicies: some(4, clusterPolicy).chain((it) => fc.subarray(it)),
-  nodes: fc.tuple(...NODES.map((name, index) =>
-    labels.map((it): Node => ({
-      name,
-      labels: it,
-      podCidrs: [],
-      addresses: [`192.168.0.${index + 1}`, `fd01::${index + 1}`].map(Address.parse),
-    }))
-  )),
+  nodes: fc.tuple(
+    ...NODES.map((name, index) =>
+      fc.tuple(labels, podCidrs).map(([it, podCidrs]): Node => ({
+        name,
+        labels: it,
+        podCidrs,
+        addresses: [`192.168.0.${index + 1}`, `fd01::${index + 1}`].map(Address.parse),
+      }))
+    ),
+  ),
 });
 
 /** A protocol and port near those that the policies name; undefined: ICMP. */

@@ -1,6 +1,7 @@
 /**
- * ClusterNetworkPolicy, `policy.networking.k8s.io/v1alpha2`. What is not understood fails closed as its
- * API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A policy whose
+ * ClusterNetworkPolicy, `policy.networking.k8s.io`, versions `v1beta1` (network-policy-api v0.3.0) and
+ * `v1alpha2`: their fields are the same, and `v1beta1` refuses host bits in networks, which mean nothing
+ * in `v1alpha2`. What is not understood fails closed as its API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A policy whose
  * subject, place in the order or other fields are not understood is in doubt: it concerns every pod that
  * it may, before others, its Accept rules match nothing, and what would Pass, perhaps to somebody who
  * accepts it, is denied.
@@ -15,7 +16,7 @@ import type {
 } from "../../model/policy.ts";
 import type { LabelSelector } from "../../model/labels.ts";
 import { type Protocol, PROTOCOL_NUMBERS } from "../../model/workload.ts";
-import type { Decoded, ResourceKind } from "../kind.ts";
+import type { Decoded, VersionedKind } from "../kind.ts";
 import {
   type Fields,
   Problems,
@@ -29,10 +30,12 @@ import {
 } from "./fields.ts";
 import { RuleBound } from "./rule_bound.ts";
 
-/** All ClusterNetworkPolicies; the kind may be unknown to the server. */
-export const clusterNetworkPolicyKind: ResourceKind<ClusterNetworkPolicy> = {
+/** All ClusterNetworkPolicies, in whichever of these versions the server has them. */
+export const clusterNetworkPolicyKind: VersionedKind<ClusterNetworkPolicy> = {
   name: "clusternetworkpolicies",
-  path: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies",
+  kind: "ClusterNetworkPolicy",
+  group: "policy.networking.k8s.io",
+  versions: ["v1beta1", "v1alpha2"],
   decode: decodeClusterNetworkPolicy,
 };
 

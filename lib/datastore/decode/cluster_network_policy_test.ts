@@ -93,6 +93,9 @@ Deno.test("decodeClusterNetworkPolicy() fails closed: Accept matches nothing, De
     ["a bad network", [{ networks: ["10.0.0.0/33"] }]],
     ["no network", [{ networks: [] }]],
     ["IPv4 in the clothes of IPv6", [{ networks: ["::ffff:10.0.0.0/104"] }]],
+    ["IPv4 in the clothes of IPv6, shorter", [{ networks: ["::ffff:10.0.0.0/90"] }]],
+    ["leading zeros, which may be octal", [{ networks: ["010.0.0.0/8"] }]],
+    ["leading zeros of the length", [{ networks: ["10.0.0.0/08"] }]],
     ["a bad selector", [{ namespaces: { matchLabels: 1 } }]],
     ["one good, one bad", [EVERY, {}]],
   ];

@@ -247,18 +247,21 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
     ["IPv4 in the clothes of IPv6", {
       ingress: [{
         from: [
-          { ipBlock: { cidr: "::ffff:10.0.0.0/104" } },
+          { ipBlock: { cidr: "::ffff:10.0.0.0/104", except: ["10.1.0.0/16"] } },
           { ipBlock: { cidr: "::/0", except: ["::ffff:0:0/96"] } },
           { ipBlock: { cidr: "::/0", except: ["fd00::/8"] } },
         ],
       }],
     }, {
       selector: "<all>",
-      ingress: [{ peers: ["::/0 except fd00::/8"], ports: undefined }],
+      ingress: [{
+        peers: ["10.0.0.0/8 except 10.1.0.0/16", "::/0 except fd00::/8"],
+        ports: undefined,
+      }],
       egress: undefined,
       problems: [
-        'spec.ingress[0].from[0].ipBlock.cidr cannot be "::ffff:10.0.0.0/104": a CIDR is expected',
-        'spec.ingress[0].from[1].ipBlock.except[0] cannot be "::ffff:0:0/96": a CIDR is expected',
+        'spec.ingress[0].from[1].ipBlock.except[0] cannot be "::ffff:0:0/96": ' +
+        "a part of ::/0 is expected",
       ],
     }],
     ["rules that are no list allow nothing", { ingress: "all" }, {
@@ -404,4 +407,27 @@ Deno.test("decodeNamespace() and decodeNode() keep what policy needs", () => {
   assertEquals(node.problems, []);
   assertEquals(node.value?.podCidrs.map(String), ["10.244.0.0/24"]);
   assertEquals(node.value?.addresses.map(String), ["192.0.2.1", "192.0.2.2"]);
+});
+
+Deno.test("decodePod() and decodeNode() take addresses as API servers do", () => {
+  const pod = decodePod({
+    metadata: { name: "web", namespace: "x" },
+    status: {
+      podIPs: [{ ip: "010.244.000.007" }, { ip: "::ffff:10.244.0.8" }, { ip: "0fd00::7" }],
+    },
+  });
+  assertEquals([pod.value?.addresses.map(String), pod.problems], [
+    ["10.244.0.7", "10.244.0.8", "fd00::7"],
+    [],
+  ]);
+  const node = decodeNode({
+    metadata: { name: "n1" },
+    spec: { podCIDRs: ["010.244.0.0/024", "::ffff:10.245.0.0/120"] },
+    status: { addresses: [{ type: "InternalIP", address: "::ffff:192.0.2.1" }] },
+  });
+  assertEquals([...node.value?.podCidrs ?? [], ...node.value?.addresses ?? []].map(String), [
+    "10.244.0.0/24",
+    "10.245.0.0/24",
+    "192.0.2.1",
+  ]);
 });

@@ -3,6 +3,8 @@
  * problem when it is something else. All problems of an object are found, not the first.
  */
 
+import type { Address } from "../../ip/address.ts";
+import { isMapped, parseLegacyAddress, parseLegacyPrefix } from "../../ip/legacy.ts";
 import { Prefix } from "../../ip/prefix.ts";
 import type { LabelRequirement, Labels, LabelSelector } from "../../model/labels.ts";
 
@@ -62,18 +64,34 @@ export function refuseOthers(
   }
 }
 
-/** The IPv4 addresses as IPv6 ones, which no packet carries. */
-const MAPPED = Prefix.parse("::ffff:0:0/96");
+/**
+ * A CIDR of a `v1` API without its host bits, which mean nothing, in any spelling that API servers take
+ * there: see `lib/ip/legacy.ts`.
+ */
+export function readLegacyCidr(
+  value: unknown,
+  path: string,
+  problems: Problems,
+): Prefix | undefined {
+  const prefix = typeof value === "string" ? parseLegacyPrefix(value) : undefined;
+  if (prefix === undefined) problems.add(path, value, "a CIDR is expected");
+  return prefix?.network;
+}
+
+/** An address of a `v1` API in any spelling that API servers take there; `undefined` for none. */
+export function readLegacyAddress(value: unknown): Address | undefined {
+  return typeof value === "string" ? parseLegacyAddress(value) : undefined;
+}
 
 /**
- * A CIDR without its host bits, which mean nothing. IPv4 written as IPv6 is none: as IPv6 it matches no
- * packet, and what is to be denied would not be.
+ * A CIDR of ClusterNetworkPolicy without its host bits, which mean nothing. Its CustomResourceDefinition
+ * refuses leading zeros and IPv4 written as IPv6, of whatever length (CEL's `isCIDR`,
+ * apiserver/pkg/cel/library/cidr.go): as IPv6 it would match no packet, and what is to be denied would
+ * not be.
  */
 export function readCidr(value: unknown, path: string, problems: Problems): Prefix | undefined {
   const prefix = typeof value === "string" ? Prefix.tryParse(value) : undefined;
-  const isMapped = prefix !== undefined && prefix.length >= MAPPED.length &&
-    MAPPED.contains(prefix.address);
-  if (prefix !== undefined && !isMapped) return prefix.network;
+  if (prefix !== undefined && !isMapped(prefix.address)) return prefix.network;
   problems.add(path, value, "a CIDR is expected");
   return undefined;
 }

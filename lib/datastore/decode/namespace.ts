@@ -7,6 +7,7 @@ import { Problems, readMetadata, readObject } from "./fields.ts";
 /** All namespaces. */
 export const namespaceKind: ResourceKind<Namespace> = {
   name: "namespaces",
+  kind: "Namespace",
   path: "/api/v1/namespaces",
   decode: decodeNamespace,
 };

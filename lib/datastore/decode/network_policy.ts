@@ -19,7 +19,7 @@ import type { Decoded, ResourceKind } from "../kind.ts";
 import {
   type Fields,
   Problems,
-  readCidr,
+  readLegacyCidr,
   readList,
   readMetadata,
   readObject,
@@ -32,6 +32,7 @@ import { RuleBound } from "./rule_bound.ts";
 /** NetworkPolicies of all namespaces. */
 export const networkPolicyKind: ResourceKind<NetworkPolicy> = {
   name: "networkpolicies",
+  kind: "NetworkPolicy",
   path: "/apis/networking.k8s.io/v1/networkpolicies",
   decode: decodeNetworkPolicy,
 };
@@ -170,10 +171,10 @@ function readBlock(
 ): NetworkPolicyPeer | undefined {
   const fields = readObject(value, path, problems);
   refuseOthers(fields, ["cidr", "except"], path, problems);
-  const cidr = readCidr(fields.cidr, `${path}.cidr`, problems);
+  const cidr = readLegacyCidr(fields.cidr, `${path}.cidr`, problems);
   const except = (readList(fields.except, `${path}.except`, problems) ?? []).map((it, index) => {
     const at = `${path}.except[${index}]`;
-    const prefix = readCidr(it, at, problems);
+    const prefix = readLegacyCidr(it, at, problems);
     if (prefix === undefined || cidr === undefined) return prefix;
     if (!cidr.contains(prefix.address) || prefix.length < cidr.length) {
       problems.add(at, it, `a part of ${cidr} is expected`);

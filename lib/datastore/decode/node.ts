@@ -1,14 +1,23 @@
 /** Node, `v1`. */
 
-import { Address } from "../../ip/address.ts";
-import { Prefix } from "../../ip/prefix.ts";
+import type { Address } from "../../ip/address.ts";
+import type { Prefix } from "../../ip/prefix.ts";
 import type { Node } from "../../model/node.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
-import { type Fields, Problems, readList, readMetadata, readObject } from "./fields.ts";
+import {
+  type Fields,
+  Problems,
+  readLegacyAddress,
+  readLegacyCidr,
+  readList,
+  readMetadata,
+  readObject,
+} from "./fields.ts";
 
 /** All nodes. */
 export const nodeKind: ResourceKind<Node> = {
   name: "nodes",
+  kind: "Node",
   path: "/api/v1/nodes",
   decode: decodeNode,
 };
@@ -40,9 +49,7 @@ function readPodCidrs(spec: Fields, problems: Problems): readonly Prefix[] {
     list.push(spec.podCIDR);
   }
   return list.flatMap((text) => {
-    const prefix = typeof text === "string" ? Prefix.tryParse(text) : undefined;
-    if (prefix === undefined) problems.add("spec.podCIDRs", text, "a CIDR is expected");
-    return prefix ?? [];
+    return readLegacyCidr(text, "spec.podCIDRs", problems) ?? [];
   });
 }
 
@@ -51,7 +58,7 @@ function readAddresses(status: Fields, problems: Problems): readonly Address[] {
   const list = readList(status.addresses, "status.addresses", problems) ?? [];
   return list.flatMap((it) => {
     const { type, address } = readObject(it, "status.addresses[]", problems);
-    const parsed = typeof address === "string" ? Address.tryParse(address) : undefined;
+    const parsed = readLegacyAddress(address);
     if (parsed === undefined && (type === "InternalIP" || type === "ExternalIP")) {
       problems.add("status.addresses[].address", address, "an IP address is expected");
     }

@@ -1,12 +1,13 @@
 /** Pod, `v1`: what policy needs of it. */
 
-import { Address } from "../../ip/address.ts";
+import type { Address } from "../../ip/address.ts";
 import type { NamedPort, Protocol, Workload } from "../../model/workload.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
 import {
   type Fields,
   type Metadata,
   Problems,
+  readLegacyAddress,
   readList,
   readMetadata,
   readObject,
@@ -16,6 +17,7 @@ import {
 /** Pods of all namespaces. */
 export const podKind: ResourceKind<Workload> = {
   name: "pods",
+  kind: "Pod",
   path: "/api/v1/pods",
   decode: decodePod,
 };
@@ -85,7 +87,7 @@ function readAddresses(status: Fields, problems: Problems): readonly Address[] {
     texts.push(status.podIP);
   }
   return texts.flatMap((text) => {
-    const address = typeof text === "string" ? Address.tryParse(text) : undefined;
+    const address = readLegacyAddress(text);
     if (address === undefined) problems.add("status.podIPs", text, "an IP address is expected");
     return address ?? [];
   });

@@ -32,6 +32,30 @@ export class Collection {
     this.#historyMax = historyMax;
   }
 
+  /** The same objects and history, of another version of the kind. */
+  copyFor(kind: ApiKind): Collection {
+    const copy = new Collection(kind, this.#historyMax);
+    for (const [key, object] of this.#objects) copy.#objects.set(key, copy.convert(object));
+    copy.#changes = this.#changes.map((it) => copy.convertChange(it));
+    copy.#floor = this.#floor;
+    return copy;
+  }
+
+  /** An object of another version as this one has it: only their `apiVersion` differs. */
+  convert(object: KubernetesObject): KubernetesObject {
+    return { ...object, apiVersion: this.apiVersion };
+  }
+
+  /** A change of another version as this one has it. */
+  convertChange(change: Change): Change {
+    const { object, previous } = change;
+    return {
+      ...change,
+      object: this.convert(object),
+      previous: previous === undefined ? undefined : this.convert(previous),
+    };
+  }
+
   /** The object under `namespace/name`, or `name` for a kind without namespaces. */
   get(key: string): KubernetesObject | undefined {
     return this.#objects.get(key);

@@ -73,9 +73,19 @@ function describeGroup(
   kinds: readonly { readonly group: string; readonly version: string }[],
 ): JsonObject {
   const versions = new Set(kinds.filter((it) => it.group === group).map((it) => it.version));
-  const described = [...versions].map((version) => ({
+  const described = [...versions].sort(compareVersions).map((version) => ({
     groupVersion: `${group}/${version}`,
     version,
   }));
   return { name: group, versions: described, preferredVersion: described[0] };
+}
+
+/** As `CompareKubeAwareVersionStrings` of apimachinery has it: v2, v1, v1beta2, v1beta1, v1alpha1. */
+function compareVersions(a: string, b: string): number {
+  const [one, other] = [a, b].map((it) => {
+    const [, major = "0", stage = "", minor = "0"] = /^v(\d+)(alpha|beta)?(\d+)?$/.exec(it) ?? [];
+    return [["alpha", "beta", ""].indexOf(stage), Number(major), Number(minor)];
+  });
+  const index = (one ?? []).findIndex((it, at) => it !== other?.[at]);
+  return index < 0 ? 0 : (other?.[index] ?? 0) - (one?.[index] ?? 0);
 }

@@ -3,7 +3,7 @@
  * A current server's: `endPort` is kept and checked, where old servers drop it.
  */
 
-import { Prefix } from "../../../lib/ip/prefix.ts";
+import { parseLegacyPrefix } from "../../../lib/ip/legacy.ts";
 import type { KindRules } from "./kind.ts";
 import { labelProblem, labelValueProblem } from "./metadata_rules.ts";
 import { asList, asObject, isObject } from "./object.ts";
@@ -103,13 +103,13 @@ function checkBlock(block: Record<string, unknown>, at: string, causes: StatusCa
     causes.push(required(`${at}.cidr`, "must be given"));
     return;
   }
-  const whole = Prefix.tryParse(block.cidr);
+  const whole = parseLegacyPrefix(block.cidr);
   if (whole === undefined) {
     causes.push(invalid(`${at}.cidr`, block.cidr, "must be a valid CIDR"));
     return;
   }
   asList(block.except).forEach((text, i) => {
-    const part = Prefix.tryParse(String(text));
+    const part = parseLegacyPrefix(String(text));
     if (part === undefined) {
       causes.push(invalid(`${at}.except[${i}]`, text, "must be a valid CIDR"));
     } else if (!whole.contains(part.network.address) || part.length <= whole.length) {

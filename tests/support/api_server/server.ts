@@ -9,6 +9,7 @@
 
 import { Faults, type RequestRecord } from "./faults.ts";
 import { handle } from "./handler.ts";
+import type { ApiKind } from "./kind.ts";
 import { setNoDelay } from "./no_delay.ts";
 import { Pager } from "./pager.ts";
 import { Store } from "./store.ts";
@@ -53,6 +54,8 @@ export interface SmallApiServer extends AsyncDisposable {
   readonly requests: readonly RequestRecord[];
   /** The watches that are running. */
   readonly watches: ReadonlySet<Watch>;
+  /** Serves a kind in these versions and in no other, and ends its watches, as real servers do. */
+  serve(kind: Pick<ApiKind, "group" | "plural">, versions: readonly string[]): void;
   /** Breaks all connections and stops. */
   close(): Promise<void>;
 }
@@ -114,6 +117,13 @@ export function startApiServer(options: ApiServerOptions = {}): SmallApiServer {
     faults,
     requests,
     watches,
+    serve: (kind, versions) => {
+      store.serve(kind, versions);
+      for (const watch of [...watches]) {
+        const { group, plural } = watch.collection.kind;
+        if (group === kind.group && plural === kind.plural) watch.end();
+      }
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

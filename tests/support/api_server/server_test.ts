@@ -237,3 +237,36 @@ withServer("10,000 pods list in pages that agree", async (it) => {
   assertEquals(names.length, 10_000);
   assertMatch(names.at(-1) ?? "", /^p09999$/);
 });
+
+const WIDGETS = { group: "example.org", plural: "widgets" };
+
+withServer("versions of a kind have the same objects, and go and come", async (it, signal) => {
+  it.store.register({
+    ...WIDGETS,
+    version: "v1alpha1",
+    kind: "Widget",
+    namespaced: false,
+    custom: true,
+  });
+  it.store.create("widgets", { metadata: { name: "a" } });
+  const list = async (version: string): Promise<unknown> => {
+    const response = await fetch(`${it.url}/apis/example.org/${version}/widgets`);
+    if (response.status !== 200) return (await response.text(), response.status);
+    const { kind, apiVersion, items } = await response.json();
+    return [kind, apiVersion, ...items.map((item: Record<string, unknown>) => item.apiVersion)];
+  };
+  const seen = events(it, "/apis/example.org/v1alpha1/widgets?watch=true", signal);
+  assertEquals((await seen.next()).value?.name, "a");
+  it.serve(WIDGETS, ["v1alpha1", "v1beta1"]);
+  assertEquals((await seen.next()).done, true, "its watches end");
+  it.store.create("widgets", { metadata: { name: "b" } });
+  for (const version of ["v1alpha1", "v1beta1"]) {
+    const apiVersion = `example.org/${version}`;
+    assertEquals(await list(version), ["WidgetList", apiVersion, apiVersion, apiVersion]);
+  }
+  const group = await (await fetch(`${it.url}/apis/example.org`)).json();
+  assertEquals(group.preferredVersion.version, "v1beta1");
+  it.serve(WIDGETS, ["v1beta1"]);
+  assertEquals(await list("v1alpha1"), 404);
+  assertEquals((await list("v1beta1") as unknown[]).length, 4);
+});

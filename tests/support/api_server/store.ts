@@ -38,15 +38,34 @@ export class Store {
     return [...this.#collections.values()];
   }
 
-  /** Serves one more kind from now on. */
+  /** Serves one more kind from now on, or one more version of a kind: that has the same objects. */
   register(kind: ApiKind): void {
     const key = `${dottedName(kind)}/${kind.version}`;
-    if (!this.#collections.has(key)) {
-      this.#collections.set(key, new Collection(kind, this.#historyMax));
-    }
+    if (this.#collections.has(key)) return;
+    const [sibling] = this.#versionsOf(kind);
+    this.#collections.set(key, sibling?.copyFor(kind) ?? new Collection(kind, this.#historyMax));
   }
 
-  /** Serves a kind no more, and forgets its objects without telling anybody. */
+  /**
+   * Serves a kind in these versions and in no other, with the objects that it has, as when its
+   * CustomResourceDefinition changes. Running watches go on: {@link SmallApiServer.serve} ends them.
+   *
+   * @throws {RangeError} if the kind is in no version
+   */
+  serve(kind: Pick<ApiKind, "group" | "plural">, versions: readonly string[]): void {
+    const before = this.#versionsOf(kind);
+    const [first] = before;
+    if (first === undefined) throw new RangeError(`${dottedName(kind)} is not registered`);
+    for (const version of versions) this.register({ ...first.kind, version });
+    for (const { kind } of before) if (!versions.includes(kind.version)) this.unregister(kind);
+  }
+
+  /** The collections of all versions of a kind. */
+  #versionsOf(kind: Pick<ApiKind, "group" | "plural">): readonly Collection[] {
+    return this.collections.filter((it) => dottedName(it.kind) === dottedName(kind));
+  }
+
+  /** Serves a version of a kind no more; with the last one its objects go, without an event. */
   unregister(kind: Pick<ApiKind, "group" | "plural" | "version">): void {
     this.#collections.delete(`${dottedName(kind)}/${kind.version}`);
   }
@@ -208,7 +227,10 @@ export class Store {
       metadata: { ...object.metadata, resourceVersion: String(resourceVersion) },
     };
     const previous = collection.get(keyOf(object));
-    collection.commit({ type, object: next, previous, resourceVersion });
+    const change = { type, object: next, previous, resourceVersion };
+    for (const version of this.#versionsOf(collection.kind)) {
+      version.commit(version === collection ? change : version.convertChange(change));
+    }
     return next;
   }
 }
