@@ -14,14 +14,14 @@ interface Counts {
   readonly skipped: number;
 }
 
-/** By file: a packet to oneself never leaves the pod, so packets have more to skip. */
+/** By file; cyclonus' cells between a pod and itself are not policy's. */
 const COUNTS: Readonly<Record<string, { evaluator: Counts; packets: Counts }>> = {
   "k8s-e2e.json": {
     evaluator: { right: 1012, skipped: 0 },
     packets: { right: 1012, skipped: 0 },
   },
   "cyclonus.json": {
-    evaluator: { right: 119_292, skipped: 0 },
+    evaluator: { right: 106_080, skipped: 13_212 },
     packets: { right: 106_080, skipped: 13_212 },
   },
   "cnp.json": {
@@ -33,7 +33,7 @@ const COUNTS: Readonly<Record<string, { evaluator: Counts; packets: Counts }>> =
     packets: { right: 396, skipped: 0 },
   },
   "corners-cyclonus.json": {
-    evaluator: { right: 229, skipped: 13 },
+    evaluator: { right: 150, skipped: 92 },
     packets: { right: 150, skipped: 92 },
   },
   "corners-cnp.json": {
