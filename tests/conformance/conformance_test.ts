@@ -28,6 +28,10 @@ const COUNTS: Readonly<Record<string, { evaluator: Counts; packets: Counts }>> =
     evaluator: { right: 268, skipped: 0 },
     packets: { right: 268, skipped: 0 },
   },
+  "cnp-nodes.json": {
+    evaluator: { right: 36, skipped: 0 },
+    packets: { right: 36, skipped: 0 },
+  },
   "corners-netpol.json": {
     evaluator: { right: 396, skipped: 0 },
     packets: { right: 396, skipped: 0 },
@@ -39,6 +43,10 @@ const COUNTS: Readonly<Record<string, { evaluator: Counts; packets: Counts }>> =
   "corners-cnp.json": {
     evaluator: { right: 64, skipped: 0 },
     packets: { right: 64, skipped: 0 },
+  },
+  "corners-own.json": {
+    evaluator: { right: 126, skipped: 0 },
+    packets: { right: 112, skipped: 14 },
   },
   "corners-refused.json": {
     evaluator: { right: 80, skipped: 0 },

@@ -135,6 +135,7 @@ export class PacketCluster implements AsyncDisposable {
       if (pod !== undefined && wiringOf(pod) === wiringOf(attached.pod)) continue;
       this.#pods.delete(key);
       attached[Symbol.dispose]();
+      await attached.services.closed;
       const { path } = attached.attachment ?? {};
       if (path !== undefined) await this.#ask("DELETE", path);
     }
