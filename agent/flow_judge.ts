@@ -4,8 +4,8 @@
  * to the destination after destination NAT (the reply tuple's source).
  *
  * Only the sides whose pod is on this node and governed are asked; another node's agent asks the other.
- * What begins or ends at an address of this host does not pass the forward hook, where policy is, and
- * is left alone. Not for reading or cutting flows: flow_cut.ts does that.
+ * What this host begins is left alone, and so is what ends at it, save at an address of its Node object:
+ * the tiers of the cluster decide about that. Not for reading or cutting flows: flow_cut.ts does that.
  */
 
 import { Address } from "../lib/ip/address.ts";
@@ -118,8 +118,11 @@ export class FlowJudge {
       this.#governed[direction].has(direction === "egress" ? source : destination)
     );
     if (directions.length === 0) return false;
-    const { index, hostAddresses } = this.#options;
-    if (hostAddresses.has(source) || hostAddresses.has(destination)) return false;
+    const { index, enforced, hostAddresses } = this.#options;
+    if (hostAddresses.has(source)) return false;
+    if (hostAddresses.has(destination) && !enforced.hostAddresses.includes(destination)) {
+      return false;
+    }
     const protocol = PROTOCOLS.get(original.protocol);
     const port = protocol === undefined ? undefined : reply.ports?.source;
     const key = `${source} ${destination} ${protocol} ${port}`;

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { sampleGraph } from "../tests/support/sample_facts.ts";
+import { Address } from "../lib/ip/address.ts";
+import { SAMPLE_NODE, sampleGraph } from "../tests/support/sample_facts.ts";
 import { type FlowWords, trackedFlow } from "../tests/support/tracked_flow.ts";
 import type { TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
 import {
@@ -16,12 +17,41 @@ const HOST = "192.168.0.1";
 const ELSEWHERE = "8.8.8.8";
 const CUT = IPS_CONFIRMED | IPS_FIXED_TIMEOUT;
 
+/** Of the ports of nodes, the cluster leaves pods this one alone. */
+const NODE_PORT = 9100;
+/** An address of the host that its Node object does not have. */
+const BRIDGE = "172.17.0.1";
+
 function judgeOfSample(): FlowJudge {
   const graph = sampleGraph();
+  graph.update("node", SAMPLE_NODE, {
+    name: SAMPLE_NODE,
+    labels: {},
+    podCidrs: [],
+    addresses: [Address.parse(HOST)],
+  });
+  graph.update("clusterPolicy", "nodes", {
+    name: "nodes",
+    tier: "admin",
+    priority: 1,
+    namespaceSelector: [],
+    podSelector: [],
+    ingress: [],
+    egress: [
+      {
+        name: "",
+        action: "pass",
+        peers: undefined,
+        ports: [{ protocol: "TCP", port: { first: NODE_PORT, last: NODE_PORT } }],
+      },
+      { name: "", action: "deny", peers: [{ kind: "nodes", selector: [] }], ports: undefined },
+    ],
+    resourceVersion: "1",
+  });
   return new FlowJudge({
     enforced: graph.flush(),
     index: graph.index,
-    hostAddresses: new Set([HOST]),
+    hostAddresses: new Set([HOST, BRIDGE]),
   });
 }
 
@@ -46,6 +76,19 @@ const CASES: Readonly<Record<string, readonly [FlowWords, "cut" | "release" | un
   "of no pod": [{ source: ELSEWHERE, destination: HOST, port: 22 }, undefined],
   "from this host, which no policy keeps out": [
     { source: HOST, destination: DB, port: 22 },
+    undefined,
+  ],
+  "to this host, which the cluster denies": [{ source: WEB, destination: HOST, port: 22 }, "cut"],
+  "to this host, which no NetworkPolicy denies": [
+    { source: DB, destination: HOST, port: NODE_PORT },
+    undefined,
+  ],
+  "to an address of this host that is not its node's": [
+    { source: DB, destination: BRIDGE, port: 22 },
+    undefined,
+  ],
+  "to itself by way of a service, which no NetworkPolicy denies": [
+    { source: WEB, destination: WEB, port: 22, service: { address: "10.96.0.1", port: 1 } },
     undefined,
   ],
   "over IPv6, allowed": [{ source: WEB6, destination: DB6, port: 5432 }, undefined],

@@ -15,7 +15,7 @@ import { rulesOf } from "../../lib/policy/select.ts";
 import type { ResolvedEnd } from "./resolve.ts";
 import { formatAction, formatPath, formatRule } from "./rule.ts";
 
-/** Flows between the same two, with what becomes of each: none between a pod and itself. */
+/** Flows between the same two, with what becomes of each; a pod's to itself are those through a Service. */
 export interface Explanation {
   readonly source: ResolvedEnd;
   readonly destination: ResolvedEnd;
@@ -33,12 +33,14 @@ export function explain(
   flows: readonly Flow[],
   unread: readonly string[] = [],
 ): Explanation {
-  if (source.workload !== undefined && source.workload === destination.workload) {
-    const note = `${source.title} to itself never leaves the pod: no policy sees it.`;
-    return { source, destination, verdicts: [], notes: [note], unread: [] };
-  }
   const verdicts = flows.map((flow) => ({ flow, verdict: evaluate(cluster, flow) }));
   const notes = [...source.notes, ...destination.notes];
+  if (isItself(source, destination)) {
+    notes.push(
+      `By its own address ${source.title} always reaches itself: that never leaves the pod, and no ` +
+        "policy sees it.",
+    );
+  }
   if (flows.some((it) => it.protocol === undefined)) {
     notes.push("Without a port this asks for ICMP (ping): only rules without ports allow that.");
   }
@@ -46,6 +48,11 @@ export function explain(
     notes.push("Policy allows it; another firewall on the way (or a dead server) still may not.");
   }
   return { source, destination, verdicts, notes: [...new Set(notes)], unread };
+}
+
+/** Policy sees such a flow only where a Service of the pod's leads it back to the pod. */
+function isItself(source: ResolvedEnd, destination: ResolvedEnd): boolean {
+  return source.workload !== undefined && source.workload === destination.workload;
 }
 
 /** As text; both families together where the same becomes of them. */
@@ -57,7 +64,9 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
     if (first === undefined) return "";
     const flows = group.map((it) => it.flow);
     const from = formatEnd(source, flows.map((it) => it.source.address.toString()));
-    const to = formatEnd(destination, flows.map((it) => it.destination.address.toString()));
+    const to = isItself(source, destination)
+      ? "itself through a Service"
+      : formatEnd(destination, flows.map((it) => it.destination.address.toString()));
     const verdict = first.verdict.allowed ? "ALLOWED" : "DENIED";
     const known = unread.length === 0 ? "" : " by what could be read, which is not all";
     const lines = [`${from} to ${to}, ${formatPort(first.flow)}: ${verdict}${known}`];
@@ -67,7 +76,6 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
     }
     return lines.join("\n") + "\n";
   });
-  if (blocks.length === 0) blocks.push(`${source.title} to itself: ALLOWED\n`);
   const warnings = unread.map((it) => `Warning: ${it}\n`);
   return [...blocks, ...warnings, ...notes.map((it) => `Note: ${it}\n`)].join("");
 }
@@ -85,6 +93,7 @@ export function describeExplanation(explanation: Explanation): Record<string, un
       source: { address: flow.source.address.toString(), ...nameOf(source) },
       destination: { address: flow.destination.address.toString(), ...nameOf(destination) },
       ...(flow.protocol === undefined ? {} : { protocol: flow.protocol, port: flow.port }),
+      ...(isItself(source, destination) ? { throughService: true } : {}),
       allowed: verdict.allowed,
       egress: verdict.egress,
       ingress: verdict.ingress,
@@ -117,7 +126,13 @@ function formatDirection(
     case "notAPod":
       return [`${head}it is no pod that policy governs`];
     case "ownNode":
-      return [`${head}a pod and its own node ${reason.node} always reach each other`];
+      return [
+        direction === "ingress"
+          ? `${head}a pod's own node ${reason.node} always reaches it`
+          : `${head}no NetworkPolicy keeps a pod from its own node ${reason.node}`,
+      ];
+    case "itself":
+      return [`${head}no NetworkPolicy keeps a pod from itself`];
     case "notSelected":
       return [`${head}no policy selects it for ${direction}`];
     case "allowedBy":

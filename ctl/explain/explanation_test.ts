@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { LabelSelector } from "../../lib/model/labels.ts";
-import type { NetworkPolicy } from "../../lib/model/policy.ts";
+import type { ClusterNetworkPolicy, NetworkPolicy } from "../../lib/model/policy.ts";
 import type { Workload } from "../../lib/model/workload.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import { CtlError } from "../error.ts";
@@ -90,11 +90,11 @@ const cluster: Cluster = {
   ],
 };
 
-function ask(source: string, destination: string) {
+function ask(source: string, destination: string, facts = cluster) {
   const target = parseTarget(destination, "shop");
-  const from = resolveParty(cluster, parseSource(source, "shop"));
-  const to = resolveParty(cluster, target.party);
-  return explain(cluster, from, to, flowsBetween(from, to, target.port));
+  const from = resolveParty(facts, parseSource(source, "shop"));
+  const to = resolveParty(facts, target.party);
+  return explain(facts, from, to, flowsBetween(from, to, target.port));
 }
 
 const EXPLANATIONS: readonly [string, string, string][] = [
@@ -153,7 +153,7 @@ Note: Policy allows it; another firewall on the way (or a dead server) still may
     "web:9",
     `192.0.2.1 (node n1) to shop/web (10.244.0.7, node n1), TCP port 9: ALLOWED
   egress from 192.0.2.1: allowed, it is no pod that policy governs
-  ingress to shop/web: allowed, a pod and its own node n1 always reach each other
+  ingress to shop/web: allowed, a pod's own node n1 always reaches it
 Note: Policy allows it; another firewall on the way (or a dead server) still may not.
 `,
   ],
@@ -184,8 +184,11 @@ Note: shop/new-7d4b9 has no address yet: an ipBlock counts only where it holds e
   [
     "web",
     "10.244.0.7:80",
-    `shop/web to itself: ALLOWED
-Note: shop/web to itself never leaves the pod: no policy sees it.
+    `shop/web (10.244.0.7, node n1) to itself through a Service, TCP port 80: ALLOWED
+  egress from shop/web: allowed, no policy selects it for egress
+  ingress to shop/web: allowed, no NetworkPolicy keeps a pod from itself
+Note: By its own address shop/web always reaches itself: that never leaves the pod, and no policy sees it.
+Note: Policy allows it; another firewall on the way (or a dead server) still may not.
 `,
   ],
 ];
@@ -220,6 +223,87 @@ shop/client (fd00:1::8, node n2) to shop/web (fd00::7, node n1), TCP port 80: AL
 Note: Policy allows it; another firewall on the way (or a dead server) still may not.
 `,
   );
+});
+
+const denyEgress: NetworkPolicy = { ...denyAll, ingress: undefined, egress: [] };
+
+/** Keeps every pod from all nodes, and from the pods of shop. */
+const denial: ClusterNetworkPolicy = {
+  name: "no-nodes",
+  tier: "admin",
+  priority: 1,
+  namespaceSelector: [],
+  podSelector: [],
+  ingress: [],
+  egress: [{
+    name: "nodes",
+    action: "deny",
+    peers: [
+      { kind: "nodes", selector: [] },
+      { kind: "pods", podSelector: [], namespaceSelector: [] },
+    ],
+    ports: undefined,
+  }],
+  resourceVersion: "1",
+};
+
+const EXEMPTIONS: readonly [string, string, Partial<Cluster>, string][] = [
+  ["a NetworkPolicy from its own node", "192.0.2.1:9", { policies: [denyEgress] }, "ALLOWED"],
+  ["a NetworkPolicy from itself", "web:9", { policies: [denyEgress] }, "ALLOWED"],
+  ["an Admin denial from its own node", "192.0.2.1:9", { clusterPolicies: [denial] }, "DENIED"],
+  ["an Admin denial from itself", "web:9", { clusterPolicies: [denial] }, "DENIED"],
+  [
+    "a Baseline denial from its own node",
+    "192.0.2.1:9",
+    { clusterPolicies: [{ ...denial, tier: "baseline" }] },
+    "DENIED",
+  ],
+  [
+    "a Baseline denial that a NetworkPolicy comes before from its own node",
+    "192.0.2.1:9",
+    { clusterPolicies: [{ ...denial, tier: "baseline" }], policies: [denyEgress] },
+    "ALLOWED",
+  ],
+];
+for (const [what, destination, change, expected] of EXEMPTIONS) {
+  Deno.test(`explain what becomes of ${what}`, () => {
+    const changed = { ...cluster, policies: [], ...change };
+    const [first = ""] = formatExplanation(changed, ask("web", destination, changed)).split("\n");
+    assertEquals(first.slice(first.lastIndexOf(" ") + 1), expected);
+  });
+}
+
+Deno.test("explain says why a pod reaches its own node and itself", () => {
+  const changed = { ...cluster, policies: [denyEgress] };
+  const reasonOf = (destination: string): string | undefined =>
+    formatExplanation(changed, ask("web", destination, changed)).split("\n")[1];
+  assertEquals(
+    reasonOf("192.0.2.1:9"),
+    "  egress from shop/web: allowed, no NetworkPolicy keeps a pod from its own node n1",
+  );
+  assertEquals(
+    reasonOf("web:9"),
+    "  egress from shop/web: allowed, no NetworkPolicy keeps a pod from itself",
+  );
+});
+
+Deno.test("describeExplanation() says that policy sees a pod reach itself through a Service", () => {
+  const changed = { ...cluster, policies: [], clusterPolicies: [denial] };
+  const { allowed, flows } = JSON.parse(
+    JSON.stringify(describeExplanation(ask("web", "10.244.0.7:80", changed))),
+  );
+  assertEquals(allowed, false);
+  assertEquals(flows.map((it: Record<string, unknown>) => [it.throughService, it.egress]), [[true, {
+    allowed: false,
+    reason: {
+      kind: "deniedBy",
+      tier: "admin",
+      policy: "no-nodes",
+      rule: 0,
+      ruleName: "nodes",
+      peer: 1,
+    },
+  }]]);
 });
 
 Deno.test("describeExplanation() carries the evaluator's reasons", () => {

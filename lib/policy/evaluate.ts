@@ -54,8 +54,10 @@ export interface DecidingRule {
 export type Reason =
   /** The end is no pod, so nothing governs it. */
   | { readonly kind: "notAPod" }
-  /** A pod always reaches and is reached by its own node. */
+  /** The pod's own node always reaches it, and no NetworkPolicy keeps the pod from that node. */
   | { readonly kind: "ownNode"; readonly node: string }
+  /** NetworkPolicies govern the pod, and none keeps it from itself. */
+  | { readonly kind: "itself" }
   /** No policy selects the pod in this direction, or those that do leave the flow alone. */
   | { readonly kind: "notSelected" }
   | { readonly kind: "allowedBy" } & DecidingRule
@@ -96,7 +98,13 @@ export function resolveEnd(cluster: Cluster, address: Address): FlowEnd {
   return { address, workload: indexOf(cluster).podAt(address.toString()) };
 }
 
-/** What the pod's side says of `flow` in one direction: egress asks the source, ingress the destination. */
+/**
+ * What the pod's side says of `flow` in one direction: egress asks the source, ingress the destination.
+ *
+ * The pod's own node always reaches it: the kubelet's probes come from there, and a
+ * ClusterNetworkPolicy has no ingress peer that means a node. What the pod sends to its own node, and
+ * to itself by way of a Service, only NetworkPolicies leave alone: see {@link exemptionOf}.
+ */
 export function evaluateDirection(
   index: ClusterIndex,
   flow: Flow,
@@ -107,7 +115,7 @@ export function evaluateDirection(
     : [flow.source, flow.destination];
   const { workload } = own;
   if (workload === undefined || !isGovernable(workload)) return allow({ kind: "notAPod" });
-  if (isOwnNode(index, workload, other)) {
+  if (direction === "ingress" && isOwnNode(index, workload, other)) {
     return allow({ kind: "ownNode", node: workload.nodeName });
   }
   return askTier(index, flow, direction, workload, "admin") ??
@@ -153,6 +161,9 @@ function askPolicies(
     .filter((policy) => governs(policy, workload, direction))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   if (governing.length === 0) return undefined;
+  const other = direction === "ingress" ? flow.source : flow.destination;
+  const exemption = exemptionOf(index, workload, other);
+  if (exemption !== undefined) return allow(exemption);
   for (const policy of governing) {
     const match = findRule(index, flow, direction, policy);
     if (match === undefined) continue;
@@ -183,6 +194,19 @@ function findRule(
     return { action: it.action, by };
   }
   return undefined;
+}
+
+/**
+ * Why no NetworkPolicy keeps the pod and `other` apart, if none can: "a pod cannot block access to
+ * itself", and "traffic to and from the node where a Pod is running is always allowed" (Kubernetes'
+ * documentation of Network Policies). The tiers of ClusterNetworkPolicy are asked about both: its
+ * conformance tests expect a pod to be kept from its own node (CNPAdminTierEgressNodePeers), and from
+ * itself where a Service leads it there (CNPAdminTierHairpin).
+ */
+function exemptionOf(index: ClusterIndex, workload: Workload, other: FlowEnd): Reason | undefined {
+  if (isOwnNode(index, workload, other)) return { kind: "ownNode", node: workload.nodeName };
+  const isItself = other.workload !== undefined && keyOf(other.workload) === keyOf(workload);
+  return isItself ? { kind: "itself" } : undefined;
 }
 
 function isOwnNode(index: ClusterIndex, workload: Workload, other: FlowEnd): boolean {

@@ -42,7 +42,8 @@ Deno.test("PolicyGraph.flush() says what evaluate() says of every flow", () => {
       const addresses = new Set(world.pods.flatMap((it) => it.addresses).map(String));
       const ends = [...addresses].map((it) => resolveEnd(world, Address.parse(it)))
         .filter((it) => it.workload !== undefined);
-      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", "192.168.0.2", "fd01::2"].map((it) => ({
+      const nodes = ["192.168.0.1", "fd01::1", "192.168.0.2", "fd01::2"];
+      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", ...nodes].map((it) => ({
         address: Address.parse(it),
         workload: undefined,
       }));

@@ -1,7 +1,7 @@
 /**
  * A pod of a packet run: a network namespace, wired up by the plugin's own plan in this process, with
  * the addresses that the case says, and its services. A pod on its host's network stands for another
- * node: wired up alike, but under a name that is no pod's, and nobody tells the agent.
+ * node (for the pods' own node: host_pod.ts): wired up alike, but under a name that is no pod's, and nobody tells the agent.
  */
 
 import { aliasOf } from "../../cni/attachment.ts";

@@ -22,8 +22,10 @@ export interface CasePod {
   readonly name: string;
   readonly labels: Labels;
   readonly address: string;
-  /** On its node's network: then the node is one of its own, at the pod's address. */
+  /** On its node's network: then its address is the node's. */
   readonly hostNetwork: boolean;
+  /** With `hostNetwork`: its node is the one that all other pods are on; otherwise one of its own. */
+  readonly isOnPodsNode?: boolean;
   readonly ports: readonly CasePort[];
 }
 

@@ -14,9 +14,11 @@ export const CASE_FILES: readonly string[] = [
   "k8s-e2e",
   "cyclonus",
   "cnp",
+  "cnp-nodes",
   "corners-netpol",
   "corners-cyclonus",
   "corners-cnp",
+  "corners-own",
   "corners-refused",
 ].map((name) => new URL(`cases/${name}.json`, import.meta.url).pathname);
 

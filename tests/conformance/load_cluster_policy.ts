@@ -9,6 +9,9 @@ import { mutate } from "./mutation.ts";
 /** What the suite's configuration gives pods on their host's network: `HostNetworkPorts`. */
 const HOST_PORT_FIRST = 34345;
 
+/** What a set of pods on their hosts' network says whose node is the other pods'. */
+const NODE_OF_PODS = "pods";
+
 const NEEDS_SERVICE = "it needs a Service, and those are kube-proxy's";
 
 /** Reads the tests. @throws {SyntaxError} naming what is not understood */
@@ -64,6 +67,11 @@ function addTopology(state: CaseState, it: Json): void {
   }
   const name = it.get("name").text();
   const replicas = Number(it.get("replicas").value ?? 1);
+  const node = it.get("node");
+  const isOnPodsNode = node.exists && node.text() === NODE_OF_PODS;
+  if (node.exists && !isOnPodsNode) {
+    throw new SyntaxError(`${node.path}: only "${NODE_OF_PODS}" is known, not "${node.text()}"`);
+  }
   for (let index = 0; index < replicas; index++) {
     const pod: PodDraft = {
       namespace,
@@ -74,6 +82,7 @@ function addTopology(state: CaseState, it: Json): void {
         "apps.kubernetes.io/pod-index": `${index}`,
       },
       hostNetwork: it.get("hostNetwork").value === true,
+      ...(isOnPodsNode ? { isOnPodsNode } : {}),
       ports: it.get("ports").list().flatMap(declaredPorts),
     };
     state.addPod(pod);

@@ -1,9 +1,15 @@
-/** The format of cyclonus' cases: nine pods for all of them, three tables for each port. */
+/**
+ * The format of cyclonus' cases: nine pods for all of them, three tables for each port. The suite asks
+ * its policies about a pod and itself, too, and says that this is not defined; Kubernetes'
+ * documentation says that no NetworkPolicy decides it. Those cells are left out of every run.
+ */
 
 import type { CasePod, CasePort, CaseStep, Cell, ConformanceCase, Expectation } from "./case.ts";
 import { CaseState } from "./case_state.ts";
 import { Json, locate } from "./json.ts";
 import { type Mark, readTable } from "./truth_table.ts";
+
+const SELF = "a pod cannot block access to itself";
 
 /** Reads the cases. @throws {SyntaxError} naming what is not understood */
 export function loadCyclonus(file: Json): readonly ConformanceCase[] {
@@ -115,6 +121,7 @@ function readCells(step: Json, pods: ReadonlyMap<string, CasePod>): readonly Cel
           port: number ?? 0,
           family: undefined,
           expected: expectation(end, into, out),
+          ...(from === to ? { skip: SELF } : {}),
           ...(typeof skip === "string" ? { skip } : {}),
           ...(number === undefined ? { skip: `${to} has no port "${port}"` } : {}),
         };

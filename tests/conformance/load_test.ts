@@ -234,6 +234,16 @@ Deno.test("parseCases() reads ClusterNetworkPolicy tests, a step between any two
   assertEquals(before?.pods.get("x/h-1")?.hostNetwork, true);
 });
 
+Deno.test("parseCases() reads which pods are on the network of the others' node", () => {
+  const file = clusterFile([probe]) as { topology: Record<string, unknown>[] };
+  Object.assign(file.topology[2] ?? {}, { node: "pods" });
+  const pods = only(file).steps[0]?.snapshot.pods;
+  assertEquals(pods?.get("x/h-0")?.isOnPodsNode, true);
+  assertEquals(pods?.get("x/a-0")?.isOnPodsNode, undefined);
+  Object.assign(file.topology[2] ?? {}, { node: "n1" });
+  assertThrows(() => only(file), SyntaxError, 'topology[2].node: only "pods" is known, not "n1"');
+});
+
 const MUTATIONS: readonly [string, readonly string[], readonly string[]][] = [
   ["swap rules at index0 and index1", ["Deny", "Accept", "Pass"], [
     "Accept",

@@ -52,13 +52,18 @@ function judgeSide(cluster: NaiveCluster, flow: NaiveFlow, side: Side): boolean 
     : [flow.source, flow.destination];
   const pod = podAt(cluster, own);
   if (pod === undefined) return true; // policy is about pods only
-  if (isOwnNode(cluster, pod, other)) return true;
+  // "Traffic to and from the node where a Pod is running is always allowed." To the pod that holds for
+  // every policy, since its probes come from there; from the pod it is NetworkPolicy's word alone.
+  const isNode = isOwnNode(cluster, pod, other);
+  if (side === "ingress" && isNode) return true;
 
   const admin = askTier(cluster, flow, side, pod, other, "Admin");
   if (admin !== undefined) return admin;
 
   const selecting = cluster.policies.filter((it) => isSelected(it, pod, side));
   if (selecting.length > 0) {
+    // "A pod cannot block access to itself."
+    if (isNode || podAt(cluster, other) === pod) return true;
     return selecting.some((policy) =>
       (policy.spec[side] ?? []).some((rule) =>
         isPeer(cluster, policy, side === "ingress" ? rule.from : rule.to, other) &&
@@ -77,7 +82,6 @@ function podAt(cluster: NaiveCluster, address: string): NaivePod | undefined {
   );
 }
 
-/** "Traffic to and from the node where a Pod is running is always allowed." */
 function isOwnNode(cluster: NaiveCluster, pod: NaivePod, other: string): boolean {
   if (podAt(cluster, other) !== undefined) return false;
   const node = cluster.nodes.find((it) => it.metadata.name === pod.spec.nodeName);

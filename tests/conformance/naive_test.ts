@@ -105,11 +105,32 @@ const denyAll: ClusterSpec = {
   ingress: [{ action: "Deny", from: [everyone] }],
 };
 
+const denyNodes: ClusterSpec = {
+  tier: "Admin",
+  priority: 10,
+  subject: everyone,
+  egress: [{ action: "Deny", to: [{ nodes: {} }] }],
+};
+
 const VERDICTS: readonly [string, Partial<NaiveCluster>, string, string, boolean][] = [
   ["nothing governs", {}, YA, XA, true],
   ["default deny", policies({ podSelector: {} }), YA, XA, false],
   ["default deny is for its namespace", policies({ podSelector: {} }), XA, YA, true],
   ["default deny does not keep the node out", policies({ podSelector: {} }), NODE, XA, true],
+  [
+    "default deny does not keep a pod from its node",
+    policies({ podSelector: {}, policyTypes: ["Egress"] }),
+    XA,
+    NODE,
+    true,
+  ],
+  [
+    "default deny does not keep a pod from itself",
+    policies({ podSelector: {}, policyTypes: ["Ingress", "Egress"] }),
+    XA,
+    XA,
+    true,
+  ],
   ["allow all", policies({ podSelector: {} }, { podSelector: {}, ingress: [{}] }), YA, XA, true],
   ["an empty from is everyone", policies({ ingress: [{ from: [] }] }), YA, XA, true],
   [
@@ -161,6 +182,45 @@ const VERDICTS: readonly [string, Partial<NaiveCluster>, string, string, boolean
     YA,
     XA,
     true,
+  ],
+  ["a cluster's denial keeps a pod from itself", clusterPolicies(denyAll), XA, XA, false],
+  ["a cluster's denial keeps a pod from its node", clusterPolicies(denyNodes), XA, NODE, false],
+  [
+    "a cluster's denial of a pod's node is final",
+    {
+      ...clusterPolicies(denyNodes),
+      ...policies({ policyTypes: ["Egress"], egress: [{}] }),
+    },
+    XA,
+    NODE,
+    false,
+  ],
+  [
+    "the baseline keeps a pod from its node",
+    clusterPolicies({ ...denyNodes, tier: "Baseline" }),
+    XA,
+    NODE,
+    false,
+  ],
+  [
+    "policy comes before the baseline, for a pod's node too",
+    {
+      ...clusterPolicies({ ...denyNodes, tier: "Baseline" }),
+      ...policies({ policyTypes: ["Egress"] }),
+    },
+    XA,
+    NODE,
+    true,
+  ],
+  [
+    "policy of egress leaves ingress to the baseline",
+    {
+      ...clusterPolicies({ ...denyAll, tier: "Baseline" }),
+      ...policies({ policyTypes: ["Egress"], egress: [{}] }),
+    },
+    YA,
+    XA,
+    false,
   ],
   [
     "policy comes before the baseline",

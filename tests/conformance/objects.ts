@@ -1,6 +1,6 @@
 /**
  * A snapshot as objects of the API: what a server would send of it. A pod on its host's network makes
- * a node of its own; all others are on one node.
+ * a node of its own, unless it says that it is where all others are: on one node.
  */
 
 import { Address, type Family } from "../../lib/ip/address.ts";
@@ -60,10 +60,8 @@ export function objectsOf(snapshot: Snapshot, family: Family | undefined): ApiOb
     ),
     nodes: new Map([
       [NODE_NAME, nodeObject(NODE_NAME, [])] as const,
-      ...pods.filter((it) => it.hostNetwork).map((it) => {
-        const name = nodeNameOf(it);
-        return [name, nodeObject(name, addressesOf(it))] as const;
-      }),
+      ...[...Map.groupBy(pods.filter((it) => it.hostNetwork), nodeNameOf)]
+        .map(([name, own]) => [name, nodeObject(name, own.flatMap(addressesOf))] as const),
     ]),
     pods: new Map([...snapshot.pods].map(([key, pod]) => [key, podObject(pod)])),
     networkpolicies: policies(snapshot.policies),
@@ -72,7 +70,7 @@ export function objectsOf(snapshot: Snapshot, family: Family | undefined): ApiOb
 }
 
 function nodeNameOf(pod: CasePod): string {
-  return pod.hostNetwork ? `node-${pod.name}` : NODE_NAME;
+  return pod.hostNetwork && pod.isOnPodsNode !== true ? `node-${pod.name}` : NODE_NAME;
 }
 
 function nodeObject(name: string, addresses: readonly string[]): ApiObject {

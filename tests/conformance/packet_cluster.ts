@@ -17,6 +17,7 @@ import { type SmallApiServer, startApiServer } from "../support/api_server/serve
 import { runExecutable, RunningAgent } from "../support/executable.ts";
 import { until } from "../support/until.ts";
 import { AttachedPod } from "./attached_pod.ts";
+import { HostPod } from "./host_pod.ts";
 import type { CasePod, Snapshot } from "./case.ts";
 import { type ApiObject, type ApiObjects, type ApiPlural, NODE_NAME, PLURALS } from "./objects.ts";
 
@@ -28,6 +29,10 @@ const COUNTS: Readonly<Record<ApiPlural, string>> = {
   networkpolicies: "policy",
   clusternetworkpolicies: "clusterPolicy",
 };
+
+/** A pod that is there. */
+export type PacketPod = AttachedPod | HostPod;
+
 /** A port that pods serve. */
 export interface Service {
   readonly protocol: Protocol;
@@ -46,7 +51,7 @@ export class PacketCluster implements AsyncDisposable {
   readonly #client: Deno.HttpClient = Deno.createHttpClient({
     proxy: { transport: "unix", path: AGENT_SOCKET },
   });
-  readonly #pods = new Map<string, AttachedPod>();
+  readonly #pods = new Map<string, PacketPod>();
   /** What was sent to the API server, by plural and key. */
   readonly #objects = new Map<string, string>();
   readonly #services: readonly Service[];
@@ -96,7 +101,7 @@ export class PacketCluster implements AsyncDisposable {
   }
 
   /** The pods that are there now, by `namespace/name`. */
-  get pods(): ReadonlyMap<string, AttachedPod> {
+  get pods(): ReadonlyMap<string, PacketPod> {
     return this.#pods;
   }
 
@@ -130,6 +135,7 @@ export class PacketCluster implements AsyncDisposable {
       if (pod !== undefined && wiringOf(pod) === wiringOf(attached.pod)) continue;
       this.#pods.delete(key);
       attached[Symbol.dispose]();
+      await attached.services.closed;
       const { path } = attached.attachment ?? {};
       if (path !== undefined) await this.#ask("DELETE", path);
     }
@@ -169,7 +175,9 @@ export class PacketCluster implements AsyncDisposable {
     const reports: Promise<void>[] = [];
     for (const [key, pod] of pods) {
       if (this.#pods.has(key)) continue;
-      const attached = new AttachedPod(pod, this.#services, this.#route);
+      const attached = pod.hostNetwork && pod.isOnPodsNode === true
+        ? new HostPod(pod, this.#services, this.#route)
+        : new AttachedPod(pod, this.#services, this.#route);
       this.#pods.set(key, attached);
       reports.push(this.#report(attached));
     }
@@ -213,7 +221,7 @@ export class PacketCluster implements AsyncDisposable {
     if (pod !== undefined) await this.#report(pod);
   }
 
-  async #report({ attachment }: AttachedPod): Promise<void> {
+  async #report({ attachment }: PacketPod): Promise<void> {
     if (attachment !== undefined) await this.#ask("PUT", attachment.path, attachment.body);
   }
 

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { HOST_IS_LITTLE_ENDIAN } from "../../lib/base/bytes.ts";
-import { Address, type Family } from "../../lib/ip/address.ts";
+import type { Address } from "../../lib/ip/address.ts";
 import { check, errnoName, lastErrno } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
@@ -35,14 +35,10 @@ let sourcePort = SOURCE_PORT_FIRST;
 /** Counts all SCTP probes, so that a late answer is nobody else's. */
 let initiateTag = 0;
 
-const ANY: Readonly<Record<Family, Address>> = {
-  4: Address.parse("0.0.0.0"),
-  6: Address.parse("::"),
-};
-
-/** A packet to send: from a pod, to an address and port. */
+/** A packet to send: from an address of a pod, to an address and port. */
 export interface PacketProbe {
   readonly from: PodServices;
+  readonly source: Address;
   readonly to: Address;
   readonly protocol: Protocol;
   readonly port: number;
@@ -114,7 +110,7 @@ export async function sendProbes(
 
 /** Sends the first packet; the calling thread is in the pod's namespace. */
 function depart(flight: Flight, associations: Map<number, Flight>): void {
-  const { from, to, protocol, port } = flight.probe;
+  const { from, source, to, protocol, port } = flight.probe;
   if (protocol === "SCTP") {
     associations.set(++initiateTag, flight);
     from.sendSctp({
@@ -130,7 +126,7 @@ function depart(flight: Flight, associations: Map<number, Flight>): void {
   const fd = check("open socket", libc().socket(DOMAINS[to.family], type, 0));
   flight.fd = fd;
   if (protocol === "TCP") hangUpAtOnce(fd);
-  bindSource(fd, to.family);
+  bindSource(fd, source);
   const name = socketAddress(to, port);
   if (libc().connect(fd, name, name.length) < 0) {
     const errno = lastErrno();
@@ -147,9 +143,9 @@ function hangUpAtOnce(fd: number): void {
   check("set SO_LINGER", libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.length));
 }
 
-function bindSource(fd: number, family: Family): void {
+function bindSource(fd: number, source: Address): void {
   for (;;) {
-    const name = socketAddress(ANY[family], nextSourcePort());
+    const name = socketAddress(source, nextSourcePort());
     if (libc().bind(fd, name, name.length) === 0) return;
     const errno = lastErrno();
     if (errno !== EADDRINUSE) check("bind socket", -1);

@@ -99,7 +99,13 @@ function probeOf(
   if (source === undefined || from === undefined || address === undefined) {
     return `a pod has no IPv${family} address`;
   }
-  return { from, to: Address.parse(address), protocol: cell.protocol, port: cell.port };
+  return {
+    from,
+    source: Address.parse(source),
+    to: Address.parse(address),
+    protocol: cell.protocol,
+    port: cell.port,
+  };
 }
 
 async function ask(

@@ -47,6 +47,7 @@ export class PodServices implements Disposable {
   readonly #sctp = new Map<Family, number>();
   /** Why a port takes no more connections; said when the pod is disposed of. */
   #failure: unknown;
+  readonly #accepting: readonly Promise<void>[];
 
   /** Opens a socket for every service. */
   constructor(
@@ -66,9 +67,16 @@ export class PodServices implements Disposable {
         else this.#listeners.push(Deno.listen({ hostname: "::", port }));
       }
     });
-    for (const listener of this.#listeners) {
-      acceptAll(listener, (it) => it.close()).catch((error) => this.#failure = error);
-    }
+    this.#accepting = this.#listeners.map((it) =>
+      acceptAll(it, (connection) => connection.close()).catch((error) => {
+        this.#failure = error;
+      })
+    );
+  }
+
+  /** Ends once the services are disposed of and their ports are free again. */
+  get closed(): Promise<unknown> {
+    return Promise.all(this.#accepting);
   }
 
   /** Those that must be served when there is something to read. */

@@ -22,6 +22,8 @@ import {
 } from "./random_objects.ts";
 
 const PODS = 6;
+/** On their hosts' network: one on the node of the others, one on a node of its own. */
+const HOST_PODS = [true, false];
 const SERVICES = 5;
 
 interface Service {
@@ -43,11 +45,24 @@ function pod(index: number): fc.Arbitrary<CasePod> {
   });
 }
 
+function hostPod(isOnPodsNode: boolean, index: number): CasePod {
+  return {
+    namespace: RANDOM_NAMESPACES[0],
+    name: `host${index}`,
+    labels: {},
+    address: `10.0.0.${index}`,
+    hostNetwork: true,
+    isOnPodsNode,
+    ports: [],
+  };
+}
+
 const snapshot: fc.Arbitrary<Snapshot> = fc.record({
   namespaces: randomNamespaces.map((all) =>
     new Map(all.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]))
   ),
   pods: fc.tuple(...Array.from({ length: PODS }, (_, index) => pod(index + 1)))
+    .map((pods) => [...pods, ...HOST_PODS.map((it, index) => hostPod(it, PODS + index + 1))])
     .map((pods) => new Map(pods.map((it) => [`${it.namespace}/${it.name}`, it]))),
   policies: randomPolicies.map((all) =>
     new Map(all.map((it) => [`${it.metadata.namespace}/${it.metadata.name}`, toJson(it)]))

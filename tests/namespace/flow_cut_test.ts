@@ -4,6 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
 import { ask, assertBecomes } from "../support/becomes.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { PushServer, TestFlow } from "../support/flow.ts";
@@ -22,6 +23,15 @@ const SILENCE_MS = 1_000;
 const SILENCE_MESSAGES = 30;
 /** What shows that a flow is there, and loses nothing. */
 const UNDER_WAY_MESSAGES = 15;
+
+const CLUSTER_POLICY_KIND = {
+  group: "policy.networking.k8s.io",
+  version: "v1alpha2",
+  plural: "clusternetworkpolicies",
+  kind: "ClusterNetworkPolicy",
+  namespaced: false,
+  custom: true,
+};
 
 /** Only pods labelled `app: NAME` may reach the pods labelled `app: server`. */
 function onlyFrom(name: string): Readonly<Record<string, unknown>> {
@@ -68,8 +78,11 @@ function serviceTable(server: TestPod): Disposable & { readonly services: readon
   return { services, [Symbol.dispose]: () => run("nft", "delete table inet services") };
 }
 
+/** A pod, or the node. */
+type End = Pick<TestPod, "name" | "namespace" | "addresses">;
+
 /** Serves TCP and UDP in each pod. */
-function serve(servers: PodServers, ...pods: readonly TestPod[]): void {
+function serve(servers: PodServers, ...pods: readonly End[]): void {
   for (const pod of pods) {
     servers.tcp(pod.namespace, TCP_PORT);
     servers.udp(pod.namespace, UDP_PORT, 2);
@@ -77,7 +90,7 @@ function serve(servers: PodServers, ...pods: readonly TestPod[]): void {
 }
 
 /** One flow per protocol and family from `from` to `to`. */
-function openFlows(from: TestPod, to: TestPod): Promise<TestFlow[]> {
+function openFlows(from: End, to: End): Promise<TestFlow[]> {
   const options = to.addresses.flatMap((address) =>
     (["TCP", "UDP"] as const).map((protocol) => ({
       name: `${from.name}>${to.name} ${protocol} ${address}`,
@@ -236,6 +249,51 @@ Deno.test("an egress policy cuts calls out; answers to calls in are no calls out
   });
   await assertCut(callsOut, node);
   await assertWhole(calledIn);
+});
+
+Deno.test("a ClusterNetworkPolicy that denies nodes cuts a pod's calls to its own, no others", async () => {
+  requireIsolation();
+  await using node = await TestNode.start({ agent: false });
+  node.api.store.register(CLUSTER_POLICY_KIND);
+  await node.startAgent();
+  const [pod, other, third] = [
+    await node.addPod("pod"),
+    await node.addPod("other"),
+    await node.addPod("third"),
+  ];
+  using own = openCurrentNamespace();
+  const host = { name: "node", namespace: own, addresses: ["192.0.2.1", "2001:db8::1"] };
+  await node.setAddresses(host.addresses);
+  using servers = new PodServers();
+  serve(servers, host, pod, other, third);
+  const denied = await openFlows(pod, host);
+  const allowed = [...await openFlows(host, pod), ...await openFlows(pod, other)];
+  using _ = disposing(denied, allowed);
+  await underWay(denied, allowed);
+  // A NetworkPolicy does not keep a pod from its node.
+  await node.createPolicy("p", {
+    podSelector: { matchLabels: { app: "pod" } },
+    policyTypes: ["Egress"],
+    egress: [{ to: [{ podSelector: { matchLabels: { app: "other" } } }] }],
+  });
+  await assertBecomes("timeout", () => ask(pod, third.addresses[0] ?? "", TCP_PORT));
+  const before = denied.map((it) => it.received);
+  await node.agent.until(
+    "calls to the node go on",
+    () => denied.every((it, index) => it.received > (before[index] ?? 0) + UNDER_WAY_MESSAGES),
+  );
+  node.api.store.create("clusternetworkpolicies", {
+    metadata: { name: "no-nodes" },
+    spec: {
+      tier: "Admin",
+      priority: 1,
+      subject: { namespaces: {} },
+      egress: [{ action: "Deny", to: [{ nodes: {} }] }],
+    },
+  });
+  await assertCut(denied, node);
+  await assertBecomes("timeout", () => ask(pod, "192.0.2.1", TCP_PORT));
+  await assertWhole(allowed);
 });
 
 Deno.test("a pod that loses the label that let it in loses its flows", async () => {

@@ -10,7 +10,10 @@ import type { Direction, RuleAction } from "../../lib/model/policy.ts";
 import { PROTOCOL_NUMBERS, type Workload } from "../../lib/model/workload.ts";
 import type { Flow } from "../../lib/policy/evaluate.ts";
 
-/** Whether `desired` lets the first packet of `flow` pass the policies of `workload`. */
+/**
+ * Whether `desired` lets the first packet of `flow` pass the policies of `workload`. What it leaves to
+ * the data plane is here, too: the node reaches its pods, and no NetworkPolicy keeps a pod from itself.
+ */
 export function interpret(
   desired: Desired,
   workload: Workload,
@@ -19,9 +22,11 @@ export function interpret(
 ): boolean {
   const endpoint = desired.endpoints.get(interfaceNameOf(workload.namespace, workload.name));
   if (endpoint === undefined) return false;
-  const id = endpoint[direction];
-  if (id === undefined) return true;
   const other = direction === "ingress" ? flow.source.address : flow.destination.address;
+  const isHost = desired.hostAddresses.includes(other.toString());
+  if (isHost && direction === "ingress") return true;
+  const id = isHost ? endpoint.hostEgress : endpoint[direction];
+  if (id === undefined) return true;
   const program = desired.programs.get(id);
   if (program === undefined) throw new Error(`Endpoint names a program that is not there: ${id}`);
   const ask = (ids: readonly string[]): RuleAction | undefined => {
@@ -34,7 +39,9 @@ export function interpret(
   };
   const admin = ask(program.admin);
   if (admin === "accept" || admin === "deny") return admin === "accept";
-  if (program.namespaced.length > 0) return ask(program.namespaced) === "accept";
+  if (program.namespaced.length > 0) {
+    return endpoint.addresses.includes(other.toString()) || ask(program.namespaced) === "accept";
+  }
   return ask(program.baseline) !== "deny";
 }
 

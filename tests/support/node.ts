@@ -3,6 +3,10 @@
  * compiled plugin attaches. Everything goes when it is disposed of.
  */
 
+import { Address } from "../../lib/ip/address.ts";
+import { Prefix } from "../../lib/ip/prefix.ts";
+import { addAddress } from "../../lib/netlink/address/address.ts";
+import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { isAgentReady } from "./agent_client.ts";
 import { type SmallApiServer, startApiServer } from "./api_server/server.ts";
 import { runExecutable, RunningAgent } from "./executable.ts";
@@ -11,6 +15,8 @@ import { TestPod } from "./pod.ts";
 
 /** The node's name. */
 export const NODE_NAME = "node1";
+/** `LOOPBACK_IFINDEX`, <net/flow.h> of the kernel. */
+const LOOPBACK_INDEX = 1;
 const POD_CIDRS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
 
 /** See the file's comment. */
@@ -106,6 +112,18 @@ export class TestNode implements AsyncDisposable {
     await pod.detach();
     await this.objects.delete(`${this.objects.pods}/${pod.name}`);
     pod[Symbol.dispose]();
+  }
+
+  /** Gives the node addresses: its loopback has them, and the Node object says so. */
+  async setAddresses(addresses: readonly string[]): Promise<void> {
+    using host = openNetlinkSocket(NETLINK_ROUTE);
+    for (const text of addresses) {
+      const prefix = Prefix.host(Address.parse(text));
+      host.request(addAddress({ index: LOOPBACK_INDEX, prefix, noDad: true, replace: true }));
+    }
+    await this.objects.patch(`/api/v1/nodes/${NODE_NAME}/status`, {
+      status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
+    });
   }
 
   /** Makes a NetworkPolicy with this `spec`. */
