@@ -54,6 +54,12 @@ export function definitionOf(type: SetType): SetDefinition {
         keyByteOrder: "network",
         ...(type.isMap ? { dataType: NFT_DATA_VERDICT, dataLength: 0 } : {}),
       };
+    case "addressPair":
+      return {
+        flags: 0,
+        keyType: concatType(addressType(type.family), addressType(type.family)),
+        keyLength: 2 * bitsOf(type.family) / 8,
+      };
     case "addressPort":
       return {
         flags: 0,
@@ -127,9 +133,12 @@ export function elementContent({ data, comment }: Element): string {
   return `${verdict?.code ?? ""} ${verdict?.chain ?? ""} ${comment ?? ""}`;
 }
 
-/** An interface name, an address, or `name,address`. */
+/** An interface name, an address, `name,address`, or `address,address`. */
 function nameKey(type: SetType, name: string): Uint8Array {
   if (type.key === "address") return addressBytes(name);
+  if (type.key === "addressPair") {
+    return Uint8Array.from(name.split(",").flatMap((it) => [...addressBytes(it)]));
+  }
   const [interfaceName = "", address] = name.split(",");
   const tail = address === undefined ? new Uint8Array(0) : addressBytes(address);
   const key = new Uint8Array(IFNAMSIZ + tail.length);

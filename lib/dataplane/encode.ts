@@ -187,6 +187,8 @@ function encodeStatement(statement: Statement): readonly Expression[] {
         loadPort(NFT_REG_1),
         lookup({ set: statement.set, sourceRegister: NFT_REG_1 }),
       ];
+    case "endsInSet":
+      return endsInSet(statement.family, statement.set);
     case "addressPortInSet":
       return addressPortInSet(statement.family, statement.set);
     case "counter":
@@ -219,17 +221,17 @@ function matchFamily(family: Family): readonly Expression[] {
   ];
 }
 
+/** Bytes of the network header. */
+function loadNetwork(offset: number, length: number, destinationRegister: number): Expression {
+  return payload({ base: NFT_PAYLOAD_NETWORK_HEADER, offset, length, destinationRegister });
+}
+
 /** Guarded by the family, into the first register. */
 function loadAddress(family: Family, end: "source" | "destination"): readonly Expression[] {
   const { length, ...offsets } = ADDRESS_FIELDS[family];
   return [
     ...matchFamily(family),
-    payload({
-      base: NFT_PAYLOAD_NETWORK_HEADER,
-      offset: offsets[end],
-      length,
-      destinationRegister: NFT_REG_1,
-    }),
+    loadNetwork(offsets[end], length, NFT_REG_1),
   ];
 }
 
@@ -239,13 +241,18 @@ function sourceNotOfInterface(family: Family, set: string): readonly Expression[
   return [
     ...matchFamily(family),
     loadInterface("in"),
-    payload({
-      base: NFT_PAYLOAD_NETWORK_HEADER,
-      offset: source,
-      length,
-      destinationRegister: NFT_REG_2,
-    }),
+    loadNetwork(source, length, NFT_REG_2),
     lookup({ set, sourceRegister: NFT_REG_1, inverted: true }),
+  ];
+}
+
+/** Source and destination address side by side. */
+function endsInSet(family: Family, set: string): readonly Expression[] {
+  const { destination, length } = ADDRESS_FIELDS[family];
+  return [
+    ...loadAddress(family, "source"),
+    loadNetwork(destination, length, family === 4 ? NFT_REG32_00 + 1 : NFT_REG_2),
+    lookup({ set, sourceRegister: NFT_REG_1 }),
   ];
 }
 
@@ -268,12 +275,7 @@ function flowSourceOfInterface(
 function destinationLoopback(): readonly Expression[] {
   return [
     ...matchFamily(4),
-    payload({
-      base: NFT_PAYLOAD_NETWORK_HEADER,
-      offset: ADDRESS_FIELDS[4].destination,
-      length: 1,
-      destinationRegister: NFT_REG_1,
-    }),
+    loadNetwork(ADDRESS_FIELDS[4].destination, 1, NFT_REG_1),
     equal(Uint8Array.of(127)),
   ];
 }
@@ -362,12 +364,7 @@ function addressPortInSet(family: Family, set: string): readonly Expression[] {
   const protocolRegister = NFT_REG32_00 + length / 4;
   return [
     ...matchFamily(family),
-    payload({
-      base: NFT_PAYLOAD_NETWORK_HEADER,
-      offset: destination,
-      length,
-      destinationRegister: NFT_REG_1,
-    }),
+    loadNetwork(destination, length, NFT_REG_1),
     meta({ key: NFT_META_L4PROTO, destinationRegister: protocolRegister }),
     loadPort(protocolRegister + 1),
     lookup({ set, sourceRegister: NFT_REG_1 }),

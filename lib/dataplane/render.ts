@@ -78,6 +78,8 @@ function renderSetType({ type }: NamedSet): string {
       return `ifname . ${addressType(type.family)}`;
     case "address":
       return addressType(type.family) + (type.isMap === true ? " : verdict" : "");
+    case "addressPair":
+      return `${addressType(type.family)} . ${addressType(type.family)}`;
     case "addressPort":
       return `${addressType(type.family)} . inet_proto . inet_service`;
     case "port":
@@ -112,8 +114,9 @@ function renderNameElement(
   { verdict, comment }: NameElement,
 ): string {
   const data = verdict === undefined ? "" : ` : ${renderVerdict(verdict)}`;
-  const [interfaceName, address] = name.split(",");
-  const key = type.key === "address" ? name : `"${interfaceName}"${address ? ` . ${address}` : ""}`;
+  const [first, address] = name.split(",");
+  const isAddress = type.key === "address" || type.key === "addressPair";
+  const key = `${isAddress ? first : `"${first}"`}${address ? ` . ${address}` : ""}`;
   return `${key} comment "${comment}"${data}`;
 }
 
@@ -174,6 +177,10 @@ function renderStatement(statement: Statement): string {
       return `${statement.protocol.toLowerCase()} dport ${renderNumbers(statement.range)}`;
     case "portInSet":
       return `${statement.protocol.toLowerCase()} dport @${statement.set}`;
+    case "endsInSet": {
+      const word = network(statement.family);
+      return `${word} saddr . ${word} daddr @${statement.set}`;
+    }
     case "addressPortInSet":
       return `${network(statement.family)} daddr . meta l4proto . th dport @${statement.set}`;
     case "counter":

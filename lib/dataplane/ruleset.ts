@@ -94,6 +94,8 @@ export type Statement =
     readonly family: Family;
     readonly set: string;
   }
+  /** `ip saddr . ip daddr @set`. */
+  | { readonly kind: "endsInSet"; readonly family: Family; readonly set: string }
   /** `meta l4proto tcp`. */
   | { readonly kind: "protocol"; readonly protocol: Protocol }
   /** `tcp dport 80-90`. */
@@ -128,12 +130,13 @@ export type SetType =
     readonly isInterval: boolean;
     readonly isMap?: boolean;
   }
+  | { readonly key: "addressPair"; readonly family: Family }
   | { readonly key: "addressPort"; readonly family: Family }
   | { readonly key: "port" };
 
 /** The elements: fixed ones, or the members of a set that lives on. */
 export type SetElements =
-  /** Interface names, addresses, or both as `name,address`. */
+  /** Interface names, addresses, or two of them: `name,address`, `address,address`. */
   | { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> }
   | { readonly kind: "ranges"; readonly ranges: readonly AddressRange[] }
   | { readonly kind: "ports"; readonly ranges: readonly PortRange[] }

@@ -11,6 +11,7 @@ import {
   CHAIN_ELSEWHERE,
   cutComment,
   hostSetName,
+  itselfSetName,
   MAP_HOST_EGRESS,
   MAPS,
   programChainName,
@@ -97,6 +98,16 @@ function addressSets(
       elements: names(
         endpoints.filter((it) => it.interfaceName !== undefined),
         (it) => keys(it).map((address) => `${it.interfaceName},${address}`),
+        "none",
+      ),
+    },
+    {
+      name: itselfSetName(family),
+      type: { key: "addressPair", family },
+      comment: "a pod's address and the same pod's",
+      elements: names(
+        endpoints.filter((it) => it.ingress !== undefined || it.egress !== undefined),
+        (it) => keys(it).flatMap((from) => keys(it).map((to) => `${from},${to}`)),
         "none",
       ),
     },

@@ -65,6 +65,11 @@ export function hostSetName(family: Family): string {
   return `host${family}`;
 }
 
+/** Each address of a pod with each of its family: what the pod sends itself, through a Service. */
+export function itselfSetName(family: Family): string {
+  return `itself${family}`;
+}
+
 /** Interface and address of each pod: what it may send from. */
 export function sourceSetName(family: Family): string {
   return `sources${family}`;

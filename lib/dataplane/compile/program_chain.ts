@@ -5,14 +5,22 @@
  *     ├─ jump admin-ingress-…      accept, deny, or return: pass to the next tier
  *     ├─ jump policy-ingress/ns/a  accept, or return: the next policy
  *     ├─ jump policy-ingress/ns/b
+ *     ├─ (with policies) accept    what the pod sends itself
  *     ├─ (with policies) deny      what none of them allows
  *     ├─ (without) jump baseline-ingress-…
  *     └─ (without) accept
  */
 
+import { FAMILIES } from "../../ip/address.ts";
 import type { Desired, DesiredPolicy, DesiredProgram, DesiredSet } from "../../model/desired.ts";
 import type { Chain, NamedSet, Rule } from "../ruleset.ts";
-import { cutComment, policyChainName, programChainName, tierChainName } from "./names.ts";
+import {
+  cutComment,
+  itselfSetName,
+  policyChainName,
+  programChainName,
+  tierChainName,
+} from "./names.ts";
 import { accept, compileRule, denyRules, drop, makeRule, verdict } from "./rule.ts";
 
 /** A chain with the constant sets that its rules name. */
@@ -50,6 +58,17 @@ export function compileProgram(
   return chains;
 }
 
+/**
+ * No NetworkPolicy keeps a pod from itself: a packet that a Service has led back to its sender, before
+ * masquerading. Policies only allow, so it is asked last, and costs what they allow nothing.
+ */
+const ITSELF_RULES = FAMILIES.map((family) =>
+  makeRule(
+    [{ kind: "endsInSet", family, set: itselfSetName(family) }, { kind: "counter" }, accept()],
+    "a pod and itself",
+  )
+);
+
 function compileNewProgram(
   program: DesiredProgram,
   desired: Desired,
@@ -77,7 +96,14 @@ function compileNewProgram(
     ...admin.map(jump),
     ...policies.map(jump),
     ...(policies.length > 0
-      ? denyRules([], program.denyAction, cutComment(`${program.direction}: none allows: ${names}`))
+      ? [
+        ...ITSELF_RULES,
+        ...denyRules(
+          [],
+          program.denyAction,
+          cutComment(`${program.direction}: none allows: ${names}`),
+        ),
+      ]
       : [...baseline.map(jump), makeRule([accept()])]),
   ];
   const chain = { name: programChainName(program.direction, program.id), rules };
