@@ -15,6 +15,7 @@ import { policyEvent } from "./policy_event.ts";
 import { programStart } from "./program_start.ts";
 import { pureStep } from "./pure_step.ts";
 import { formatTable, type Table } from "./table.ts";
+import { validation } from "./validation.ts";
 
 /** In this order: what needs the big cluster comes together, and its node goes before the rest. */
 const BENCHMARKS: readonly Benchmark[] = [
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   podChurn,
   nftReload,
   changeLoss,
+  validation,
   packetPath,
   pureStep,
 ];

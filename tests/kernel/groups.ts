@@ -26,7 +26,7 @@ export const GROUPS: readonly Row[] = [
   },
   {
     name: "dataplane",
-    files: ["tests/namespace/dataplane_test.ts"],
+    files: ["tests/namespace/dataplane_test.ts", "tests/namespace/validation_test.ts"],
     seconds: HOUR / 4,
     short: true,
   },
