@@ -2,8 +2,9 @@
  * Which addresses of a pod's status are to be doubted. A kubelet, or another client that may write a
  * pod's status, says with it for which addresses the pod's labels count; two things can be checked:
  *
- * - An address of a node is not believed to be a pod's, unless it is one of the pod CIDRs of the pod's
- *   own node: there the node may give it, and another node's status must not take it away.
+ * - An address of the pod's own node is not believed to be the pod's. One of another node is not either,
+ *   unless a pod CIDR of the pod's own node holds it: there the node may give it, and another node's
+ *   status must not take it away.
  * - An address outside of every node's pod CIDRs is believed, and told: clusters in which an IPAM of its
  *   own gives addresses, or nodes have no pod CIDRs, must work.
  */
@@ -30,7 +31,9 @@ export function isCredible(
   isOfNode: (address: string) => boolean,
 ): boolean {
   if (!isOfNode(address.toString())) return true;
-  return ownNode?.podCidrs.some((it) => it.contains(address)) ?? false;
+  if (ownNode === undefined) return false;
+  const isOwn = ownNode.addresses.some((it) => it.toString() === address.toString());
+  return !isOwn && ownNode.podCidrs.some((it) => it.contains(address));
 }
 
 /**

@@ -158,6 +158,20 @@ const DOUBTS: readonly (readonly [string, readonly Node[], Workload, string, str
   ["where no node has pod CIDRs", [node("n1", [])], pod("a", "n1", ["203.0.113.7"]), "", ""],
   ["where there is no node", [], pod("a", "n1", ["203.0.113.7"]), "", ""],
   ["of a node", [N1, N2], pod("a", "n1", ["192.0.2.2"]), "192.0.2.2", ""],
+  [
+    "of its own node, in its pod CIDR",
+    [node("n1", ["10.244.1.1"], ["10.244.1.0/24"])],
+    pod("a", "n1", ["10.244.1.1"]),
+    "10.244.1.1",
+    "",
+  ],
+  [
+    "of another node, in its own node's pod CIDR",
+    [N1, node("thief", ["10.244.1.9"])],
+    pod("a", "n1", ["10.244.1.9"]),
+    "",
+    "",
+  ],
   ["of its own node", [N1], pod("a", "n1", ["2001:db8::1"]), "2001:db8::1", ""],
   [
     "of its node, on the host's network",

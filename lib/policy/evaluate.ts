@@ -209,8 +209,8 @@ function exemptionOf(index: ClusterIndex, workload: Workload, other: FlowEnd): R
   return isItself ? { kind: "itself" } : undefined;
 }
 
+/** By address alone, as the kernel sees it: also where a pod elsewhere says that the address is its. */
 function isOwnNode(index: ClusterIndex, workload: Workload, other: FlowEnd): boolean {
-  if (other.workload !== undefined) return false;
   const text = other.address.toString();
   return index.node(workload.nodeName)?.addresses.some((it) => it.toString() === text) ?? false;
 }
