@@ -122,7 +122,7 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     using _guard = guardTable({
-      isOwn: (generation) => dataplane.isOwnGeneration(generation),
+      ownPortId: dataplane.portId,
       onForeignChange: () => {
         dataplane.invalidate();
         loop.kick();

@@ -4,6 +4,7 @@
  * (owner, Linux 5.12) and outlives us (persist, 6.9); nothing outside it is read or touched.
  */
 
+import { assert } from "../base/assert.ts";
 import type { Logger } from "../base/log.ts";
 import { isNotFound, NetlinkBatchError, NetlinkError } from "../netlink/error.ts";
 import type { RawMessage, Request } from "../netlink/message.ts";
@@ -44,8 +45,6 @@ export interface Applied {
 }
 
 const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
-/** How many of our commits are remembered: their notifications come within milliseconds. */
-const OWN_GENERATIONS_MAX = 64;
 /** How often reading starts again because somebody committed meanwhile. */
 const READ_ATTEMPTS_MAX = 5;
 
@@ -54,8 +53,6 @@ export class Dataplane {
   readonly #socket: DataplaneSocket;
   readonly #logger: Logger;
   readonly #mayOwn: boolean;
-  /** Generations that our own commits made: whoever hears of them can leave them alone. */
-  readonly #ownGenerations = new Set<number>();
   #sent: Sent | undefined;
   /** Counts, so that one that comes while a transaction is on its way is not forgotten. */
   #invalidations = 0;
@@ -74,9 +71,11 @@ export class Dataplane {
     this.#mayOwn = options.mayOwn ?? true;
   }
 
-  /** Whether the commit that made `generation` was certainly ours. */
-  isOwnGeneration(generation: number): boolean {
-    return this.#ownGenerations.has(generation);
+  /** The port id of the socket that commits: every notification of a commit carries it. */
+  get portId(): number {
+    const [raw] = this.#socket.request(getGeneration());
+    assert(raw !== undefined, "The kernel answers NFT_MSG_GETGEN with a message");
+    return raw.portId;
   }
 
   /** Whether the kernel keeps everybody else out of the table; `undefined` before the first apply. */
@@ -108,7 +107,7 @@ export class Dataplane {
     const { transactions, sent, changed } = difference;
     for (const requests of transactions) {
       this.#sent = undefined; // until the kernel has taken all
-      await this.#commit(requests);
+      await this.#socket.batch(transaction(requests));
     }
     this.#sent = invalidations === this.#invalidations ? sent : undefined;
     return { requests: transactions.flat().length, ...changed };
@@ -132,7 +131,7 @@ export class Dataplane {
   async #makeTable(): Promise<number> {
     for (const flags of this.#mayOwn && this.#canOwn ? [OWNED, 0] : [0]) {
       try {
-        await this.#commit([newTable({ table: TABLE, flags })]);
+        await this.#socket.batch(transaction([newTable({ table: TABLE, flags })]));
         return flags;
       } catch (error) {
         if (!isUnsupported(error) || flags === 0) throw explainOwner(error);
@@ -141,19 +140,6 @@ export class Dataplane {
       }
     }
     throw new TypeError("Unreachable");
-  }
-
-  /** Sends one transaction, and notes its generation when nobody else committed meanwhile. */
-  async #commit(requests: readonly Request[]): Promise<void> {
-    const before = this.#generation();
-    await this.#socket.batch(transaction(requests));
-    const after = this.#generation();
-    if (before === undefined || after === undefined || after !== ((before + 1) >>> 0)) return;
-    this.#ownGenerations.add(after);
-    const [oldest] = this.#ownGenerations;
-    if (this.#ownGenerations.size > OWN_GENERATIONS_MAX && oldest !== undefined) {
-      this.#ownGenerations.delete(oldest);
-    }
   }
 
   #hasTable(): boolean {

@@ -9,6 +9,12 @@
 import { assert } from "../base/assert.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { check, errnoName, KernelError, lastErrno } from "../kernel/errno.ts";
+import {
+  attachFilter,
+  BPF_JUMP_IF_EQUAL,
+  BPF_LOAD_WORD,
+  BPF_RETURN,
+} from "../kernel/socket_filter.ts";
 import { libc, type Symbols } from "../kernel/symbols.ts";
 import { HOST_IS_LITTLE_ENDIAN, viewOf, Writer } from "./buffer.ts";
 import { decodeAcknowledgement, NetlinkBatchError, NetlinkError } from "./error.ts";
@@ -33,6 +39,7 @@ const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
+const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
@@ -49,6 +56,8 @@ const ENOBUFS = 105;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
+/** Where `struct nlmsghdr` has its `nlmsg_pid`. */
+const NLMSG_PID_OFFSET = 12;
 /** How often an interrupted dump starts again before the kernel's answer is an error. */
 const DUMP_ATTEMPTS_MAX = 8;
 /** One recv() of a dump; the kernel fills at most 32 KiB per datagram, batch acks may be larger. */
@@ -100,6 +109,13 @@ export interface NetlinkSocket extends Disposable {
   batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
   /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*). */
   join(group: number): void;
+  /**
+   * From now on the kernel keeps the messages away that carry this port id: notifications of what that
+   * socket changed, which then cannot crowd out those of others. Call it before {@link join}.
+   *
+   * @throws {KernelError} if the kernel refuses
+   */
+  ignore(portId: number): void;
   /**
    * Reads the notifications that are queued, without waiting.
    *
@@ -171,6 +187,24 @@ class KernelNetlinkSocket implements NetlinkSocket {
       `join netlink group ${group}`,
       this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group),
     );
+  }
+
+  ignore(portId: number): void {
+    const bytes = new Uint8Array(4);
+    viewOf(bytes).setUint32(0, portId, HOST_IS_LITTLE_ENDIAN);
+    const program = [
+      { code: BPF_LOAD_WORD, value: NLMSG_PID_OFFSET },
+      // BPF reads the highest byte first, netlink writes numbers as the host does.
+      { code: BPF_JUMP_IF_EQUAL, ifTrue: 0, ifFalse: 1, value: viewOf(bytes).getUint32(0) },
+      { code: BPF_RETURN, value: 0 },
+      { code: BPF_RETURN, value: 0xffffffff },
+    ];
+    attachFilter(program, (value) => {
+      const result = this.#calls.setsockopt(
+        ...[this.fd, SOL_SOCKET, SO_ATTACH_FILTER, value, value.length] as const,
+      );
+      check(`ignore messages of netlink port ${portId}`, result);
+    });
   }
 
   request(request: Request): readonly RawMessage[] {
