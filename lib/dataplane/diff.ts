@@ -12,7 +12,7 @@
 
 import type { Request } from "../netlink/message.ts";
 import { deleteTable, newTable } from "../netlink/nftables/table.ts";
-import { baseDefinition, diffChains } from "./diff_chains.ts";
+import { diffChains } from "./diff_chains.ts";
 import { diffSets, isFrom, setTag } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
 import type { Sent } from "./sent.ts";
@@ -44,7 +44,10 @@ export function diff(sent: Sent, ruleset: Ruleset, tableFlags: number): Differen
   return whole && { ...whole, transactions: [[...again, ...whole.transactions.flat()]] };
 }
 
-/** A set or base chain of the same name that is defined otherwise: another version made it. */
+/**
+ * A set of the same name that is defined otherwise, or a base chain whose name another kind of chain has:
+ * another version made it, and what names it would have to go first.
+ */
 function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   for (const set of ruleset.sets.values()) {
     const there = sent.sets.get(set.name);
@@ -54,7 +57,7 @@ function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   for (const chain of ruleset.chains.values()) {
     const there = sent.chains.get(chain.name);
     if (there === undefined || there.chain === chain) continue;
-    if (there.hook !== baseDefinition(chain)) return true;
+    if ((there.hook === undefined) !== (chain.hook === undefined)) return true;
   }
   return false;
 }

@@ -53,14 +53,19 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
   };
   for (const chain of ruleset.chains.values()) {
     const { name, hook } = chain;
-    const there = sent.chains.get(name);
-    if (there?.chain === chain) {
-      out.sent.set(name, there);
+    const was = sent.chains.get(name);
+    if (was?.chain === chain) {
+      out.sent.set(name, was);
       continue;
     }
+    const definition = baseDefinition(chain);
     const tags = chainTags(chain);
-    out.sent.set(name, { hook: baseDefinition(chain), tags, chain });
-    const isUnseen = there === undefined && hook === undefined;
+    out.sent.set(name, { hook: definition, tags, chain });
+    // The kernel moves no base chain to another hook or priority: it goes and comes in one transaction.
+    const isReplaced = was !== undefined && was.hook !== definition;
+    if (isReplaced) out.createdBase.push(deleteChain({ table: TABLE, name }));
+    const there = isReplaced ? undefined : was;
+    const isUnseen = was === undefined && hook === undefined;
     if (there === undefined) {
       const created = newChain({ table: TABLE, name, hook: hook && hookOf(hook) });
       (isUnseen ? out.created : out.createdBase).push(created);

@@ -106,6 +106,30 @@ Deno.test("diff() asks for the kernel's state when the log of a set is too short
   assertEquals(diff(first?.sent ?? NOTHING, compile(graph.flush()), 0), undefined);
 });
 
+Deno.test("diff() replaces a base chain that is hooked in otherwise, and nothing else", () => {
+  const ruleset = compile(sampleGraph().flush());
+  const first = diff(NOTHING, ruleset, 0);
+  const chains = new Map(first?.sent.chains);
+  const name = [...ruleset.chains.values()].find((it) => it.hook?.name === "forward")?.name ?? "";
+  chains.set(name, { hook: "filter hook 2 priority 300 policy drop", tags: "" });
+  const second = diff({ chains, sets: first?.sent.sets ?? new Map() }, ruleset, 0);
+  assertEquals(
+    [...new Set(namesOf(second))],
+    [
+      `NFT_MSG_DELCHAIN chain inet calyx ${name}`,
+      `NFT_MSG_NEWCHAIN chain inet calyx ${name}`,
+      ...new Set(
+        ruleset.chains.get(name)?.rules.map(({ comment }) =>
+          `NFT_MSG_NEWRULE rule of chain inet calyx ${name}` +
+          (comment === undefined ? "" : ` "${comment}"`)
+        ),
+      ),
+    ],
+  );
+  assertEquals(second?.transactions.length, 1);
+  assertEquals(namesOf(diff(second?.sent ?? NOTHING, ruleset, 0)), []);
+});
+
 Deno.test("diff() makes the table anew when another version defined a set otherwise", () => {
   const sent: Sent = {
     chains: new Map(),

@@ -315,7 +315,13 @@ programTest("a table that others may change is repaired, long before the next fu
       .split("\n").map((line) => line.trim()).sort().join("\n");
   };
   const before = await settled(listing, "policy-ingress/default/p");
+  const chain = "add chain inet calyx forward-egress";
   const damages = [["flush", "ruleset"], ["flush", "table", "inet", "calyx"], [
+    `${chain} { policy drop; }`,
+  ], [
+    "delete chain inet calyx forward-egress; " +
+    `${chain} { type filter hook forward priority 300; }`,
+  ], [
     ...[
       "delete",
       "element",

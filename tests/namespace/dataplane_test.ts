@@ -3,7 +3,7 @@
  * list exactly as the text that `render()` makes does when nft itself loads it.
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { createLogger } from "../../lib/base/log.ts";
 import { Dataplane } from "../../lib/dataplane/apply.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
@@ -81,6 +81,45 @@ programTest("Dataplane of a restarted agent touches nothing that is right", ["nf
   assertEquals((await dataplane.apply(compile(graph.flush()))).requests, 0);
   await dataplane.remove();
 });
+
+programTest(
+  "Dataplane.apply() puts base chains back that others have changed",
+  ["nft"],
+  async () => {
+    requireIsolation();
+    using socket = openNetlinkSocket(NETLINK_NETFILTER);
+    const dataplane = new Dataplane(socket, logger, { mayOwn: false });
+    const ruleset = compile(sampleGraph().flush());
+    await dataplane.apply(ruleset);
+    const right = listTable();
+    const bases = [...ruleset.chains.values()].filter((it) => it.hook !== undefined);
+    for (const { name, hook } of bases) {
+      const declare = (text: string): string => `add chain inet calyx ${name} { ${text} }`;
+      const damages = [
+        [declare("policy drop;")],
+        ...[`${hook?.name} priority 300`, "prerouting priority -5"].map((place) => [
+          `delete chain inet calyx ${name}`,
+          declare(`type filter hook ${place}; policy accept;`),
+        ]),
+        [`delete chain inet calyx ${name}`, declare("type route hook output priority 0;")],
+      ];
+      for (const damage of damages) {
+        nft(damage.join("; "));
+        assertNotEquals(listTable(), right, damage.join());
+        dataplane.invalidate();
+        assertEquals((await dataplane.apply(ruleset)).chains, 1, damage.join());
+        assertEquals(listTable(), right, damage.join());
+      }
+    }
+    // A chain of that name that is none of the base chains: the table is made as a whole.
+    const [base] = bases;
+    nft(`delete chain inet calyx ${base?.name}; add chain inet calyx ${base?.name}`);
+    dataplane.invalidate();
+    await dataplane.apply(ruleset);
+    assertEquals(listTable(), right);
+    await dataplane.remove();
+  },
+);
 
 programTest("Dataplane.apply() keeps others out of its table", ["nft"], async () => {
   requireIsolation();
