@@ -35,6 +35,8 @@ export interface ChainDifference {
   readonly createdBase: Request[];
   /** Rules of chains that packets meet. */
   readonly rules: Request[];
+  /** First the rules of all chains that go, then the chains: they may lead to each other. */
+  readonly deletedRules: Request[];
   readonly deleted: Request[];
   readonly sent: Map<string, SentChain>;
   changed: number;
@@ -47,6 +49,7 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
     createdRules: [],
     createdBase: [],
     rules: [],
+    deletedRules: [],
     deleted: [],
     sent: new Map(),
     changed: 0,
@@ -85,7 +88,7 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
   for (const name of sent.chains.keys()) {
     if (ruleset.chains.has(name)) continue;
     out.changed++;
-    out.rules.push(flushChain({ table: TABLE, chain: name }));
+    out.deletedRules.push(flushChain({ table: TABLE, chain: name }));
     out.deleted.push(deleteChain({ table: TABLE, name }));
   }
   return out;
