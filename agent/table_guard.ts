@@ -28,6 +28,8 @@ export interface TableGuardOptions {
 export interface TableGuard extends Disposable {
   /** How many commits of others touched our table, or may have, as of now. */
   foreignChanges(): number;
+  /** Resolves when it watches no longer. */
+  readonly done: Promise<void>;
 }
 
 /** At most one repair in this time, whatever the other process does. */
@@ -70,8 +72,10 @@ export function guardTable(options: TableGuardOptions): TableGuard {
     }
   };
   poller.watch(socket.fd, read);
-  poller.done.catch((error) => logger.error("table is no longer watched", { error }));
+  const done = poller.done
+    .catch((error) => logger.error("table is no longer watched", { error }));
   return {
+    done,
     foreignChanges() {
       read();
       return changes;

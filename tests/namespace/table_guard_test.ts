@@ -19,7 +19,7 @@ import { nft } from "../support/nft_listing.ts";
 import { programTest } from "../support/program.ts";
 
 /** A table that others can change, with a guard over it. */
-class GuardedTable implements Disposable {
+class GuardedTable implements AsyncDisposable {
   readonly socket: NetlinkSocket = openNetlinkSocket(NETLINK_NETFILTER);
   readonly reasons: string[] = [];
   readonly #guard;
@@ -57,9 +57,10 @@ class GuardedTable implements Disposable {
     return new Promise((resolve) => this.#onRepair = resolve);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#guard[Symbol.dispose]();
-    this.socket.batch(transaction([deleteTable(TABLE)])).catch(() => {});
+    await this.#guard.done;
+    await this.socket.batch(transaction([deleteTable(TABLE)])).catch(() => {}); // or nft flushed it
     this.socket[Symbol.dispose]();
   }
 }
@@ -69,7 +70,7 @@ programTest(
   ["nft"],
   async () => {
     requireIsolation();
-    using table = new GuardedTable();
+    await using table = new GuardedTable();
     await table.make(10);
     assertEquals(table.changes, 0);
     // Three megabytes, sent by another thread; then more notifications than a receive buffer holds.
@@ -87,7 +88,7 @@ programTest(
 
 programTest("guardTable() misses no foreign change amid our own", ["nft"], async () => {
   requireIsolation();
-  using table = new GuardedTable();
+  await using table = new GuardedTable();
   await table.make(1);
   for (let round = 1; round <= 10; round++) {
     const large = table.make(8_000); // on its way while nft commits
@@ -101,7 +102,7 @@ programTest("guardTable() misses no foreign change amid our own", ["nft"], async
 
 programTest("guardTable() leaves other tables to others", ["nft"], async () => {
   requireIsolation();
-  using table = new GuardedTable();
+  await using table = new GuardedTable();
   await table.make(1);
   nft("add", "table", "inet", "other");
   nft("add", "table", "ip", "calyx");
