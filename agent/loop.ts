@@ -8,6 +8,7 @@
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { backoffDelayMs } from "../lib/base/retry.ts";
+import { Turns } from "../lib/base/turns.ts";
 import { compile, type CompileOptions } from "../lib/dataplane/compile/compile.ts";
 import type { ChainCache } from "../lib/dataplane/compile/program_chain.ts";
 import type { Ruleset } from "../lib/dataplane/ruleset.ts";
@@ -22,6 +23,8 @@ export interface LoopOptions {
     apply(ruleset: Ruleset): Promise<Applied>;
     /** What is in the kernel is no longer known: the next apply reads it first. */
     invalidate(): void;
+    /** The next apply compares with the kernel what another process can have changed. */
+    doubt(): void;
   };
   /** The same object as long as it says the same: another one compiles everything again. */
   readonly compileOptions: () => CompileOptions;
@@ -123,7 +126,7 @@ export class EnforcementLoop {
       if (!this.#isDirty) await this.#sleep(resyncIntervalMs > 0 ? resyncAtMs : undefined, signal);
       if (signal.aborted) break;
       if (resyncIntervalMs > 0 && this.#clock.nowMs() >= resyncAtMs) {
-        dataplane.invalidate();
+        dataplane.doubt();
         resyncAtMs = this.#clock.nowMs() + resyncIntervalMs;
       }
       try {
@@ -150,11 +153,14 @@ export class EnforcementLoop {
     this.#wake = Promise.withResolvers();
     const epoch = this.#epoch;
     const startMs = performance.now();
+    const turns = new Turns();
     const desired = flush();
     const options = compileOptions();
+    await turns.pass();
     if (this.#compiled?.desired !== desired || this.#compiled.options !== options) {
       const ruleset = compile(desired, { ...options, cache: this.#chains });
       this.#compiled = { desired, options, ruleset };
+      await turns.pass();
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);
     this.#enforced = desired;

@@ -37,6 +37,7 @@ function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
         return apply();
       },
       invalidate: () => seen.push("invalidate"),
+      doubt: () => seen.push("doubt"),
     },
     compileOptions: () => OPTIONS,
     resyncIntervalMs,
@@ -138,5 +139,5 @@ Deno.test("EnforcementLoop compares with the kernel now and then", async () => {
   stop.abort();
   await running;
   await rest(); // for the timer of a wait that was given up
-  assertEquals(seen.filter((it) => it === "invalidate").length >= 2, true);
+  assertEquals(seen.filter((it) => it === "doubt").length >= 2, true);
 });

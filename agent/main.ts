@@ -84,6 +84,7 @@ async function run(settings: Settings): Promise<number> {
       userAgent: `calyx-agent/${version}`,
     });
     using netfilter = openNetfilter();
+    using tableReader = openNetfilter();
     using route = openNetlinkSocket(NETLINK_ROUTE);
     using conntrack = openNetlinkSocket(NETLINK_NETFILTER);
     const reason = settings.flowCut ? missingConntrack(conntrack) : undefined;
@@ -102,7 +103,11 @@ async function run(settings: Settings): Promise<number> {
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
     for (const key of forgotten) attachmentFacts.take(key, undefined);
 
-    const dataplane = new Dataplane(netfilter, logger, { mayOwn: settings.ownsTable });
+    const dataplane = new Dataplane(netfilter, logger, {
+      mayOwn: settings.ownsTable,
+      reader: tableReader,
+      foreignChanges: () => guard.foreignChanges(),
+    });
     const ipvs = new IpvsWatch({ mode: settings.ipvs, logger });
     let compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
     const loop = new EnforcementLoop({
@@ -122,8 +127,8 @@ async function run(settings: Settings): Promise<number> {
       intervalMs: settings.resyncIntervalMs,
       logger,
     });
-    using _guard = guardTable({
-      isOwn: (generation) => dataplane.isOwnGeneration(generation),
+    using guard = guardTable({
+      ownPortId: dataplane.portId,
       onForeignChange: () => {
         dataplane.invalidate();
         loop.kick();

@@ -85,7 +85,7 @@ const PURE = [
   "cni/protocol/",
   "cni/plan.ts",
 ];
-const IMPURE = ["lib/netlink/socket.ts", "lib/dataplane/apply.ts"];
+const IMPURE = ["lib/netlink/socket.ts", "lib/dataplane/apply.ts", "lib/dataplane/read.ts"];
 
 /** What a pure file does not say; time and chance come to it as arguments. */
 const EFFECTS = [

@@ -4,34 +4,44 @@
  * (owner, Linux 5.12) and outlives us (persist, 6.9); nothing outside it is read or touched.
  */
 
+import { assert } from "../base/assert.ts";
 import type { Logger } from "../base/log.ts";
+import { Turns } from "../base/turns.ts";
 import { isNotFound, NetlinkBatchError, NetlinkError } from "../netlink/error.ts";
 import type { RawMessage, Request } from "../netlink/message.ts";
-import { transaction } from "../netlink/nftables/batch.ts";
-import { dumpChains, parseChain } from "../netlink/nftables/chain.ts";
-import { dumpElements, parseElements } from "../netlink/nftables/element_list.ts";
+import { beginBatch, transaction } from "../netlink/nftables/batch.ts";
 import { getGeneration, parseGeneration } from "../netlink/nftables/generation.ts";
-import { dumpRules, parseRule } from "../netlink/nftables/rule.ts";
-import { dumpSets, parseSet } from "../netlink/nftables/set.ts";
 import {
   deleteTable,
   getTable,
   newTable,
-  NFT_TABLE_F_OWNER,
-  NFT_TABLE_F_PERSIST,
+  parseTable,
+  type Table,
 } from "../netlink/nftables/table.ts";
-import { diff } from "./diff.ts";
-import { formatHook } from "./diff_chains.ts";
-import { listContents } from "./diff_sets.ts";
+import { diff, type Difference, diffWhole } from "./diff.ts";
+import { OWNED, planTable, type TablePlan } from "./ownership.ts";
+import { type ReaderSocket, readTable } from "./read.ts";
 import type { Ruleset } from "./ruleset.ts";
-import type { Sent, SentChain, SentSet } from "./sent.ts";
+import type { Sent, SentSet } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
 /** The part of a netlink socket (NETLINK_NETFILTER) that the dataplane uses. */
-export interface DataplaneSocket {
+export interface DataplaneSocket extends ReaderSocket {
   request(request: Request): readonly RawMessage[];
-  dump(request: Request): readonly RawMessage[];
   batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
+}
+
+/** What the dataplane may and can do beside. */
+export interface DataplaneOptions {
+  /** Whether to keep others out of the table, where the kernel can. @default {true} */
+  readonly mayOwn?: boolean;
+  /** Reads the table, which takes many turns of the event loop. @default the socket that writes */
+  readonly reader?: ReaderSocket;
+  /**
+   * How often other processes changed our table so far, or may have. Without it every commit of theirs, to
+   * whatever table, counts.
+   */
+  readonly foreignChanges?: () => number;
 }
 
 /** What an apply did. */
@@ -43,175 +53,187 @@ export interface Applied {
   readonly elements: number;
 }
 
-const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
-/** How many of our commits are remembered: their notifications come within milliseconds. */
-const OWN_GENERATIONS_MAX = 64;
-/** How often reading starts again because somebody committed meanwhile. */
+/** How often reading starts again because another process committed meanwhile. */
 const READ_ATTEMPTS_MAX = 5;
+const NOTHING_KNOWN: ReadonlyMap<string, SentSet> = new Map();
+
+/** A moment, as far as changes by others are concerned. */
+interface Moment {
+  readonly generation: number | undefined;
+  readonly foreignChanges: number | undefined;
+}
 
 /** The table `inet calyx`. */
 export class Dataplane {
   readonly #socket: DataplaneSocket;
   readonly #logger: Logger;
-  readonly #mayOwn: boolean;
-  /** Generations that our own commits made: whoever hears of them can leave them alone. */
-  readonly #ownGenerations = new Set<number>();
+  readonly #options: DataplaneOptions;
   #sent: Sent | undefined;
+  /** The sets as they were when a comparison was asked for, and when that was. */
+  #doubted: { readonly sets: ReadonlyMap<string, SentSet>; readonly moment: Moment } | undefined;
+  /** When what the kernel holds was last known. */
+  #sentMoment: Moment = { generation: undefined, foreignChanges: undefined };
   /** Counts, so that one that comes while a transaction is on its way is not forgotten. */
   #invalidations = 0;
-  #tableFlags: number | undefined;
+  #isOwned: boolean | undefined;
   /** Whether the kernel has owner|persist tables, as far as it was asked. */
   #canOwn = true;
 
-  /** @param options.mayOwn whether to keep others out of the table, where the kernel can. */
-  constructor(
-    socket: DataplaneSocket,
-    logger: Logger,
-    options: { readonly mayOwn?: boolean } = {},
-  ) {
+  constructor(socket: DataplaneSocket, logger: Logger, options: DataplaneOptions = {}) {
     this.#socket = socket;
     this.#logger = logger;
-    this.#mayOwn = options.mayOwn ?? true;
+    this.#options = options;
   }
 
-  /** Whether the commit that made `generation` was certainly ours. */
-  isOwnGeneration(generation: number): boolean {
-    return this.#ownGenerations.has(generation);
+  /** The port id of the socket that commits: every notification of a commit carries it. */
+  get portId(): number {
+    const [raw] = this.#socket.request(getGeneration());
+    assert(raw !== undefined, "The kernel answers NFT_MSG_GETGEN with a message");
+    return raw.portId;
   }
 
   /** Whether the kernel keeps everybody else out of the table; `undefined` before the first apply. */
   get isOwned(): boolean | undefined {
-    return this.#tableFlags === undefined ? undefined : this.#tableFlags === OWNED;
+    return this.#isOwned;
   }
 
   /** What is in the kernel is no longer known: the next apply reads it. */
   invalidate(): void {
     this.#invalidations++;
     this.#sent = undefined;
+    this.#doubted = undefined;
   }
 
   /**
-   * Makes the kernel enforce `ruleset`. All of it is in force when this returns; when it throws, packets meet
-   * what they met before.
+   * The next apply compares with the kernel: every chain and rule, and which sets there are. Elements it
+   * reads only if another process can have changed them since we sent them.
+   */
+  doubt(): void {
+    const sent = this.#sent;
+    this.invalidate();
+    if (sent !== undefined) this.#doubt(sent);
+  }
+
+  #doubt({ sets }: Sent): void {
+    this.#sent = undefined;
+    this.#doubted = { sets, moment: this.#sentMoment };
+  }
+
+  /**
+   * Makes the kernel enforce `ruleset`. All of it is in force when this returns; when it throws, packets
+   * meet what they met before, or all of it, and never a part.
    *
    * @throws {NetlinkBatchError | NetlinkError} if the kernel refuses
    */
   async apply(ruleset: Ruleset): Promise<Applied> {
     const invalidations = this.#invalidations;
-    const flags = this.#tableFlags ??= await this.#makeTable();
-    let difference = this.#sent && diff(this.#sent, ruleset, flags);
-    if (difference === undefined) {
-      await this.#makeTable(); // somebody may have deleted one that is not owned
-      difference = diff(this.#read(ruleset), ruleset, flags);
-    }
-    if (difference === undefined) throw new TypeError("A kernel just read says enough");
-    const { transactions, sent, changed } = difference;
-    for (const requests of transactions) {
+    const known = this.#sent && diff(this.#sent, ruleset, this.#flags);
+    if (known === undefined && this.#sent !== undefined) this.#doubt(this.#sent);
+    const { transactions, sent, changed } = known ?? await this.#compare(ruleset);
+    const turns = new Turns();
+    let requests = 0;
+    for (const part of transactions) {
       this.#sent = undefined; // until the kernel has taken all
-      await this.#commit(requests);
+      await turns.pass();
+      await this.#socket.batch(transaction(part));
+      requests += part.length;
     }
-    this.#sent = invalidations === this.#invalidations ? sent : undefined;
-    return { requests: transactions.flat().length, ...changed };
+    if (invalidations === this.#invalidations) {
+      this.#sent = sent;
+      this.#doubted = undefined;
+    }
+    return { requests, ...changed };
   }
 
   /** Deletes the table; whether there was one. */
   async remove(): Promise<boolean> {
-    this.#sent = undefined;
-    if (!this.#hasTable()) return false;
-    await this.#makeTable(); // a persistent table without owner is deleted by its next owner
-    await this.#socket.batch(transaction([deleteTable(TABLE)]));
-    this.#tableFlags = undefined;
+    this.invalidate();
+    if (this.#table() === undefined) return false;
+    try {
+      await this.#socket.batch(transaction([deleteTable(TABLE)]));
+    } catch (error) {
+      throw explainOwner(error);
+    }
+    this.#isOwned = undefined;
     return true;
   }
 
-  /**
-   * Makes the table, or takes over the one that a former agent left.
-   *
-   * @returns its flags
-   */
-  async #makeTable(): Promise<number> {
-    for (const flags of this.#mayOwn && this.#canOwn ? [OWNED, 0] : [0]) {
-      try {
-        await this.#commit([newTable({ table: TABLE, flags })]);
-        return flags;
-      } catch (error) {
-        if (!isUnsupported(error) || flags === 0) throw explainOwner(error);
-        this.#canOwn = false; // said once, and not asked at each resync
-        this.#logger.warn("table is not ours alone: owner|persist needs Linux 6.9", { error });
-      }
-    }
-    throw new TypeError("Unreachable");
+  /** The flags that a new table gets. */
+  get #flags(): number {
+    return this.#isOwned === true ? OWNED : 0;
   }
 
-  /** Sends one transaction, and notes its generation when nobody else committed meanwhile. */
-  async #commit(requests: readonly Request[]): Promise<void> {
-    const before = this.#generation();
-    await this.#socket.batch(transaction(requests));
-    const after = this.#generation();
-    if (before === undefined || after === undefined || after !== ((before + 1) >>> 0)) return;
-    this.#ownGenerations.add(after);
-    const [oldest] = this.#ownGenerations;
-    if (this.#ownGenerations.size > OWN_GENERATIONS_MAX && oldest !== undefined) {
-      this.#ownGenerations.delete(oldest);
+  /** The difference to what the kernel holds now. */
+  async #compare(ruleset: Ruleset): Promise<Difference> {
+    const { flags, isRemade } = await this.#takeTable();
+    this.#isOwned = flags === OWNED;
+    if (isRemade) {
+      this.#logger.info("table is made as a whole, to be ours alone: its counters begin at 0");
+      this.#sentMoment = this.#moment();
+      return diffWhole(ruleset, flags);
     }
+    const difference = diff(await this.#read(ruleset), ruleset, this.#flags);
+    assert(difference !== undefined, "A table that was just read is known");
+    return difference;
   }
 
-  #hasTable(): boolean {
+  /** Declares the table, or takes over the one that a former agent left; what is to be done yet. */
+  async #takeTable(): Promise<TablePlan> {
+    const isOwned = (this.#options.mayOwn ?? true) && this.#canOwn;
+    const plan = planTable(this.#table(), isOwned);
+    const declared = newTable({ table: TABLE, flags: plan.flags });
     try {
-      return this.#socket.request(getTable(TABLE)).length > 0;
+      // Without its end a transaction is judged and not committed.
+      if (plan.isRemade) await this.#socket.batch([beginBatch(), deleteTable(TABLE), declared]);
+      else await this.#socket.batch(transaction([declared]));
+      return plan;
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (!isOwned || !isUnsupported(error)) throw explainOwner(error);
+      this.#canOwn = false; // said once, and not asked at each resync
+      this.#logger.warn("table is not ours alone: owner|persist needs Linux 6.9", { error });
+      return await this.#takeTable();
+    }
+  }
+
+  #table(): Table | undefined {
+    try {
+      return this.#socket.request(getTable(TABLE)).map(parseTable)[0];
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }
 
   /** Reads our table; the elements only of those sets that `ruleset` has too. */
-  #read(ruleset: Ruleset): Sent {
+  async #read(ruleset: Ruleset): Promise<Sent> {
+    const { reader = this.#socket } = this.#options;
     for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt++) {
-      const generation = this.#generation();
-      const sent = { chains: this.#readChains(), sets: this.#readSets(ruleset) };
-      if (this.#generation() === generation) return sent;
+      const moment = this.#moment();
+      const known = this.#doubted !== undefined && this.#isQuietSince(this.#doubted.moment)
+        ? this.#doubted.sets
+        : NOTHING_KNOWN;
+      const sent = await readTable(reader, { ruleset, known });
+      if (!this.#isQuietSince(moment)) continue;
+      this.#sentMoment = moment;
+      return sent;
     }
     throw new NetlinkError("read table inet calyx: it keeps changing", 85, "ERESTART");
   }
 
-  #readChains(): Map<string, SentChain> {
-    const tags = new Map<string, string[]>();
-    for (const raw of this.#socket.dump(dumpRules(TABLE))) {
-      const rule = parseRule(raw);
-      if (rule.table.name !== TABLE.name) continue;
-      const chain = tags.get(rule.chain) ?? [];
-      chain.push(rule.tag ?? "");
-      tags.set(rule.chain, chain);
-    }
-    const chains = new Map<string, SentChain>();
-    for (const raw of this.#socket.dump(dumpChains(TABLE))) {
-      const { table, name, hook } = parseChain(raw);
-      if (table.name !== TABLE.name) continue;
-      chains.set(name, { hook: hook && formatHook(hook), tags: tags.get(name)?.join(" ") ?? "" });
-    }
-    return chains;
-  }
-
-  #readSets(ruleset: Ruleset): Map<string, SentSet> {
-    const sets = new Map<string, SentSet>();
-    for (const raw of this.#socket.dump(dumpSets(TABLE))) {
-      const { table, name, tag = "" } = parseSet(raw);
-      if (table.name !== TABLE.name) continue;
-      const contents = ruleset.sets.has(name) ? this.#readElements(name) : new Map();
-      sets.set(name, { tag, elements: { kind: "listed", contents } });
-    }
-    return sets;
-  }
-
-  #readElements(name: string): Map<string, string> {
-    const messages = this.#socket.dump(dumpElements(TABLE, name));
-    return listContents(messages.flatMap((raw) => parseElements(raw).elements));
-  }
-
-  #generation(): number | undefined {
+  #moment(): Moment {
     const [raw] = this.#socket.request(getGeneration());
-    return raw && parseGeneration(raw).id;
+    return {
+      generation: raw && parseGeneration(raw).id,
+      foreignChanges: this.#options.foreignChanges?.(),
+    };
+  }
+
+  /** Whether no other process has changed our table since. */
+  #isQuietSince({ generation, foreignChanges }: Moment): boolean {
+    if (this.#isOwned === true) return true; // none can
+    const now = this.#moment();
+    if (now.foreignChanges !== undefined) return now.foreignChanges === foreignChanges;
+    return now.generation === generation;
   }
 }
 

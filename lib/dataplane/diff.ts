@@ -1,18 +1,22 @@
 /**
- * What to send so that the kernel, which has `Sent`, gets a ruleset: the messages of at most two
- * transactions, in an order in which nothing is named before it exists or deleted while it is named.
- * What is already right is not touched, and keeps its counters.
+ * What to send so that the kernel, which has `Sent`, gets a ruleset: the messages of a few transactions,
+ * in an order in which nothing is named before it exists or deleted while it is named. What is already
+ * right is not touched, and keeps its counters.
  *
- * The first transaction makes new sets and new chains with their rules, which no packet meets yet; the
- * second changes what packets meet. The kernel reads which rules of a chain hold once per packet and
- * hook (`nft_do_chain()`, net/netfilter/nf_tables_core.c), but a map's elements when the packet comes to
- * them. In one transaction a packet could find a new element and behind it a chain that for this packet
- * has no rules yet.
+ * The first transactions make new sets and new chains with their rules, which no packet meets yet; one
+ * changes what packets meet; what is then met by none may go in transactions of its own. The kernel reads
+ * which rules of a chain hold once per packet and hook (`nft_do_chain()`,
+ * net/netfilter/nf_tables_core.c), but a map's elements when the packet comes to them. In one transaction
+ * a packet could find a new element and behind it a chain that for this packet has no rules yet.
+ *
+ * The kernel holds a mutex while it takes a transaction, and whoever else changes rules waits for it. So
+ * what no packet meets comes and goes in pieces of bounded size.
  */
 
+import { assert } from "../base/assert.ts";
 import type { Request } from "../netlink/message.ts";
 import { deleteTable, newTable } from "../netlink/nftables/table.ts";
-import { baseDefinition, diffChains } from "./diff_chains.ts";
+import { diffChains } from "./diff_chains.ts";
 import { diffSets, isFrom, setTag } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
 import type { Sent } from "./sent.ts";
@@ -39,12 +43,21 @@ export interface Difference {
  */
 export function diff(sent: Sent, ruleset: Ruleset, tableFlags: number): Difference | undefined {
   if (!isIncompatible(sent, ruleset)) return diffCompatible(sent, ruleset);
-  const again = [deleteTable(TABLE), newTable({ table: TABLE, flags: tableFlags })];
-  const whole = diffCompatible({ chains: new Map(), sets: new Map() }, ruleset);
-  return whole && { ...whole, transactions: [[...again, ...whole.transactions.flat()]] };
+  return diffWhole(ruleset, tableFlags);
 }
 
-/** A set or base chain of the same name that is defined otherwise: another version made it. */
+/** The table deleted, and made again with all of `ruleset`, in one transaction. */
+export function diffWhole(ruleset: Ruleset, tableFlags: number): Difference {
+  const again = [deleteTable(TABLE), newTable({ table: TABLE, flags: tableFlags })];
+  const whole = diffCompatible({ chains: new Map(), sets: new Map() }, ruleset);
+  assert(whole !== undefined, "Of an empty table everything is known");
+  return { ...whole, transactions: [[...again, ...whole.transactions.flat()]] };
+}
+
+/**
+ * A set of the same name that is defined otherwise, or a base chain whose name another kind of chain has:
+ * another version made it, and what names it would have to go first.
+ */
 function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   for (const set of ruleset.sets.values()) {
     const there = sent.sets.get(set.name);
@@ -54,7 +67,7 @@ function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
   for (const chain of ruleset.chains.values()) {
     const there = sent.chains.get(chain.name);
     if (there === undefined || there.chain === chain) continue;
-    if (there.hook !== baseDefinition(chain)) return true;
+    if ((there.hook === undefined) !== (chain.hook === undefined)) return true;
   }
   return false;
 }
@@ -75,14 +88,47 @@ function diffCompatible(sent: Sent, ruleset: Ruleset): Difference | undefined {
     ...sets.elements,
     ...chains.rules,
     ...sets.mapElements,
-    ...chains.deleted,
-    ...sets.deleted,
   ];
+  const gone = [...chains.deletedRules, ...chains.deleted, ...sets.deleted];
   const isLive = sent.chains.values().some((it) => it.hook !== undefined);
-  const transactions = isLive ? [unseen, seen] : [[...unseen, ...seen]];
+  const before = isLive || isLarge(unseen) ? slice(unseen) : [];
+  const after = isLarge(gone) ? slice(gone) : [];
+  const transactions = [
+    ...before,
+    [...(before.length > 0 ? [] : unseen), ...seen, ...(after.length > 0 ? [] : gone)],
+    ...after,
+  ];
   return {
     transactions: transactions.filter((it) => it.length > 0),
     sent: { chains: chains.sent, sets: sets.sent },
     changed: { chains: chains.changed, sets: sets.changed, elements: sets.changedElements },
   };
+}
+
+/** About how many bytes of messages one transaction has of what no packet meets. */
+const SLICE_BYTES_MAX = 256 << 10;
+/** About how many bytes a message has that does not say it. */
+const REQUEST_BYTES = 512;
+
+function bytesOf({ bytes = 0 }: Request): number {
+  return REQUEST_BYTES + bytes;
+}
+
+function isLarge(requests: readonly Request[]): boolean {
+  return requests.reduce((bytes, request) => bytes + bytesOf(request), 0) > SLICE_BYTES_MAX;
+}
+
+/** The same requests in the same order, in pieces. */
+function slice(requests: readonly Request[]): readonly (readonly Request[])[] {
+  const slices: Request[][] = [];
+  let bytes = Infinity;
+  for (const request of requests) {
+    if (bytes + bytesOf(request) > SLICE_BYTES_MAX) {
+      slices.push([]);
+      bytes = 0;
+    }
+    bytes += bytesOf(request);
+    slices.at(-1)?.push(request);
+  }
+  return slices;
 }

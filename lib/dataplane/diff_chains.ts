@@ -35,6 +35,8 @@ export interface ChainDifference {
   readonly createdBase: Request[];
   /** Rules of chains that packets meet. */
   readonly rules: Request[];
+  /** First the rules of all chains that go, then the chains: they may lead to each other. */
+  readonly deletedRules: Request[];
   readonly deleted: Request[];
   readonly sent: Map<string, SentChain>;
   changed: number;
@@ -47,20 +49,26 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
     createdRules: [],
     createdBase: [],
     rules: [],
+    deletedRules: [],
     deleted: [],
     sent: new Map(),
     changed: 0,
   };
   for (const chain of ruleset.chains.values()) {
     const { name, hook } = chain;
-    const there = sent.chains.get(name);
-    if (there?.chain === chain) {
-      out.sent.set(name, there);
+    const was = sent.chains.get(name);
+    if (was?.chain === chain) {
+      out.sent.set(name, was);
       continue;
     }
+    const definition = baseDefinition(chain);
     const tags = chainTags(chain);
-    out.sent.set(name, { hook: baseDefinition(chain), tags, chain });
-    const isUnseen = there === undefined && hook === undefined;
+    out.sent.set(name, { hook: definition, tags, chain });
+    // The kernel moves no base chain to another hook or priority: it goes and comes in one transaction.
+    const isReplaced = was !== undefined && was.hook !== definition;
+    if (isReplaced) out.createdBase.push(deleteChain({ table: TABLE, name }));
+    const there = isReplaced ? undefined : was;
+    const isUnseen = was === undefined && hook === undefined;
     if (there === undefined) {
       const created = newChain({ table: TABLE, name, hook: hook && hookOf(hook) });
       (isUnseen ? out.created : out.createdBase).push(created);
@@ -80,7 +88,7 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
   for (const name of sent.chains.keys()) {
     if (ruleset.chains.has(name)) continue;
     out.changed++;
-    out.rules.push(flushChain({ table: TABLE, chain: name }));
+    out.deletedRules.push(flushChain({ table: TABLE, chain: name }));
     out.deleted.push(deleteChain({ table: TABLE, name }));
   }
   return out;

@@ -12,7 +12,8 @@ import {
   elementsOf,
   memberElements,
 } from "./element.ts";
-import type { NamedSet, NameElement, Ruleset } from "./ruleset.ts";
+import type { NamedSet, NameElement, Ruleset, SetElements } from "./ruleset.ts";
+import type { MemberSet } from "../model/member_set.ts";
 import type { Sent, SentSet } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
@@ -109,14 +110,33 @@ function diffElements(there: SentSet | undefined, set: NamedSet): ElementDiffere
   if (before.kind !== "members" && after.kind !== "members") {
     return compareElements(listContents(elementsOf(there.elements.set)), elementsOf(set));
   }
-  // Another set may have taken the name between two flushes, or the log may not reach back.
-  if (before.kind !== "members" || after.kind !== "members") return undefined;
-  if (before.members !== after.members) return undefined;
-  const changes = after.members.changesSince(there.elements.revision);
+  const changes = changesOf(before, after, there.elements.revision);
   return changes && {
     removed: memberElements(set.type, changes.removed),
     added: memberElements(set.type, changes.added),
   };
+}
+
+/** Whether what `there` says of its elements is enough to compare them with those of `set`. */
+export function isComparable(there: SentSet, set: NamedSet): boolean {
+  if (there.elements.kind === "listed") return true;
+  const { elements: before } = there.elements.set;
+  if (before.kind !== "members" && set.elements.kind !== "members") return true;
+  return changesOf(before, set.elements, there.elements.revision) !== undefined;
+}
+
+/**
+ * How the members of a set that lives on have changed.
+ *
+ * @returns `undefined` if another set has taken the name between two flushes, or the log is too short
+ */
+function changesOf(
+  before: SetElements,
+  after: SetElements,
+  revision: number,
+): ReturnType<MemberSet["changesSince"]> {
+  if (before.kind !== "members" || after.kind !== "members") return undefined;
+  return before.members === after.members ? after.members.changesSince(revision) : undefined;
 }
 
 /** The contents of elements, by id. */

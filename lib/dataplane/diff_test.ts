@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { addPod, sampleGraph } from "../../tests/support/sample_facts.ts";
+import type { NetworkPolicy } from "../model/policy.ts";
 import { compile } from "./compile/compile.ts";
 import { diff } from "./diff.ts";
 import type { Sent } from "./sent.ts";
@@ -79,7 +80,7 @@ Deno.test("diff() gives a new chain its rules before a packet can be sent to it"
   const names = second?.transactions.map((it) => [...new Set(it.map(({ name }) => name))]);
   assertEquals(names, [
     ["NFT_MSG_NEWCHAIN", "NFT_MSG_NEWRULE"],
-    ["NFT_MSG_DELRULE", "NFT_MSG_DELSETELEM", "NFT_MSG_NEWSETELEM", "NFT_MSG_DELCHAIN"],
+    ["NFT_MSG_DELSETELEM", "NFT_MSG_NEWSETELEM", "NFT_MSG_DELRULE", "NFT_MSG_DELCHAIN"],
   ]);
 });
 
@@ -104,6 +105,65 @@ Deno.test("diff() asks for the kernel's state when the log of a set is too short
     addPod(graph, "shop", "cart", 10 + (i % 2), { app: "cart" }, "node2");
   }
   assertEquals(diff(first?.sent ?? NOTHING, compile(graph.flush()), 0), undefined);
+});
+
+Deno.test("diff() makes and deletes in pieces what no packet meets, and changes the rest at once", () => {
+  const graph = sampleGraph();
+  const addPolicies = (value: (index: number) => NetworkPolicy | undefined): void => {
+    for (let i = 0; i < 1000; i++) graph.update("policy", `shop/p${i}`, value(i));
+  };
+  const small = diff(NOTHING, compile(graph.flush()), 0);
+  addPolicies((index) => ({
+    ...{ namespace: "shop", name: `p${index}`, podSelector: [], egress: undefined },
+    ingress: [{
+      peers: undefined,
+      ports: [{ protocol: "TCP", port: { first: index, last: 65535 } }],
+    }],
+    resourceVersion: "1",
+  }));
+  const large = compile(graph.flush());
+  const grown = diff(small?.sent ?? NOTHING, large, 0);
+  addPolicies(() => undefined);
+  const shrunk = diff(grown?.sent ?? NOTHING, compile(graph.flush()), 0);
+  for (const [what, difference] of [["grown", grown], ["shrunk", shrunk]] as const) {
+    const transactions = difference?.transactions ?? [];
+    const changing = transactions.filter((it) => it.some(({ name }) => name.endsWith("SETELEM")));
+    assertEquals(changing.length, 1, what);
+    assertEquals(transactions.length > 3, true, what);
+    assertEquals(
+      transactions.indexOf(changing[0] ?? []),
+      {
+        grown: transactions.length - 1,
+        shrunk: 1, // after the new chain of the pods that nothing but the rest governs
+      }[what],
+    );
+    assertEquals(Math.max(...transactions.map((it) => it.length)) < 600, true, what);
+  }
+  assertEquals((diff(NOTHING, large, 0)?.transactions.length ?? 0) > 3, true);
+});
+
+Deno.test("diff() replaces a base chain that is hooked in otherwise, and nothing else", () => {
+  const ruleset = compile(sampleGraph().flush());
+  const first = diff(NOTHING, ruleset, 0);
+  const chains = new Map(first?.sent.chains);
+  const name = [...ruleset.chains.values()].find((it) => it.hook?.name === "forward")?.name ?? "";
+  chains.set(name, { hook: "filter hook 2 priority 300 policy drop", tags: "" });
+  const second = diff({ chains, sets: first?.sent.sets ?? new Map() }, ruleset, 0);
+  assertEquals(
+    [...new Set(namesOf(second))],
+    [
+      `NFT_MSG_DELCHAIN chain inet calyx ${name}`,
+      `NFT_MSG_NEWCHAIN chain inet calyx ${name}`,
+      ...new Set(
+        ruleset.chains.get(name)?.rules.map(({ comment }) =>
+          `NFT_MSG_NEWRULE rule of chain inet calyx ${name}` +
+          (comment === undefined ? "" : ` "${comment}"`)
+        ),
+      ),
+    ],
+  );
+  assertEquals(second?.transactions.length, 1);
+  assertEquals(namesOf(diff(second?.sent ?? NOTHING, ruleset, 0)), []);
 });
 
 Deno.test("diff() makes the table anew when another version defined a set otherwise", () => {

@@ -102,3 +102,9 @@ function attributesStart({ type, flags, payload }: RawMessage): number {
   const echoed = viewOf(payload).getUint32(4, HOST_IS_LITTLE_ENDIAN); // the length in its nlmsghdr
   return 4 + ((echoed + 3) & ~3);
 }
+
+/** How errors name a request: `RTM_NEWLINK link "cali0a1b…"`. */
+export function describeRequest(request: Request | undefined): string {
+  if (request === undefined) return "send nothing";
+  return request.subject === "" ? request.name : `${request.name} ${request.subject}`;
+}

@@ -45,6 +45,8 @@ export interface Request {
   readonly subject: string;
   /** Writes the fixed header and the attributes. */
   readonly write: (writer: Writer) => void;
+  /** How many bytes it takes, about, where they are thousands. */
+  readonly bytes?: number;
 }
 
 /** A message from the kernel, not yet parsed; `payload` is a copy of its own. */

@@ -9,9 +9,15 @@
 import { assert } from "../base/assert.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { check, errnoName, KernelError, lastErrno } from "../kernel/errno.ts";
+import { withFilter } from "../kernel/socket_filter.ts";
 import { libc, type Symbols } from "../kernel/symbols.ts";
 import { HOST_IS_LITTLE_ENDIAN, viewOf, Writer } from "./buffer.ts";
-import { decodeAcknowledgement, NetlinkBatchError, NetlinkError } from "./error.ts";
+import {
+  decodeAcknowledgement,
+  describeRequest,
+  NetlinkBatchError,
+  NetlinkError,
+} from "./error.ts";
 import {
   decodeMessages,
   encodeRequest,
@@ -24,6 +30,7 @@ import {
   type RawMessage,
   type Request,
 } from "./message.ts";
+import type { NetlinkSocket } from "./netlink_socket.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -33,6 +40,7 @@ const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
+const SO_ATTACH_FILTER = 26;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
@@ -49,64 +57,19 @@ const ENOBUFS = 105;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
+/** Where `struct nlmsghdr` has its `nlmsg_pid`. */
+const NLMSG_PID_OFFSET = 12;
 /** How often an interrupted dump starts again before the kernel's answer is an error. */
 const DUMP_ATTEMPTS_MAX = 8;
 /** One recv() of a dump; the kernel fills at most 32 KiB per datagram, batch acks may be larger. */
 const RECEIVE_BYTES = 1 << 17;
-/** Batches above this are sent on another thread, so that the event loop goes on. */
-const BATCH_BYTES_SYNC_MAX = 1 << 20;
+/**
+ * Batches above this are sent on another thread, so that the event loop goes on. In a table of 20,000
+ * sets the kernel takes a second for a megabyte of new ones.
+ */
+const BATCH_BYTES_SYNC_MAX = 128 << 10;
 
-/** A netlink socket, as everything above it sees it. */
-export interface NetlinkSocket extends Disposable {
-  /** The descriptor, for the poller. */
-  readonly fd: number;
-  /**
-   * Sends one request and waits for its acknowledgement.
-   *
-   * @returns the messages that came before it (of a GET or with NLM_F_ECHO)
-   * @throws {NetlinkError} if the kernel refuses
-   */
-  request(request: Request): readonly RawMessage[];
-  /**
-   * Sends several requests in one system call; each stands for itself.
-   *
-   * @returns for each request its replies, or the error, in order
-   */
-  pipeline(requests: readonly Request[]): readonly (readonly RawMessage[] | NetlinkError)[];
-  /**
-   * Dumps; starts again, a bounded number of times, when the kernel says that it was interrupted.
-   *
-   * @throws {NetlinkError} if the kernel refuses, or `EINTR` if it never got through
-   */
-  dump(request: Request): readonly RawMessage[];
-  /**
-   * Dumps what is too much for one moment: yields what each call brings. The socket serves nobody else
-   * until the end; whoever leaves early waits for it.
-   *
-   * @returns whether it is whole; otherwise messages may be missing, or may contradict each other
-   * @throws {NetlinkError} if the kernel refuses
-   */
-  dumpParts(request: Request): Generator<readonly RawMessage[], boolean, void>;
-  /**
-   * Sends all requests as one datagram, as nf_tables transactions ask; the caller frames them with
-   * begin and end. Large ones leave the event loop free; the next one waits for this one.
-   *
-   * @returns echoed messages
-   * @throws {NetlinkBatchError} naming every refused message (the first ones, when they are more than
-   * the receive buffer holds); nothing was applied
-   * @throws {KernelError} `EMSGSIZE` if it is larger than the send buffer may become
-   * @throws {NetlinkError} `ENOBUFS` if the answer was lost among echoes: it may have been applied
-   */
-  batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
-  /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*). */
-  join(group: number): void;
-  /**
-   * Reads the notifications that are queued, without waiting.
-   *
-   * @returns `overrun` when some were lost: the reader must dump again
-   */
-  receive(): { readonly messages: readonly RawMessage[]; readonly overrun: boolean };
-}
+export type { NetlinkSocket };
 
 /** What a socket calls of the C library; a test gives its own, to fail where it wants. */
 export type SocketCalls = Pick<
@@ -173,6 +136,15 @@ class KernelNetlinkSocket implements NetlinkSocket {
     );
   }
 
+  ignore(portId: number): void {
+    withFilter(NLMSG_PID_OFFSET, portId, (value) => {
+      const result = this.#calls.setsockopt(
+        ...[this.fd, SOL_SOCKET, SO_ATTACH_FILTER, value, value.length] as const,
+      );
+      check(`ignore messages of netlink port ${portId}`, result);
+    });
+  }
+
   request(request: Request): readonly RawMessage[] {
     const [result] = this.pipeline([request]);
     assert(result !== undefined, "A request has one result");
@@ -206,7 +178,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
       const error = errorOf(request, message);
       if (error !== undefined) results[index] = error;
     }
-    if (pending > 0) throw new NetlinkError(describe(requests[0]), ENOBUFS, "ENOBUFS");
+    if (pending > 0) throw new NetlinkError(describeRequest(requests[0]), ENOBUFS, "ENOBUFS");
     return results;
   }
 
@@ -215,7 +187,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
       const messages = this.#dumpOnce(request);
       if (messages !== undefined) return messages;
     }
-    throw new NetlinkError(`dump ${describe(request)}`, EINTR, errnoName(EINTR));
+    throw new NetlinkError(`dump ${describeRequest(request)}`, EINTR, errnoName(EINTR));
   }
 
   /** @returns `undefined` when the dump was interrupted or overrun. */
@@ -387,14 +359,9 @@ class KernelNetlinkSocket implements NetlinkSocket {
   }
 }
 
-function describe(request: Request | undefined): string {
-  if (request === undefined) return "send nothing";
-  return request.subject === "" ? request.name : `${request.name} ${request.subject}`;
-}
-
 function errorOf(request: Request, message: RawMessage): NetlinkError | undefined {
   const { errno, text, attributeOffset } = decodeAcknowledgement(message);
   if (errno === 0) return undefined;
   const details = { text, attributeOffset, request };
-  return new NetlinkError(describe(request), errno, errnoName(errno), details);
+  return new NetlinkError(describeRequest(request), errno, errnoName(errno), details);
 }

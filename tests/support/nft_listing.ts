@@ -10,7 +10,7 @@ export function nft(...args: string[]): string {
 /** What nft lists of our table, without what only one side has: owner, counts, the order of elements. */
 export function listTable(): string {
   const text = nft("-n", "list", "table", "inet", "calyx")
-    .replace(/ # progname .*/, "").replace(/\tflags .*owner.*\n\n?/, "")
+    .replace(/ # progname .*/, "").replace(/^\tflags.*\n\n?/m, "")
     .replaceAll(/counter packets \d+ bytes \d+/g, "counter")
     .replaceAll(
       /elements = \{([^}]*)\}/g,

@@ -122,14 +122,15 @@ function elementRequests(
   { table, set, setId, elements }: ElementList,
   flags = 0,
 ): Request[] {
-  return [...chunks(elements)].map((chunk) =>
-    tableRequest(kind, table.family, subject(table, set), {
+  return [...chunks(elements)].map((chunk) => ({
+    ...tableRequest(kind, table.family, subject(table, set), {
       table: table.name,
       set,
       setId,
       elements: chunk,
-    }, flags)
-  );
+    }, flags),
+    bytes: chunk.length,
+  }));
 }
 
 /** The encoded elements, in pieces that fit into an attribute. */

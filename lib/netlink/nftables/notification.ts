@@ -3,11 +3,13 @@
  * who made them. Rules, elements and the rest carry what a dump would.
  */
 
-import type { RawMessage } from "../message.ts";
+import { type RawMessage } from "../message.ts";
+import { attributes, text } from "../schema.ts";
 import { type Chain, parseChain, parseDeletedChain } from "./chain.ts";
 import { type ParsedElementList, parseDeletedElements, parseElements } from "./element_list.ts";
 import { type Generation, parseGeneration } from "./generation.ts";
 import {
+  nfgenmsg,
   NFNL_SUBSYS_NFTABLES,
   NFT_MSG_DELCHAIN,
   NFT_MSG_DELRULE,
@@ -20,6 +22,7 @@ import {
   NFT_MSG_NEWSET,
   NFT_MSG_NEWSETELEM,
   NFT_MSG_NEWTABLE,
+  type TableReference,
 } from "./message.ts";
 import { parseDeletedRule, parseRule, type Rule } from "./rule.ts";
 import { parseDeletedSet, parseSet, type SetDefinition } from "./set.ts";
@@ -64,4 +67,21 @@ export function parseNotification(raw: RawMessage): Notification {
     default:
       return { kind: "other", type: raw.type };
   }
+}
+
+/** In every kind of change the first attribute is the table's name: NFTA_TABLE_NAME, NFTA_RULE_TABLE, …. */
+const tableAttribute = attributes("change", { table: [1, text] });
+
+/**
+ * The table that a change is about, without a look at the rest: others' transactions may have thousands.
+ *
+ * @returns `undefined` of an NFT_MSG_NEWGEN and of what is no change of tables
+ */
+export function changedTable(raw: RawMessage): TableReference | undefined {
+  if (raw.type >> 8 !== NFNL_SUBSYS_NFTABLES || (raw.type & 0xff) === NFT_MSG_NEWGEN) {
+    return undefined;
+  }
+  const { family } = nfgenmsg.read(raw.payload);
+  const { table } = tableAttribute.read(raw.payload.subarray(nfgenmsg.size));
+  return table === undefined ? undefined : { family, name: table };
 }

@@ -83,6 +83,7 @@ const setAttributes = attributes("set", {
   gcIntervalMs: [12, be32], // NFTA_SET_GC_INTERVAL
   userData: [13, userData], // NFTA_SET_USERDATA
   handle: [16, be64], // NFTA_SET_HANDLE
+  elementCount: [20, be32], // NFTA_SET_COUNT, Linux 6.16
 });
 
 const NEWSET = messageKind("NFT_MSG_NEWSET", NFT_MSG_NEWSET, setAttributes);
@@ -140,6 +141,8 @@ export interface SetDefinition {
   readonly dataLength: number | undefined;
   readonly description: SetDescription | undefined;
   readonly timeoutMs: number | undefined;
+  /** How many elements it holds; `undefined` where the kernel does not say: before Linux 6.16. */
+  readonly elementCount: number | undefined;
   readonly comment: string | undefined;
   readonly tag: string | undefined;
 }
@@ -220,6 +223,7 @@ function setOf(family: number, attributes: AttributesOf<typeof setAttributes>): 
     dataLength: attributes.dataLength,
     description: descriptionOf(description),
     timeoutMs: timeoutMs === undefined ? undefined : Number(timeoutMs),
+    elementCount: attributes.elementCount,
     ...annotationOf(userData, UDATA_SET_COMMENT),
   };
 }

@@ -1,0 +1,37 @@
+/**
+ * Whose the table is. `nf_tables_updtable()` in the kernel's net/netfilter/nf_tables_api.c: NFT_TABLE_F_PERSIST
+ * of a table never changes; NFT_TABLE_F_OWNER can be set where PERSIST is and no process owns the table,
+ * and goes only when the owner does.
+ */
+
+import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST, type Table } from "../netlink/nftables/table.ts";
+
+/** The flags of a table that only its owner can change, and that outlives the owner. Linux 6.9. */
+export const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
+
+/** How the table becomes what it should be. */
+export interface TablePlan {
+  /** The flags to declare it with. */
+  readonly flags: number;
+  /** Whether it must be deleted and made again, with all that is in it, in one transaction. */
+  readonly isRemade: boolean;
+}
+
+/**
+ * Plans.
+ *
+ * @param there the table as it is; `undefined` when there is none
+ * @param isOwned whether the table is to be ours alone
+ */
+export function planTable(
+  there: Pick<Table, "flags" | "owner"> | undefined,
+  isOwned: boolean,
+): TablePlan {
+  const isPersistent = there !== undefined && (there.flags & NFT_TABLE_F_PERSIST) !== 0;
+  if (!isOwned) {
+    // What a former agent owned stays persistent: without an owner everyone may change it all the same.
+    return { flags: isPersistent ? NFT_TABLE_F_PERSIST : 0, isRemade: false };
+  }
+  const isForeign = there?.owner !== undefined; // the kernel refuses, and says why
+  return { flags: OWNED, isRemade: there !== undefined && !isPersistent && !isForeign };
+}
