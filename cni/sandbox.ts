@@ -14,7 +14,8 @@ import {
   openNamespace,
   withNamespace,
 } from "../lib/kernel/namespace.ts";
-import { writeSysctl } from "../lib/kernel/sysctl.ts";
+import { readSysctl, writeSysctl } from "../lib/kernel/sysctl.ts";
+import { attachmentOf, isOurAlias } from "../lib/model/link_alias.ts";
 import { addAddress, dumpAddresses, parseAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
 import {
@@ -29,7 +30,6 @@ import type { Request } from "../lib/netlink/message.ts";
 import { addNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { addRoute, dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
-import { attachmentOf, isOurAlias } from "./attachment.ts";
 import { deleteLinkIfThere, findLink } from "./host_link.ts";
 import type { Side, Step } from "./plan.ts";
 import type { CallEnvironment } from "./protocol/environment.ts";
@@ -245,13 +245,27 @@ function ownNamespaceError(netns: string): CniError {
   );
 }
 
+/** What the kernel says where `/proc/sys` is mounted read-only, or belongs to another user namespace. */
+const NOT_WRITABLE: readonly string[] = ["EROFS", "EACCES", "EPERM"];
+
+/** @throws {KernelError | CniError} if the parameter has not, and does not get, a value that will do */
 function setSysctl(step: Step): void {
   if (step.kind !== "sysctl") return;
+  const { key, value, optional, tolerated } = step;
   try {
-    writeSysctl(step.key, step.value);
+    writeSysctl(key, value);
   } catch (error) {
-    if (step.optional && error instanceof KernelError && error.code === "ENOENT") return;
-    throw error;
+    if (!(error instanceof KernelError)) throw error;
+    if (optional && error.code === "ENOENT") return;
+    if (!NOT_WRITABLE.includes(error.code)) throw error;
+    const actual = readSysctl(key);
+    if (actual === value || tolerated.includes(actual)) return;
+    const where = step.side === "host" ? "on the node" : "in the pod";
+    throw new CniError(
+      "networkFailed",
+      `/proc/sys/${key} is ${actual} ${where}, has to be ${value}, and cannot be written: ${error.code}`,
+      { details: `Let the plugin write to /proc/sys, or set ${key} to ${value}`, cause: error },
+    );
   }
 }
 
@@ -272,7 +286,7 @@ function wayOf(step: Step): string {
 }
 
 function sideOf(step: Step): Side {
-  if (step.kind === "pair" || step.kind === "alias") return "host";
+  if (step.kind === "pair" || step.kind === "alias" || step.kind === "noArp") return "host";
   return step.kind === "address" ? "pod" : step.side;
 }
 
@@ -281,6 +295,8 @@ function requestOf(step: Step, indexes: PairIndexes): Request {
   switch (step.kind) {
     case "alias":
       return setLink({ index, alias: step.text });
+    case "noArp":
+      return setLink({ index, noArp: true });
     case "up":
       return setLink({ index: step.link === "loopback" ? LOOPBACK_INDEX : index, up: true });
     case "address":
