@@ -43,10 +43,10 @@ Deno.test("PolicyGraph.flush() says what evaluate() says of every flow", () => {
       const ends = [...addresses].map((it) => resolveEnd(world, Address.parse(it)))
         .filter((it) => it.workload !== undefined);
       const nodes = ["192.168.0.1", "fd01::1", "192.168.0.2", "fd01::2"];
-      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", ...nodes].map((it) => ({
-        address: Address.parse(it),
-        workload: undefined,
-      }));
+      // A pod may be believed to have an address of another node.
+      const outside = ["10.0.0.77", "8.8.8.8", "fd00::77", ...nodes]
+        .map((it) => resolveEnd(world, Address.parse(it)))
+        .filter((it) => it.workload === undefined);
       for (const source of [...ends, ...outside]) {
         for (const destination of [...ends, ...outside]) {
           if (source.address.family !== destination.address.family) continue;
