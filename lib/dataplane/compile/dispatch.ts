@@ -72,6 +72,7 @@ function addressSets(
     it.attachedAddresses.filter((address) => isOf(address, family));
   const otherKeys = (it: DesiredEndpoint): readonly string[] =>
     keys(it).filter((address) => !it.attachedAddresses.includes(address));
+  const hosts = hostAddresses.filter((it) => isOf(it, family));
   const map: SetType = { key: "address", family, isInterval: false, isMap: true };
   const set: SetType = { key: "address", family, isInterval: false };
   const addressMap = (direction: Direction): NamedSet => {
@@ -104,10 +105,10 @@ function addressSets(
     {
       name: itselfSetName(family),
       type: { key: "addressPair", family },
-      comment: "a pod's address and the same pod's",
+      comment: "a pod's address and the same pod's, or one of its node",
       elements: names(
         endpoints.filter((it) => it.ingress !== undefined || it.egress !== undefined),
-        (it) => keys(it).flatMap((from) => keys(it).map((to) => `${from},${to}`)),
+        (it) => keys(it).flatMap((from) => [...keys(it), ...hosts].map((to) => `${from},${to}`)),
         "none",
       ),
     },
@@ -123,9 +124,7 @@ function addressSets(
       comment: "addresses of this node",
       elements: {
         kind: "names",
-        names: new Map(
-          hostAddresses.filter((it) => isOf(it, family)).map((it) => [it, HOST_ELEMENT]),
-        ),
+        names: new Map(hosts.map((it) => [it, HOST_ELEMENT])),
       },
     },
     ...(judgesOutput

@@ -5,7 +5,7 @@
  *     ├─ jump admin-ingress-…      accept, deny, or return: pass to the next tier
  *     ├─ jump policy-ingress/ns/a  accept, or return: the next policy
  *     ├─ jump policy-ingress/ns/b
- *     ├─ (with policies) accept    what the pod sends itself
+ *     ├─ (with policies) accept    what the pod sends itself or its node
  *     ├─ (with policies) deny      what none of them allows
  *     ├─ (without) jump baseline-ingress-…
  *     └─ (without) accept
@@ -60,12 +60,13 @@ export function compileProgram(
 
 /**
  * No NetworkPolicy keeps a pod from itself: a packet that a Service has led back to its sender, before
- * masquerading. Policies only allow, so it is asked last, and costs what they allow nothing.
+ * masquerading. Nor from its node, by an address of the node that is not on the host (a cloud's external
+ * one), so that the packet leaves it. Policies only allow, so it is asked last, and costs what they allow nothing.
  */
 const ITSELF_RULES = FAMILIES.map((family) =>
   makeRule(
     [{ kind: "endsInSet", family, set: itselfSetName(family) }, { kind: "counter" }, accept()],
-    "a pod and itself",
+    "a pod and itself, or its node",
   )
 );
 

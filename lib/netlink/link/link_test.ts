@@ -194,6 +194,7 @@ Deno.test("parseLink() reads a veth end", () => {
     mtu: 1400,
     flags: 0x11043,
     up: true,
+    noArp: false,
     operationalState: 6,
     master: undefined,
     alias: undefined,
