@@ -11,6 +11,7 @@ import { nftReload } from "./nft_reload.ts";
 import { packetPath } from "./packet_path.ts";
 import { pluginCall } from "./plugin_call.ts";
 import { podChurn } from "./pod_churn.ts";
+import { policyCount } from "./policy_count.ts";
 import { policyEvent } from "./policy_event.ts";
 import { programStart } from "./program_start.ts";
 import { pureStep } from "./pure_step.ts";
@@ -27,6 +28,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   nftReload,
   changeLoss,
   validation,
+  policyCount,
   packetPath,
   pureStep,
 ];

@@ -13,7 +13,7 @@ const HELP = `deno task bench [flags] [word…]: print the benchmarks beside an 
 
   --filter WORDS     only those with one of these words in their name (or give words without it):
                      executables, plugin, agent, event, churn, nft, loss, validation,
-                     packet, pure
+                     policies, packet, pure
   --json             print one JSON object: machine, tables, skipped, failed
   --runs N           rounds of each; more takes longer and says more
   --pods N           pods in the big cluster [10000]
