@@ -1,51 +1,34 @@
 /**
  * Cuts the flows that a change of policy denies, and those only. After a change is in the kernel it
- * reads the kernel's table of flows, asks the evaluator about those of this node's governed pods, and
- * cuts what it denies: soon, at its own pace, never in the way of an apply.
+ * reads the flows that the change concerns (flow_concern.ts) out of the kernel's table, asks the
+ * evaluator about those of this node's governed pods, and cuts what it denies: at once, and never in the
+ * way of an apply. Then it reads the whole table, at its own pace: for what no comparison of desired
+ * states shows, as the host's addresses, and for flows that others announced. Changes that come
+ * meanwhile go first, so that a table full of one tenant's flows does not delay another's cut.
  *
- * Deleting a flow would not end it: the next packet of either end begins a new one, and a packet of the
+ * Deleting a flow may not end it: the next packet of either end begins a new one, and a packet of the
  * end that was called, where that end may call too, would bring the whole flow back the other way round.
- * So a cut flow stays in the table with the status bit IPS_FIXED_TIMEOUT, and the head of the forward
- * chain drops what belongs to such a flow, both ways; the kernel forgets it when its time is over. When
- * policy allows it again it is deleted, and its next packet is judged as any other. What is cut is a
- * function of the facts and the table: a restarted agent goes on where the former one was.
+ * Such a flow stays in the table with the status bit IPS_FIXED_TIMEOUT, and the heads of the hooks
+ * chain drops what belongs to it, both ways; the kernel forgets it when its time is over. When policy
+ * allows it again it is deleted, and its next packet is judged as any other. How many may stay, and what
+ * is deleted at once, says cut_bound.ts. What is cut is a function of the facts and the table: a
+ * restarted agent goes on where the former one was.
  */
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { backoffDelayMs } from "../lib/base/retry.ts";
 import type { Desired } from "../lib/model/desired.ts";
-import {
-  deleteFlow,
-  dumpFlows,
-  type FlowFilter,
-  getFlowCount,
-  parseFlow,
-  parseFlowCount,
-  type TrackedFlow,
-  updateFlow,
-} from "../lib/netlink/conntrack/flow.ts";
-import {
-  IPS_ASSURED,
-  IPS_CONFIRMED,
-  IPS_FIXED_TIMEOUT,
-  IPS_SEEN_REPLY,
-  TCP_CONNTRACK_CLOSE_WAIT,
-  TCP_CONNTRACK_ESTABLISHED,
-} from "../lib/netlink/conntrack/message.ts";
 import { formatTuple } from "../lib/netlink/conntrack/tuple.ts";
-import { isNotFound, NetlinkError } from "../lib/netlink/error.ts";
-import type { Request } from "../lib/netlink/message.ts";
-import type { NetlinkSocket } from "../lib/netlink/socket.ts";
+import { NetlinkError } from "../lib/netlink/error.ts";
 import type { ClusterIndex } from "../lib/policy/cluster_index.ts";
-import { FlowJudge, type Judgement } from "./flow_judge.ts";
+import { CutBound } from "./cut_bound.ts";
+import { FlowConcerns } from "./flow_concern.ts";
+import { FlowJudge, type Judgement, type JudgeOptions } from "./flow_judge.ts";
+import { type FlowChange, type FlowPart, FlowTable, type FlowTableOptions } from "./flow_table.ts";
 
 /** What cutting needs. */
-export interface FlowCutOptions {
-  /** A NETLINK_NETFILTER socket of its own, for reading the table. */
-  readonly dumps: Pick<NetlinkSocket, "dumpParts">;
-  /** Another one, which may be shared, for what is asked and changed meanwhile. */
-  readonly requests: Pick<NetlinkSocket, "request" | "pipeline">;
+export interface FlowCutOptions extends FlowTableOptions {
   readonly index: ClusterIndex;
   /** What the kernel enforces; `undefined` before the first apply. */
   readonly enforced: () => Desired | undefined;
@@ -61,49 +44,49 @@ export interface FlowCutOptions {
 
 /** What it has done so far. */
 export interface FlowCutCounts {
+  /** Looks at the whole table. */
   passes: number;
   failed: number;
+  /** Flows marked or deleted because they are denied. */
   cut: number;
   released: number;
   /** Flows that the kernel would not change. */
   refused: number;
-  /** Of the last pass: flows read, flows that are denied, and how long it took. */
+  /** Of the last whole look: flows read, flows that are denied, and how long it took. */
   flows: number;
   denied: number;
   durationMs: number;
 }
 
-/** What a pass did. */
+/** What a look did. */
 interface Report {
   flows: number;
   cut: number;
+  /** Of those that were cut: deleted, not marked. */
+  deleted: number;
   released: number;
+  /** Marked flows that it saw or made. */
+  marked: number;
   readonly failures: NetlinkError[];
   readonly examples: string[];
 }
 
-/** Between two passes lies this much time, or (within the bounds) so much that passes take 5 %. */
+/**
+ * Between two looks at what changes concern lies this much time, or (within the bounds) so much that
+ * they take 5 %; between two looks at the whole table so much that they take 2 %, or, where something
+ * depends on it, a third.
+ */
 const PAUSE_MS_MIN = 200;
-const PAUSE_MS_MAX = 800;
+const PAUSE_MS_MAX = 500;
 const PAUSE_FACTOR = 20;
-const RETRY = { delayMsMin: PAUSE_MS_MAX, delayMsMax: 60_000 };
-/** How long a pass keeps the event loop; then others go first. */
+const WHOLE_PAUSE_FACTOR = 50;
+const URGENT_WHOLE_PAUSE_FACTOR = 2;
+const WHOLE_PAUSE_MS_MAX = 60_000;
+const RETRY = { delayMsMin: 800, delayMsMax: 60_000 };
+/** How long a look keeps the event loop; then others go first. */
 const SLICE_MS_MAX = 5;
-/** Walking the kernel's table once more, for a filter, costs as much as reading so many flows. */
-const FLOWS_PER_WALK = 1_000;
 /** Flows that a log event names. */
 const EXAMPLES_MAX = 5;
-
-const IPPROTO_ICMP = 1;
-const IPPROTO_TCP = 6;
-const IPPROTO_ICMPV6 = 58;
-const IPPROTO_SCTP = 132;
-
-/**
- * How long a cut flow stays cut. A connection's end may be silent for hours and then probe; a datagram
- * knows no connection, and after this time the other end's next one is a flow of its own.
- */
-const CUT_SECONDS = { tcp: 86_400, sctp: 3_600, other: 300 };
 
 /** See the file's comment. */
 export class FlowCut {
@@ -119,15 +102,25 @@ export class FlowCut {
   };
   readonly #options: FlowCutOptions;
   readonly #clock: Clock;
+  readonly #table: FlowTable;
+  readonly #concerns = new FlowConcerns();
+  readonly #bound = new CutBound();
   #wake = Promise.withResolvers<void>();
   #isDirty = true;
-  /** Whether this kernel has the filters of dumps. */
-  #canFilter = true;
+  /** When the whole table is to be read, by the clock; Infinity: when a change or the interval asks. */
+  #wholeAtMs = Infinity;
+  /** Not before when, if something depends on it, and if not. */
+  #wholeMayAtMs = 0;
+  #wholeShouldAtMs = 0;
+  /** Since when the event loop has been kept, and when changes were last looked at; performance.now(). */
   #sliceStartMs = 0;
+  #concernedAtMs = -Infinity;
+  #concernedMs = 0;
 
   constructor(options: FlowCutOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#table = new FlowTable(options);
   }
 
   /** What the kernel enforces has changed: look soon. */
@@ -138,28 +131,66 @@ export class FlowCut {
 
   /** Looks at once, and then after each kick and each interval, until `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
-    const { intervalMs, logger, random = Math.random } = this.#options;
+    const { logger, random = Math.random } = this.#options;
     const abort = (): void => this.#wake.resolve();
     signal.addEventListener("abort", abort, { once: true });
     let failures = 0;
     while (!signal.aborted) {
       let pauseMs: number;
       try {
-        await this.pass(signal);
+        if (this.#isDirty) await this.passConcerned(signal);
+        if (this.#clock.nowMs() >= this.#wholeAtMs) await this.pass(signal);
         failures = 0;
-        pauseMs = Math.min(
-          Math.max(PAUSE_FACTOR * this.counts.durationMs, PAUSE_MS_MIN),
-          PAUSE_MS_MAX,
-        );
+        pauseMs = clamp(PAUSE_FACTOR * this.#concernedMs, PAUSE_MS_MIN, PAUSE_MS_MAX);
       } catch (error) {
         this.counts.failed++;
+        this.#concerns.forget();
         this.#isDirty = true;
         pauseMs = backoffDelayMs(failures++, RETRY, random());
         logger.warn("flows not cut; trying again", { error, delayMs: pauseMs, failures });
       }
       await this.#clock.sleep(pauseMs, signal).catch(() => {});
-      if (!this.#isDirty) await this.#sleep(intervalMs, signal);
+      if (!this.#isDirty) await this.#sleepUntil(this.#wholeAtMs, signal);
     }
+  }
+
+  /**
+   * Reads the flows that what changed since the last call concerns, and cuts and releases. Where that
+   * cannot be said, the whole table is due; otherwise it will be.
+   *
+   * @throws {NetlinkError | KernelError} if the kernel does not show them
+   */
+  async passConcerned(signal?: AbortSignal): Promise<void> {
+    this.#isDirty = false;
+    this.#wake = Promise.withResolvers();
+    await this.#clock.sleep(0); // whoever waits for the apply goes first
+    const judgeOptions = this.#judgeOptions();
+    if (judgeOptions === undefined) return;
+    const startMs = this.#sliceStartMs = performance.now();
+    const nowMs = this.#clock.nowMs();
+    const concern = this.#concerns.take(judgeOptions.enforced);
+    this.#concernedAtMs = startMs;
+    if (concern === "everything") {
+      this.#wholeAtMs = Math.max(nowMs, this.#wholeMayAtMs);
+      return;
+    }
+    this.#wholeAtMs = Math.min(this.#wholeAtMs, Math.max(nowMs, this.#wholeShouldAtMs));
+    if (concern.sources.size + concern.destinations.size > 0) {
+      const judge = new FlowJudge({ ...judgeOptions, isWhole: false });
+      const size = this.#table.size();
+      this.#bound.resize(size);
+      const report = newReport();
+      const onHeavy = (): void => void (this.#wholeAtMs = Math.max(nowMs, this.#wholeMayAtMs));
+      const parts = size.flows === 0 ? [] : this.#table.concerned(concern, size, onHeavy);
+      for (const part of parts) {
+        if (signal?.aborted) return;
+        this.#take(part, judge, report);
+        await this.#giveWay();
+      }
+      this.#tell(report, performance.now() - startMs);
+    }
+    this.#concernedAtMs = performance.now();
+    this.#concernedMs = this.#concernedAtMs - startMs;
   }
 
   /**
@@ -168,88 +199,108 @@ export class FlowCut {
    * @throws {NetlinkError | KernelError} if the kernel does not show its table
    */
   async pass(signal?: AbortSignal): Promise<void> {
-    this.#isDirty = false;
-    this.#wake = Promise.withResolvers();
-    await this.#clock.sleep(0); // whoever waits for the apply goes first
-    const { index, hostAddresses, logger } = this.#options;
-    const enforced = this.#options.enforced();
-    if (enforced === undefined) return;
+    const { intervalMs } = this.#options;
+    const judgeOptions = this.#judgeOptions();
+    if (judgeOptions === undefined) return;
+    // From the moment that it begins: what asks meanwhile, asks for the next one.
+    this.#wholeAtMs = intervalMs > 0 ? this.#clock.nowMs() + intervalMs : Infinity;
     const startMs = this.#sliceStartMs = performance.now();
-    const judge = new FlowJudge({ index, enforced, hostAddresses: hostAddresses() });
-    const report: Report = { flows: 0, cut: 0, released: 0, failures: [], examples: [] };
-    for (const filter of this.#filters(judge)) await this.#read(filter, judge, report, signal);
-    if (signal?.aborted) return;
-    judge.finish();
-    this.#execute(judge.drain(), report);
-    const { flows, cut, released, failures, examples } = report;
+    const judge = new FlowJudge(judgeOptions);
+    const report = newReport();
+    if (judge.canDeny || this.counts.passes === 0 || this.counts.denied + this.#bound.marked > 0) {
+      const size = this.#table.size();
+      this.#bound.resize(size);
+      for (const part of size.flows === 0 ? [] : this.#table.all(() => judge.sieve)) {
+        if (signal?.aborted) return;
+        this.#take(part, judge, report);
+        await this.#giveWay();
+        if (await this.#hasYieldedToChanges(signal)) {
+          judge.renew(this.#judgeOptions() ?? judgeOptions);
+        }
+      }
+      judge.finish();
+      this.#execute(judge.drain(), report);
+      this.#bound.recount(report.marked);
+    }
     const { counts } = this;
     counts.passes++;
-    counts.cut += cut;
-    counts.released += released;
-    counts.refused += failures.length;
-    counts.flows = flows;
+    counts.flows = report.flows;
     counts.denied = judge.deniedCount;
     counts.durationMs = performance.now() - startMs;
-    if (cut + released > 0) {
-      const durationMs = Number(counts.durationMs.toFixed(2));
-      logger.info("flows cut", { cut, released, flows, durationMs, examples });
-    }
-    if (failures.length > 0) {
-      logger.warn("some flows not cut", { flows: failures.length, error: failures[0] });
-    }
+    this.#table.forgetHeavy();
+    const nowMs = this.#clock.nowMs();
+    this.#wholeMayAtMs = nowMs +
+      clamp(URGENT_WHOLE_PAUSE_FACTOR * counts.durationMs, PAUSE_MS_MIN, WHOLE_PAUSE_MS_MAX);
+    this.#wholeShouldAtMs = nowMs +
+      clamp(WHOLE_PAUSE_FACTOR * counts.durationMs, PAUSE_MS_MIN, WHOLE_PAUSE_MS_MAX);
+    this.#tell(report, counts.durationMs);
   }
 
-  /** The dumps to make: one of everything, or several small ones where that is less work. */
-  #filters(judge: FlowJudge): readonly FlowFilter[] {
-    const { filters } = judge;
-    if (filters.length === 0 && this.counts.passes > 0 && this.counts.denied === 0) return [];
-    const [raw] = this.#options.requests.request(getFlowCount());
-    const count = raw === undefined ? Infinity : parseFlowCount(raw);
-    if (count === 0) return [];
-    const small = [...filters, { status: IPS_FIXED_TIMEOUT }];
-    return this.#canFilter && small.length * FLOWS_PER_WALK < count ? small : [{}];
+  /** What to judge by now; `undefined`: nothing is enforced yet. */
+  #judgeOptions(): JudgeOptions | undefined {
+    const { index, hostAddresses } = this.#options;
+    const enforced = this.#options.enforced();
+    return enforced && { index, enforced, hostAddresses: hostAddresses() };
   }
 
-  async #read(
-    filter: FlowFilter,
-    judge: FlowJudge,
-    report: Report,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    for (const part of this.#options.dumps.dumpParts(dumpFlows(filter))) {
-      if (signal?.aborted) return;
-      for (const raw of part) {
-        const flow = parseFlow(raw);
-        if (flow === undefined) continue;
-        report.flows++;
-        if (!matches(filter, flow)) this.#canFilter = false;
-        judge.take(flow);
-      }
-      this.#execute(judge.drain(), report);
-      await this.#giveWay();
-    }
+  /** In the middle of the whole table: looks at what changed, if something did. */
+  async #hasYieldedToChanges(signal: AbortSignal | undefined): Promise<boolean> {
+    if (!this.#isDirty) return false;
+    if (performance.now() - this.#concernedAtMs < PAUSE_MS_MIN) return false;
+    await this.passConcerned(signal);
+    return true;
   }
 
-  /** Sends what the judgements ask for. */
+  #take({ read, flows }: FlowPart, judge: FlowJudge, report: Report): void {
+    report.flows += read;
+    for (const flow of flows) judge.take(flow);
+    this.#execute(judge.drain(), report);
+  }
+
+  /** Changes what the judgements ask for. */
   #execute(judgements: readonly Judgement[], report: Report): void {
-    const { requests } = this.#options;
-    const results = requests.pipeline(judgements.map(requestOf));
-    judgements.forEach(({ action, flow }, index) => {
-      let result = results[index];
-      // A flow that the kernel will not mark is better gone than going on.
-      if (action === "cut" && result instanceof NetlinkError && !isNotFound(result)) {
-        [result] = requests.pipeline([deleteFlow(flow)]);
+    const changes: (FlowChange & { readonly action: "cut" | "release" })[] = [];
+    for (const judgement of judgements) {
+      const { action, flow } = judgement;
+      if (action === "release") {
+        changes.push({ action, flow, to: "delete" });
+      } else if (action === "cut") {
+        changes.push({ action, flow, to: this.#bound.cut(flow, judgement.mayReturn) });
+      } else if (this.#bound.keeps(judgement.mayReturn)) {
+        report.marked++;
+      } else {
+        changes.push({ action: "cut", flow, to: "delete" });
       }
-      if (result instanceof NetlinkError) {
-        if (!isNotFound(result)) report.failures.push(result);
-        return;
-      }
-      if (action === "cut") report.cut++;
-      else report.released++;
+    }
+    const results = this.#table.change(changes);
+    changes.forEach(({ action, flow, to }, index) => {
+      const result = results[index];
+      if (result instanceof NetlinkError) report.failures.push(result);
+      if (result !== "done") return;
+      if (action === "release") report.released++;
+      else report.cut++;
+      if (to !== "delete") report.marked++;
+      else if (action === "cut") report.deleted++;
       if (report.examples.length < EXAMPLES_MAX) {
         report.examples.push(`${action} ${formatTuple(flow.original)}`);
       }
     });
+  }
+
+  /** Counts what a look did, and says it in the log if it did something. */
+  #tell({ flows, cut, deleted, released, failures, examples }: Report, ms: number): void {
+    const { counts } = this;
+    const { logger } = this.#options;
+    counts.cut += cut;
+    counts.released += released;
+    counts.refused += failures.length;
+    if (cut + released > 0) {
+      const durationMs = Number(ms.toFixed(2));
+      logger.info("flows cut", { cut, deleted, released, flows, durationMs, examples });
+    }
+    if (failures.length > 0) {
+      logger.warn("some flows not cut", { flows: failures.length, error: failures[0] });
+    }
   }
 
   /** Lets others go first when the slice is used up. */
@@ -259,39 +310,22 @@ export class FlowCut {
     this.#sliceStartMs = performance.now();
   }
 
-  /** Until somebody kicks, `intervalMs` is over, or `signal` aborts. */
-  async #sleep(intervalMs: number, signal: AbortSignal): Promise<void> {
-    if (intervalMs === 0) return await this.#wake.promise;
+  /** Until a kick, `untilMs` by the clock, or until `signal` aborts. */
+  async #sleepUntil(untilMs: number, signal: AbortSignal): Promise<void> {
+    if (untilMs === Infinity) return await this.#wake.promise;
     const cancel = new AbortController();
     const timer = this.#clock
-      .sleep(intervalMs, AbortSignal.any([signal, cancel.signal]))
+      .sleep(Math.max(0, untilMs - this.#clock.nowMs()), AbortSignal.any([signal, cancel.signal]))
       .catch(() => {});
     await Promise.race([this.#wake.promise, timer]);
     cancel.abort();
   }
 }
 
-function requestOf({ action, flow }: Judgement): Request {
-  const { protocol } = flow.original;
-  // An answer to a ping begins no flow, so there is nothing to keep out.
-  const isPing = protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
-  if (action === "release" || isPing) return deleteFlow(flow);
-  return updateFlow(flow, {
-    // The two that the kernel may set meanwhile: taking bits back would be refused.
-    status: flow.status | IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED | IPS_FIXED_TIMEOUT,
-    timeoutSeconds: cutSecondsOf(flow),
-  });
+function newReport(): Report {
+  return { flows: 0, cut: 0, deleted: 0, released: 0, marked: 0, failures: [], examples: [] };
 }
 
-function cutSecondsOf({ original, tcpState = 0 }: TrackedFlow): number {
-  if (original.protocol === IPPROTO_SCTP) return CUT_SECONDS.sctp;
-  const isOpen = tcpState >= TCP_CONNTRACK_ESTABLISHED && tcpState <= TCP_CONNTRACK_CLOSE_WAIT;
-  return original.protocol === IPPROTO_TCP && isOpen ? CUT_SECONDS.tcp : CUT_SECONDS.other;
-}
-
-/** Whether the kernel filtered as it was told. */
-function matches({ original, reply, status = 0 }: FlowFilter, flow: TrackedFlow): boolean {
-  return (original?.source === undefined || original.source.value === flow.original.source.value) &&
-    (reply?.source === undefined || reply.source.value === flow.reply.source.value) &&
-    (flow.status & status) === status;
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
 }

@@ -5,14 +5,16 @@
  *
  * Only the sides whose pod is on this node and governed are asked; another node's agent asks the other.
  * What this host begins is left alone, and so is what ends at it, save at an address of its Node object:
- * the tiers of the cluster decide about that. Not for reading or cutting flows: flow_cut.ts does that.
+ * the tiers of the cluster decide about that. Not for reading or cutting flows: flow_table.ts and
+ * flow_cut.ts do that.
  */
 
 import { Address } from "../lib/ip/address.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import { type Direction, DIRECTIONS } from "../lib/model/policy.ts";
 import { type Protocol, PROTOCOL_NUMBERS } from "../lib/model/workload.ts";
-import type { FlowFilter, TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
+import type { TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
+import { FlowSieve } from "../lib/netlink/conntrack/flow_sieve.ts";
 import { IPS_EXPECTED, IPS_FIXED_TIMEOUT } from "../lib/netlink/conntrack/message.ts";
 import { formatTuple } from "../lib/netlink/conntrack/tuple.ts";
 import type { ClusterIndex } from "../lib/policy/cluster_index.ts";
@@ -23,7 +25,7 @@ const PROTOCOLS = new Map(
   Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name as Protocol]),
 );
 
-/** What judging depends on; it stays as it is for one pass over the table. */
+/** What judging depends on. */
 export interface JudgeOptions {
   readonly index: ClusterIndex;
   /** What the kernel enforces: the pods of this node, and which directions are governed. */
@@ -32,16 +34,25 @@ export interface JudgeOptions {
   readonly hostAddresses: ReadonlySet<string>;
 }
 
-/** A flow that must change: be cut, or be released from an earlier cut. */
-export interface Judgement {
-  readonly action: "cut" | "release";
-  readonly flow: TrackedFlow;
-}
+/** A flow that is denied: to be cut, or cut already; or one to be released from an earlier cut. */
+export type Judgement =
+  | {
+    readonly action: "cut" | "keep";
+    readonly flow: TrackedFlow;
+    /**
+     * Whether an end may begin what would bring the flow back: mostly the end that was called, by a
+     * packet to the caller's address and port.
+     */
+    readonly mayReturn: boolean;
+  }
+  | { readonly action: "release"; readonly flow: TrackedFlow };
 
 /** Takes the flows of one pass, in any order. */
 export class FlowJudge {
-  readonly #options: JudgeOptions;
-  readonly #governed: Readonly<Record<Direction, ReadonlySet<string>>>;
+  readonly #isWhole: boolean;
+  #options: JudgeOptions;
+  #governed: Readonly<Record<Direction, ReadonlySet<string>>>;
+  #sieve: FlowSieve | undefined;
   /** Ends, protocol and port → whether that is denied: most flows repeat them. */
   readonly #verdicts = new Map<string, boolean>();
   #judgements: Judgement[] = [];
@@ -51,30 +62,35 @@ export class FlowJudge {
   readonly #denied = new Set<string>();
   readonly #expected: TrackedFlow[] = [];
 
-  constructor(options: JudgeOptions) {
+  /** @param options.isWhole whether every flow will be taken. @default {true} */
+  constructor(options: JudgeOptions & { readonly isWhole?: boolean }) {
+    this.#isWhole = options.isWhole ?? true;
     this.#options = options;
-    const endpoints = [...options.enforced.endpoints.values()];
-    const governed = (direction: Direction): ReadonlySet<string> =>
-      new Set(endpoints.filter((it) => it[direction] !== undefined).flatMap((it) => it.addresses));
-    this.#governed = { ingress: governed("ingress"), egress: governed("egress") };
+    this.#governed = governedOf(options.enforced);
   }
 
-  /**
-   * Filters of dumps that together show every flow that can be denied; none: no pod is governed. The
-   * kernel filters IPv4 addresses only.
-   */
-  get filters(): readonly FlowFilter[] {
-    const filters: FlowFilter[] = DIRECTIONS.flatMap((direction) =>
-      [...this.#governed[direction]].filter((it) => !it.includes(":"))
-        .map((text) => ({ source: Address.parse(text) }))
-        .map((ends): FlowFilter =>
-          direction === "egress" ? { family: 4, original: ends } : { family: 4, reply: ends }
-        )
-    );
-    const hasIpv6 = DIRECTIONS.some((it) =>
-      this.#governed[it].values().some((text) => text.includes(":"))
-    );
-    return hasIpv6 ? [...filters, { family: 6 }] : filters;
+  /** From now on it judges by `options`; what was taken stays taken. */
+  renew(options: JudgeOptions): void {
+    this.#options = options;
+    this.#governed = governedOf(options.enforced);
+    this.#sieve = undefined;
+    this.#verdicts.clear();
+  }
+
+  /** Whether some direction of some pod is governed, so that a flow can be denied. */
+  get canDeny(): boolean {
+    return DIRECTIONS.some((it) => this.#governed[it].size > 0);
+  }
+
+  /** Lets pass every flow that can need a judgement. */
+  get sieve(): FlowSieve {
+    const addresses = (direction: Direction): Address[] =>
+      [...this.#governed[direction]].map((it) => Address.parse(it));
+    return this.#sieve ??= new FlowSieve({
+      sources: addresses("egress"),
+      destinations: addresses("ingress"),
+      status: IPS_FIXED_TIMEOUT | IPS_EXPECTED,
+    });
   }
 
   /** How many flows are denied: cut already, or to be cut. */
@@ -86,9 +102,12 @@ export class FlowJudge {
   take(flow: TrackedFlow): void {
     if (this.#taken.has(flow.id)) return;
     this.#taken.add(flow.id);
-    // What another flow announced (FTP's data) shares its fate, once all are known.
-    if ((flow.status & IPS_EXPECTED) !== 0 && flow.master !== undefined) this.#expected.push(flow);
-    else this.#judge(flow, this.#isDenied(flow));
+    if ((flow.status & IPS_EXPECTED) === 0 || flow.master === undefined) {
+      this.#judge(flow, this.#isDenied(flow));
+    } else if (this.#isWhole) {
+      // What another flow announced (FTP's data) shares its fate, once all are known.
+      this.#expected.push(flow);
+    }
   }
 
   /** Every flow has been taken. */
@@ -107,30 +126,52 @@ export class FlowJudge {
 
   #judge(flow: TrackedFlow, isDenied: boolean): void {
     const isCut = (flow.status & IPS_FIXED_TIMEOUT) !== 0;
-    if (isDenied) this.#denied.add(formatTuple(flow.original));
-    if (isDenied !== isCut) this.#judgements.push({ action: isDenied ? "cut" : "release", flow });
+    if (isDenied) {
+      this.#denied.add(formatTuple(flow.original));
+      // A flow that another one announced may be one that could begin by itself.
+      const mayReturn = this.#mayReturn(flow) || !this.#isDenied(flow);
+      this.#judgements.push({ action: isCut ? "keep" : "cut", flow, mayReturn });
+    } else if (isCut) {
+      this.#judgements.push({ action: "release", flow });
+    }
   }
 
   #isDenied({ original, reply }: TrackedFlow): boolean {
-    const source = original.source.toString();
-    const destination = reply.source.toString();
+    return this.#denies({
+      source: original.source,
+      destination: reply.source,
+      protocol: original.protocol,
+      port: reply.ports?.source,
+    });
+  }
+
+  /** What the called end sends when the kernel knows nothing of the flow: a flow of its own. */
+  #mayReturn({ original, reply }: TrackedFlow): boolean {
+    return !this.#denies({
+      source: reply.source,
+      destination: original.source,
+      protocol: original.protocol,
+      port: original.ports?.source,
+    });
+  }
+
+  #denies({ source, destination, protocol: number, port: anyPort }: FirstPacket): boolean {
+    const [from, to] = [source.toString(), destination.toString()];
     const directions = DIRECTIONS.filter((direction) =>
-      this.#governed[direction].has(direction === "egress" ? source : destination)
+      this.#governed[direction].has(direction === "egress" ? from : to)
     );
     if (directions.length === 0) return false;
     const { index, enforced, hostAddresses } = this.#options;
-    if (hostAddresses.has(source)) return false;
-    if (hostAddresses.has(destination) && !enforced.hostAddresses.includes(destination)) {
-      return false;
-    }
-    const protocol = PROTOCOLS.get(original.protocol);
-    const port = protocol === undefined ? undefined : reply.ports?.source;
-    const key = `${source} ${destination} ${protocol} ${port}`;
+    if (hostAddresses.has(from)) return false;
+    if (hostAddresses.has(to) && !enforced.hostAddresses.includes(to)) return false;
+    const protocol = PROTOCOLS.get(number);
+    const port = protocol === undefined ? undefined : anyPort;
+    const key = `${from} ${to} ${protocol} ${port}`;
     let isDenied = this.#verdicts.get(key);
     if (isDenied === undefined) {
       const flow = {
-        source: { address: original.source, workload: index.podAt(source) },
-        destination: { address: reply.source, workload: index.podAt(destination) },
+        source: { address: source, workload: index.podAt(from) },
+        destination: { address: destination, workload: index.podAt(to) },
         protocol,
         port,
       };
@@ -139,4 +180,24 @@ export class FlowJudge {
     }
     return isDenied;
   }
+}
+
+/** What policy sees of a flow's first packet. */
+interface FirstPacket {
+  readonly source: Address;
+  readonly destination: Address;
+  /** IPPROTO_*. */
+  readonly protocol: number;
+  /** The destination's. */
+  readonly port: number | undefined;
+}
+
+/** The addresses that a direction governs. */
+function governedOf({ endpoints }: Desired): Readonly<Record<Direction, ReadonlySet<string>>> {
+  const governed = (direction: Direction): ReadonlySet<string> =>
+    new Set(
+      [...endpoints.values()].filter((it) => it[direction] !== undefined)
+        .flatMap((it) => it.addresses),
+    );
+  return { ingress: governed("ingress"), egress: governed("egress") };
 }

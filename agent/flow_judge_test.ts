@@ -1,14 +1,15 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Address } from "../lib/ip/address.ts";
 import { SAMPLE_NODE, sampleGraph } from "../tests/support/sample_facts.ts";
-import { type FlowWords, trackedFlow } from "../tests/support/tracked_flow.ts";
+import { type FlowWords, rawFlow, trackedFlow } from "../tests/support/tracked_flow.ts";
 import type { TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
 import {
   IPS_CONFIRMED,
   IPS_EXPECTED,
   IPS_FIXED_TIMEOUT,
 } from "../lib/netlink/conntrack/message.ts";
-import { FlowJudge } from "./flow_judge.ts";
+import type { PolicyGraph } from "../lib/policy/graph.ts";
+import { FlowJudge, type JudgeOptions } from "./flow_judge.ts";
 
 /** Pods of the sample: web, web-2 and db are on this node, cart and probe are not. */
 const [WEB, DB, CART, PROBE] = ["10.244.0.1", "10.244.0.3", "10.244.0.4", "10.244.0.5"];
@@ -64,7 +65,9 @@ function judge(flows: readonly TrackedFlow[]): (string | undefined)[] {
   return flows.map((flow) => judgements.find((it) => it.flow === flow)?.action);
 }
 
-const CASES: Readonly<Record<string, readonly [FlowWords, "cut" | "release" | undefined]>> = {
+const CASES: Readonly<
+  Record<string, readonly [FlowWords, "cut" | "keep" | "release" | undefined]>
+> = {
   "allowed by both ends": [{ source: WEB, destination: DB, port: 5432 }, undefined],
   "denied by its destination": [{ source: WEB, destination: DB, port: 5433 }, "cut"],
   "denied by its source": [{ source: DB, destination: WEB, port: 80 }, "cut"],
@@ -125,7 +128,7 @@ const CASES: Readonly<Record<string, readonly [FlowWords, "cut" | "release" | un
   ],
   "cut before and still denied": [
     { source: WEB, destination: DB, port: 22, status: CUT },
-    undefined,
+    "keep",
   ],
   "cut before and allowed now": [
     { source: WEB, destination: DB, port: 5432, status: CUT },
@@ -162,7 +165,7 @@ Deno.test("FlowJudge: what a flow announced shares its fate, in whichever order 
     announcedBy(allowed, IPS_FIXED_TIMEOUT),
     announcedBy(denied, IPS_FIXED_TIMEOUT),
   ];
-  const expected = ["cut", undefined, "cut", undefined, "release", undefined];
+  const expected = ["cut", undefined, "cut", undefined, "release", "keep"];
   assertEquals(judge(flows), expected);
   assertEquals(judge(flows.toReversed()), expected.toReversed());
 });
@@ -171,17 +174,79 @@ Deno.test("FlowJudge takes a flow that comes twice once", () => {
   const one = judgeOfSample();
   const flow = trackedFlow({ source: WEB, destination: DB, port: 22 });
   one.take(flow);
-  assertEquals(one.drain(), [{ action: "cut", flow }]);
+  assertEquals(one.drain(), [{ action: "cut", flow, mayReturn: false }]);
   one.take(flow);
   assertEquals(one.drain(), []);
   assertEquals(one.deniedCount, 1);
 });
 
-Deno.test("FlowJudge.filters show every flow that can be denied", () => {
-  const texts = judgeOfSample().filters.map((it) => JSON.stringify(it));
-  const both = [WEB, "10.244.0.2", DB].flatMap((source) => [
-    { family: 4, reply: { source } },
-    { family: 4, original: { source } },
-  ]);
-  assertEquals(texts.sort(), [...both, { family: 6 }].map((it) => JSON.stringify(it)).sort());
+Deno.test("FlowJudge.sieve lets every flow pass that can be denied or released, and few others", () => {
+  const { sieve } = judgeOfSample();
+  const passes = (words: FlowWords): boolean => sieve.passes(rawFlow(trackedFlow(words)));
+  for (const [what, [words, action]] of Object.entries(CASES)) {
+    if (action !== undefined) assert(passes(words), what);
+  }
+  assertEquals(passes({ source: WEB, destination: ELSEWHERE }), true);
+  assertEquals(passes({ source: DB6.replace("::3", "::9"), destination: `${WEB6}0` }), false);
+  assertEquals(passes({ source: CART, destination: PROBE }), false);
+  assertEquals(
+    passes({ source: CART, destination: PROBE, status: IPS_CONFIRMED | IPS_EXPECTED }),
+    true,
+  );
+});
+
+/** The sample, where pods may send what no policy of theirs forbids. */
+function openSample(): PolicyGraph {
+  const graph = sampleGraph();
+  graph.update("policy", "shop/default-deny", undefined);
+  graph.update("policy", "shop/web", undefined);
+  return graph;
+}
+
+Deno.test("FlowJudge says whether a denied flow may come back the other way round", () => {
+  const options = (graph: PolicyGraph): JudgeOptions => ({
+    enforced: graph.flush(),
+    index: graph.index,
+    hostAddresses: new Set(),
+  });
+  const flows = [
+    trackedFlow({ source: CART, destination: DB, port: 22 }),
+    trackedFlow({ source: CART, destination: DB, port: 22, status: CUT }),
+  ];
+  const closed = new FlowJudge(options(sampleGraph()));
+  const open = new FlowJudge(options(openSample()));
+  for (const flow of flows) {
+    closed.take(flow);
+    open.take(flow);
+  }
+  const expected = (mayReturn: boolean): unknown => [
+    { action: "cut", flow: flows[0], mayReturn },
+    { action: "keep", flow: flows[1], mayReturn },
+  ];
+  assertEquals(closed.drain(), expected(false));
+  assertEquals(open.drain(), expected(true));
+});
+
+Deno.test("FlowJudge of a part leaves announced flows to the look at the whole", () => {
+  const graph = sampleGraph();
+  const part = new FlowJudge({
+    enforced: graph.flush(),
+    index: graph.index,
+    hostAddresses: new Set(),
+    isWhole: false,
+  });
+  const master = trackedFlow({ source: WEB, destination: DB, port: 5432 }).original;
+  part.take(trackedFlow({ source: DB, destination: WEB, status: CUT | IPS_EXPECTED, master }));
+  part.finish();
+  assertEquals(part.drain(), []);
+});
+
+Deno.test("FlowJudge.renew() judges what comes then by the facts of then", () => {
+  const judge = judgeOfSample();
+  judge.take(trackedFlow({ source: CART, destination: WEB, port: 22 }));
+  const graph = openSample();
+  judge.renew({ enforced: graph.flush(), index: graph.index, hostAddresses: new Set() });
+  judge.take(trackedFlow({ source: CART, destination: WEB, port: 22 }));
+  assertEquals(judge.drain().map((it) => it.action), ["cut"]);
+  assertEquals(judge.sieve.passes(rawFlow(trackedFlow({ source: WEB, destination: CART }))), false);
 });

@@ -81,8 +81,8 @@ async function run(settings: Settings): Promise<number> {
     using netfilter = openNetfilter();
     using tableReader = openNetfilter();
     using route = openNetlinkSocket(NETLINK_ROUTE);
-    using conntrack = openNetlinkSocket(NETLINK_NETFILTER);
-    const reason = settings.flowCut ? missingConntrack(conntrack) : undefined;
+    using flowDumps = openNetlinkSocket(NETLINK_NETFILTER);
+    const reason = settings.flowCut ? missingConntrack(flowDumps) : undefined;
     if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
@@ -116,7 +116,8 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     const flowCut = new FlowCut({
-      dumps: conntrack,
+      dumps: flowDumps,
+      openUrgentDumps: () => openNetlinkSocket(NETLINK_NETFILTER),
       requests: netfilter,
       index: graph.index,
       enforced: () => loop.enforced,

@@ -7,6 +7,7 @@ import { agentStart } from "./agent_start.ts";
 import type { Benchmark, BenchmarkContext, BenchmarkOptions } from "./benchmark.ts";
 import { changeLoss } from "./change_loss.ts";
 import { ClusterNode } from "./cluster_node.ts";
+import { flowCut } from "./flow_cut.ts";
 import { nftReload } from "./nft_reload.ts";
 import { packetPath } from "./packet_path.ts";
 import { pluginCall } from "./plugin_call.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   changeLoss,
   validation,
   policyCount,
+  flowCut,
   packetPath,
   pureStep,
 ];

@@ -12,7 +12,7 @@ import type { BenchmarkOptions, Peer } from "./benchmark.ts";
 const HELP = `deno task bench [flags] [word…]: print the benchmarks beside an alternative.
 
   --filter WORDS     only those with one of these words in their name (or give words without it):
-                     executables, plugin, agent, event, churn, nft, loss, validation,
+                     executables, plugin, agent, event, churn, nft, loss, flow, validation,
                      policies, packet, pure
   --json             print one JSON object: machine, tables, skipped, failed
   --runs N           rounds of each; more takes longer and says more

@@ -12,7 +12,7 @@ import {
   getFlow,
   getFlowCount,
   parseFlow,
-  parseFlowCount,
+  parseTableSize,
   type TrackedFlow,
   updateFlow,
 } from "../../lib/netlink/conntrack/flow.ts";
@@ -106,7 +106,7 @@ programTest("dumpFlows() and parseFlow() see what conntrack lists", PROGRAMS, ()
   withFlows((socket, namespace) => {
     assertEquals(dump(socket).map(format).sort(), listed(namespace));
     const [raw] = socket.request(getFlowCount());
-    assertEquals(raw && parseFlowCount(raw), Object.keys(FLOWS).length);
+    assertEquals(raw && parseTableSize(raw).flows, Object.keys(FLOWS).length);
   });
 });
 

@@ -48,7 +48,7 @@ export interface FlowFilter {
   readonly family?: Family;
   /**
    * Addresses of a direction, with `family` 4. Linux 5.8: older ones answer with everything. Not for
-   * IPv6: Linux (as of 6.18) leaves out just the flows whose address is equal.
+   * IPv6: Linux (5.8 to 6.18 at least) leaves out just the flows whose address is equal.
    */
   readonly original?: AddressFilter;
   readonly reply?: AddressFilter;
@@ -80,14 +80,17 @@ export function dumpFlows(filter: FlowFilter = {}): Request {
   return request(GET, { subject: "flows", header: { family: protocolOf(family) }, attributes });
 }
 
-/** Asks how many flows there are, in this network namespace. */
+/** Asks how many flows there are in this network namespace, and how many there may be. */
 export function getFlowCount(): Request {
   return request(GET_STATS, { header: { family: NFPROTO_UNSPEC }, attributes: {} });
 }
 
-/** Parses the answer to {@link getFlowCount}. */
-export function parseFlowCount(raw: RawMessage): number {
-  return parseMessage(GET_STATS, raw).attributes.entries ?? 0;
+/** Parses the answer to {@link getFlowCount}; `flowsMax` from Linux 4.18 on. */
+export function parseTableSize(
+  raw: RawMessage,
+): { readonly flows: number; readonly flowsMax: number | undefined } {
+  const { entries = 0, entriesMax } = parseMessage(GET_STATS, raw).attributes;
+  return { flows: entries, flowsMax: entriesMax };
 }
 
 /** Asks for the flow that has the original tuple now, whatever its id; ENOENT where there is none. */

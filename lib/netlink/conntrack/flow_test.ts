@@ -13,7 +13,7 @@ import {
   getFlow,
   getFlowCount,
   parseFlow,
-  parseFlowCount,
+  parseTableSize,
   updateFlow,
 } from "./flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_FIXED_TIMEOUT, IPS_SEEN_REPLY } from "./message.ts";
@@ -237,9 +237,12 @@ Deno.test("parseFlow() gives nothing for a message without tuples", () => {
   assertEquals(parseFlow(message("02 00 0000 0800 0300 0000000e")), undefined);
 });
 
-Deno.test("parseFlowCount() reads the number of flows", () => {
+Deno.test("parseTableSize() reads how full the table is", () => {
   const payload = goldenBytes("00 00 0000 0800 0100 00000005 0800 0200 00040000");
-  assertEquals(parseFlowCount({ type: 0x0105, flags: 0, sequence: 1, portId: 1, payload }), 5);
+  assertEquals(parseTableSize({ type: 0x0105, flags: 0, sequence: 1, portId: 1, payload }), {
+    flows: 5,
+    flowsMax: 0x40000,
+  });
 });
 
 Deno.test("formatTuple() says who sends to whom", () => {

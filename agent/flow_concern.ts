@@ -1,0 +1,152 @@
+/**
+ * Which flows a change of the desired state can concern: those from and to the pods of this node whose
+ * list of policies or whose policies' rules changed, and those from and to the addresses that came into
+ * or left a set of a policy in use. The verdict on every other flow is as before. Pure: what to do with
+ * it is flow_cut.ts's.
+ */
+
+import type { Desired, DesiredEndpoint, DesiredPolicy } from "../lib/model/desired.ts";
+import type { Member } from "../lib/model/member_set.ts";
+import { type Direction, DIRECTIONS } from "../lib/model/policy.ts";
+
+/**
+ * Addresses as canonical texts. A flow is concerned if it comes from one of the sources, or goes (after
+ * destination NAT) to one of the destinations.
+ */
+export interface FlowConcern {
+  readonly sources: ReadonlySet<string>;
+  readonly destinations: ReadonlySet<string>;
+}
+
+/** A desired state as it was; its sets live on and change, so their revisions are kept beside it. */
+interface Seen {
+  readonly desired: Desired;
+  readonly revisions: ReadonlyMap<string, number>;
+}
+
+/** Takes the desired states in the order in which they are enforced. */
+export class FlowConcerns {
+  #seen: Seen | undefined;
+
+  /**
+   * What may have changed since the last call.
+   *
+   * @returns "everything" at the first call, after `forget()`, when the host's addresses changed, and
+   * when a set no longer knows
+   */
+  take(desired: Desired): FlowConcern | "everything" {
+    const seen = this.#seen;
+    this.#seen = { desired, revisions: revisionsOf(desired) };
+    return seen === undefined ? "everything" : compare(seen, desired);
+  }
+
+  /** What was taken last has not been dealt with: the next one concerns everything. */
+  forget(): void {
+    this.#seen = undefined;
+  }
+}
+
+function revisionsOf({ sets }: Desired): ReadonlyMap<string, number> {
+  const revisions = new Map<string, number>();
+  for (const [id, set] of sets) if (set.kind !== "ranges") revisions.set(id, set.members.revision);
+  return revisions;
+}
+
+function compare(seen: Seen, desired: Desired): FlowConcern | "everything" {
+  if (seen.desired.hostAddresses.join() !== desired.hostAddresses.join()) return "everything";
+  const ends = { sources: new Set<string>(), destinations: new Set<string>() };
+  if (desired !== seen.desired) compareEndpoints(seen.desired, desired, ends);
+  return compareSets(seen, desired, ends) ? ends : "everything";
+}
+
+interface Ends {
+  readonly sources: Set<string>;
+  readonly destinations: Set<string>;
+}
+
+/** A pod is where its egress comes from, and where its ingress goes to. */
+function endsOf(ends: Ends, direction: Direction): Set<string> {
+  return direction === "egress" ? ends.sources : ends.destinations;
+}
+
+function compareEndpoints(before: Desired, after: Desired, ends: Ends): void {
+  const changed = changedPrograms(before, after);
+  for (const name of new Set([...before.endpoints.keys(), ...after.endpoints.keys()])) {
+    const [former, latter] = [before.endpoints.get(name), after.endpoints.get(name)];
+    const isMoved = addressesOf(former) !== addressesOf(latter);
+    for (const direction of DIRECTIONS) {
+      const [was, is] = [former?.[direction], latter?.[direction]];
+      if (was === undefined && is === undefined) continue;
+      if (was === is && !isMoved && (is === undefined || !changed.has(is))) continue;
+      for (const endpoint of [former, latter]) {
+        for (const address of endpoint?.addresses ?? []) endsOf(ends, direction).add(address);
+      }
+    }
+  }
+}
+
+function addressesOf(endpoint: DesiredEndpoint | undefined): string {
+  return endpoint?.addresses.join() ?? "";
+}
+
+/** Ids of the programs that have a policy whose rules are not what they were. */
+function changedPrograms(before: Desired, after: Desired): ReadonlySet<string> {
+  const changed = new Set<string>();
+  for (const program of after.programs.values()) {
+    const policies = [...program.admin, ...program.namespaced, ...program.baseline];
+    if (policies.some((id) => before.policies.get(id) !== after.policies.get(id))) {
+      changed.add(program.id);
+    }
+  }
+  return changed;
+}
+
+/** @returns whether every set could say what changed in it */
+function compareSets(seen: Seen, desired: Desired, ends: Ends): boolean {
+  let directions: ReadonlyMap<string, ReadonlySet<Direction>> | undefined;
+  for (const [id, set] of desired.sets) {
+    const revision = seen.revisions.get(id);
+    // A set that is new came with a policy that is new, and with it all pods that it governs.
+    if (set.kind === "ranges" || revision === undefined) continue;
+    const former = seen.desired.sets.get(id);
+    const isSame = former !== undefined && former.kind === set.kind &&
+      former.members === set.members;
+    if (isSame && set.members.revision === revision) continue;
+    const changes = isSame ? set.members.changesSince(revision) : undefined;
+    if (changes === undefined) return false;
+    const members = [...changes.added, ...changes.removed];
+    if (set.kind === "addressPorts") {
+      // A named port is the receiver's, whichever way the policy looks.
+      for (const member of members) ends.destinations.add(addressOf(member));
+      continue;
+    }
+    directions ??= directionsOf(desired);
+    for (const direction of directions.get(id) ?? []) {
+      // The other end: who calls in, or who is called.
+      const others = direction === "ingress" ? ends.sources : ends.destinations;
+      for (const member of members) others.add(member);
+    }
+  }
+  return true;
+}
+
+/** `address,protocol number,port`. */
+function addressOf(member: Member): string {
+  return member.slice(0, member.indexOf(","));
+}
+
+/** In which directions policies name a set as a peer. */
+function directionsOf({ policies }: Desired): ReadonlyMap<string, ReadonlySet<Direction>> {
+  const directions = new Map<string, Set<Direction>>();
+  for (const policy of policies.values()) {
+    for (const id of peersOf(policy)) {
+      const known = directions.get(id) ?? new Set();
+      directions.set(id, known.add(policy.direction));
+    }
+  }
+  return directions;
+}
+
+function peersOf({ rules }: DesiredPolicy): readonly string[] {
+  return rules.flatMap((rule) => rule.peers ?? []);
+}

@@ -1,0 +1,160 @@
+/**
+ * The flow cut in a table that is full of others' flows: it finds its own first, and what it leaves
+ * there keeps nobody out.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Address } from "../../lib/ip/address.ts";
+import {
+  dumpFlows,
+  getFlowCount,
+  parseFlow,
+  parseTableSize,
+} from "../../lib/netlink/conntrack/flow.ts";
+import { FlowSieve } from "../../lib/netlink/conntrack/flow_sieve.ts";
+import { IPS_FIXED_TIMEOUT } from "../../lib/netlink/conntrack/message.ts";
+import {
+  NETLINK_NETFILTER,
+  type NetlinkSocket,
+  openNetlinkSocket,
+} from "../../lib/netlink/socket.ts";
+import { ask, assertBecomes } from "../support/becomes.ts";
+import { requireIsolation } from "../support/isolation.ts";
+import { addFlows, flushFlows } from "../support/many_flows.ts";
+import { TestNode } from "../support/node.ts";
+import { PodServers } from "../support/probe.ts";
+
+const PORT = 80;
+/** Flows of strangers that a look at a change must not read. */
+const STRANGERS = 20_000;
+/** A larger table takes too long to fill. It is the machine's: a namespace cannot have a smaller one. */
+const FLOWS_MAX = 600_000;
+const FLOWS_MAX_FILE = "/proc/sys/net/netfilter/nf_conntrack_max";
+
+/** Empties the table of flows, now and when it is disposed of. */
+function emptied(socket: NetlinkSocket): Disposable {
+  flushFlows(socket);
+  return { [Symbol.dispose]: () => flushFlows(socket) };
+}
+
+function sizeOf(socket: NetlinkSocket): { flows: number; flowsMax: number } {
+  const [raw] = socket.request(getFlowCount());
+  const { flows, flowsMax = Infinity } = raw === undefined ? { flows: 0 } : parseTableSize(raw);
+  return { flows, flowsMax };
+}
+
+function markedCount(socket: NetlinkSocket): number {
+  return socket.dump(dumpFlows({ status: IPS_FIXED_TIMEOUT })).length;
+}
+
+/** An address that no pod of the node has. */
+function strangerOf(index: number): Address {
+  return Address.of(4, 0xc6120000n + BigInt(index % 60_000)); // 198.18.0.0/15
+}
+
+const DENY_ALL_TO_SERVER = { podSelector: { matchLabels: { app: "server" } }, ingress: [] };
+
+Deno.test("a cut does not read the flows of strangers first", async () => {
+  requireIsolation();
+  await using node = await TestNode.start();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  using _ = emptied(socket);
+  const server = await node.addPod("server");
+  const [address = ""] = server.addresses;
+  const stranger = strangerOf(0);
+  addFlows(socket, {
+    count: STRANGERS,
+    ends: (index) => [strangerOf(index), strangerOf(index + 1)],
+    port: PORT,
+  });
+  addFlows(socket, { count: 3, ends: () => [stranger, Address.parse(address)], port: PORT });
+  await node.createPolicy("p", DENY_ALL_TO_SERVER);
+  const isCut = (line: string): boolean => line.includes(`"flows cut"`);
+  const cutLine = (): string | undefined => node.agent.log.split("\n").find(isCut);
+  await node.agent.until("the flows are cut", () => cutLine() !== undefined);
+  const { cut, flows } = JSON.parse(cutLine() ?? "");
+  assertEquals(cut, 3);
+  assert(flows < STRANGERS, `it read ${flows}`);
+  await node.agent.until("they are marked", () => markedCount(socket) === 3);
+});
+
+/** What keeps the table from being filled, if anything does. */
+function reasonNotToFill(): string | undefined {
+  try {
+    const flowsMax = Number(Deno.readTextFileSync(FLOWS_MAX_FILE));
+    return flowsMax <= FLOWS_MAX ? undefined : `the table has room for ${flowsMax} flows`;
+  } catch {
+    return `there is no ${FLOWS_MAX_FILE}`;
+  }
+}
+
+const reason = reasonNotToFill();
+Deno.test({
+  name: "after a cut in a full table, others' new flows get through" +
+    (reason === undefined ? "" : ` (skipped: ${reason})`),
+  ignore: reason !== undefined,
+  fn: cutInFullTable,
+});
+
+async function cutInFullTable(): Promise<void> {
+  requireIsolation();
+  await using node = await TestNode.start();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  using _ = emptied(socket);
+  const { flowsMax } = sizeOf(socket);
+  const [server, other, client] = [
+    await node.addPod("server"),
+    await node.addPod("other"),
+    await node.addPod("client"),
+  ];
+  using servers = new PodServers();
+  servers.tcp(server.namespace, PORT);
+  servers.tcp(other.namespace, PORT);
+  const [serverAddress = "", otherAddress = ""] = [server.addresses[0], other.addresses[0]];
+  const [source, destination] = [
+    Address.parse(client.addresses[0] ?? ""),
+    Address.parse(serverAddress),
+  ];
+  await assertBecomes("open", () => ask(client, otherAddress));
+  const made = addFlows(socket, {
+    count: flowsMax + 1_000,
+    ends: () => [source, destination],
+    port: PORT,
+  });
+  assert(made > 0.99 * flowsMax, `only ${made} of ${flowsMax}`);
+  await assertBecomes("timeout", () => ask(client, otherAddress));
+  await node.createPolicy("p", DENY_ALL_TO_SERVER);
+  await assertBecomes("open", () => ask(client, otherAddress));
+  await node.agent.until("the table has room", () => sizeOf(socket).flows < flowsMax / 4);
+  const marked = markedCount(socket);
+  assert(marked > 0 && marked <= flowsMax / 8, `${marked} of ${flowsMax} are marked`);
+  await assertBecomes("timeout", () => ask(client, serverAddress));
+}
+
+Deno.test("FlowSieve picks from the kernel's messages what the parser finds in them", () => {
+  requireIsolation();
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  using _ = emptied(socket);
+  const own = Address.parse("198.18.0.7");
+  const own6 = Address.parse("fd00::7");
+  const ends = (family: 4 | 6, index: number): readonly [Address, Address] => {
+    const base = family === 4 ? 0xc6120000n : 0xfd00_0000_0000_0000_0000_0000_0000_0000n;
+    return [
+      Address.of(family, base + BigInt(index)),
+      Address.of(family, base + BigInt(99 - index)),
+    ];
+  };
+  for (const family of [4, 6] as const) {
+    addFlows(socket, { count: 100, ends: (index) => ends(family, index), port: 7_000 });
+  }
+  const sieve = new FlowSieve({ sources: [own, own6], destinations: [own, own6] });
+  const all = socket.dump(dumpFlows());
+  const isOwn = (address: Address): boolean => [own, own6].some((it) => it.value === address.value);
+  const picked = all.filter((it) => sieve.passes(it));
+  const expected = all.filter((it) => {
+    const flow = parseFlow(it);
+    return flow !== undefined && (isOwn(flow.original.source) || isOwn(flow.reply.source));
+  });
+  assertEquals(picked, expected);
+  assertEquals(picked.length >= 4, true);
+});
