@@ -5,12 +5,18 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
+import { aliasOf, attachmentOf } from "../lib/model/link_alias.ts";
 import { isExists } from "../lib/netlink/error.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
-import { aliasOf, attachmentOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
-import { deleteAttachmentLink, deleteLinkIfThere, findReplaceable } from "./host_link.ts";
+import {
+  deleteAttachmentLink,
+  deleteLinkIfThere,
+  findLink,
+  holderOf,
+  hostNamesOf,
+} from "./host_link.ts";
 import { ipamOf, type Lease } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
 import { planSandbox, resultOf, type Wiring } from "./plan.ts";
@@ -55,15 +61,15 @@ export async function add(call: Call): Promise<CniResult> {
   const undo = new Undo(call.log);
   undo.add("release addresses", () => lease.release());
   try {
-    const wiring = wiringOf(call, settings, args, lease, mtu);
+    const agent = settings.agentSocket === undefined
+      ? undefined
+      : new AgentClient(settings.agentSocket);
+    const plans = wiringsOf(call, settings, args, lease, mtu);
+    const wiring = wire(sandbox, plans, { agent, pod: args.pod, log: call.log });
     undo.add(
       "delete interface",
       () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
     );
-    const agent = settings.agentSocket === undefined
-      ? undefined
-      : new AgentClient(settings.agentSocket);
-    wire(sandbox, wiring, { agent, pod: args.pod, log: call.log });
     if (agent !== undefined && args.pod !== undefined) {
       undo.add("tell the agent", () => agent.deleteEndpoint(environment));
       enforce(agent, settings, args.pod, call, wiring);
@@ -92,22 +98,19 @@ function refuseTakenName(sandbox: Sandbox, ifname: string): void {
   );
 }
 
-function wiringOf(
+/** What the pod is given, once for each name that its interface can have, in their order. */
+function* wiringsOf(
   { environment, configuration }: Call,
   settings: PluginSettings,
   { pod }: CallArguments,
   { result }: Lease,
   mtu: number | undefined,
-): Wiring {
+): Generator<Wiring> {
   const { containerId, ifname, netns } = environment;
+  const id = { network: configuration.name, containerId, ifname };
   const { dns } = settings;
-  return {
-    hostName: hostNameOf(
-      pod,
-      { network: configuration.name, containerId, ifname },
-      settings.interfacePrefix,
-    ),
-    alias: aliasOf({ network: configuration.name, containerId, ifname }),
+  const wiring: Omit<Wiring, "hostName"> = {
+    alias: aliasOf(id, pod),
     podName: ifname,
     podLinkAddress: randomLinkAddress(),
     netns,
@@ -123,6 +126,9 @@ function wiringOf(
     allowIpForwarding: settings.allowIpForwarding,
     dns: Object.keys(dns).length > 0 ? dns : result.dns,
   };
+  for (const hostName of hostNamesOf(pod, id, settings.interfacePrefix)) {
+    yield { ...wiring, hostName };
+  }
 }
 
 /** Locally administered, unicast. */
@@ -132,55 +138,81 @@ function randomLinkAddress(): string {
   return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
 }
 
-function wire(
-  sandbox: Sandbox,
-  wiring: Wiring,
-  { agent, pod, log }: {
-    readonly agent: AgentClient | undefined;
-    readonly pod: PodName | undefined;
-    readonly log: Logger;
-  },
-): void {
+/** Who is asked, and told, of a link that has the name that is wanted. */
+interface NameContext {
+  readonly agent: AgentClient | undefined;
+  readonly pod: PodName | undefined;
+  readonly log: Logger;
+}
+
+/**
+ * Wires the pod up under the first name that is free, or that an earlier sandbox of the same pod has:
+ * that sandbox's interface is deleted. Whatever else has a name stays as it is.
+ *
+ * @returns what was done
+ * @throws {CniError} if every name is taken
+ */
+function wire(sandbox: Sandbox, wirings: Iterable<Wiring>, context: NameContext): Wiring {
+  const taken: string[] = [];
+  for (const wiring of wirings) {
+    if (tryName(sandbox, wiring, context)) return wiring;
+    taken.push(wiring.hostName);
+  }
+  throw new CniError(
+    "networkFailed",
+    `Every name that the pod's interface can have is taken on the node: ${taken.join(", ")}`,
+    { details: `"ip -d link show" says by what; ip link delete NAME frees one` },
+  );
+}
+
+/** @returns `false` if something has the name that is not ours to delete */
+function tryName(sandbox: Sandbox, wiring: Wiring, { agent, pod, log }: NameContext): boolean {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
   for (let attempt = 1;; attempt++) {
     try {
-      return sandbox.wire(steps);
+      sandbox.wire(steps);
+      return true;
     } catch (error) {
       if (!isExists(error) || attempt === WIRE_ATTEMPTS_MAX) throw error;
     }
-    const earlier = findReplaceable(sandbox.host, hostName, alias);
-    if (earlier === undefined) continue; // its own DEL was faster
-    if (agent !== undefined) forgetReplaced(agent, earlier, pod, log);
-    deleteLinkIfThere(sandbox.host, earlier.index);
+    const link = findLink(sandbox.host, hostName);
+    if (link === undefined) continue; // its own DEL was faster
+    const holder = holderOf(link, alias);
+    if (holder === "other" || holder === "unnamed pod" && !isKnownAs(agent, link, pod)) {
+      log.warn("interface name taken", { interface: hostName, alias: link.alias });
+      return false;
+    }
+    if (agent !== undefined) forgetReplaced(agent, link, log);
+    deleteLinkIfThere(sandbox.host, link.index);
     log.warn("interface of an earlier sandbox deleted", {
       interface: hostName,
-      alias: earlier.alias,
+      alias: link.alias,
     });
   }
 }
 
-/**
- * The earlier sandbox's addresses must not be good for the new one's interface until DEL comes.
- *
- * @throws {CniError} if it is another pod's: interface names are short hashes, and somebody may have
- * looked for a pod's name that has the hash of another's
- */
-function forgetReplaced(
-  agent: AgentClient,
-  { name, alias }: Link,
+/** Whether the agent knows the link as this pod's; what it does not say is no. */
+function isKnownAs(
+  agent: AgentClient | undefined,
+  { alias = "" }: Link,
   pod: PodName | undefined,
-  log: Logger,
-): void {
+): boolean {
+  const id = attachmentOf(alias);
+  if (agent === undefined || id === undefined || pod === undefined) return false;
+  try {
+    return agent.podOf(id) === `${pod.namespace}/${pod.name}`;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    return false;
+  }
+}
+
+/** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
+function forgetReplaced(agent: AgentClient, { alias }: Link, log: Logger): void {
   const id = attachmentOf(alias ?? "");
   if (id === undefined) return;
   try {
-    const owner = agent.podOf(id);
-    if (owner !== undefined && owner !== `${pod?.namespace}/${pod?.name}`) {
-      throw new CniError("networkFailed", `Interface ${name} is that of pod ${owner}`, {
-        details: "The names of both pods have the same hash: one has to be renamed",
-      });
-    }
     agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;

@@ -8,12 +8,12 @@
 
 import type { Address } from "../lib/ip/address.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
+import { aliasOf, isSameAttachment } from "../lib/model/link_alias.ts";
 import { dumpAddresses, parseAddress } from "../lib/netlink/address/address.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import { dumpNeighbours, parseNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { dumpRoutes, parseRoute, type Route } from "../lib/netlink/route/route.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
-import { aliasOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
 import { listOurLinks } from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
@@ -66,7 +66,7 @@ function problemsOf(sandbox: Sandbox, result: CniResult, call: Call): string[] {
   const pod = sandbox.findPodLink(ifname);
   if (pod === undefined) return [`the pod has no interface ${ifname}`];
   const alias = aliasOf({ network: call.configuration.name, containerId, ifname });
-  const host = listOurLinks(sandbox.host).find((it) => it.alias === alias);
+  const host = listOurLinks(sandbox.host).find((it) => isSameAttachment(it.alias, alias));
   if (host === undefined) return [`the node has no interface of container ${containerId}`];
   const addresses = addressesOf(result, at);
   return [

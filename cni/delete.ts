@@ -4,12 +4,18 @@
  */
 
 import { isNamespace, openNamespace, withNamespace } from "../lib/kernel/namespace.ts";
+import { aliasOf } from "../lib/model/link_alias.ts";
 import { dumpLinks, parseLink } from "../lib/netlink/link/link.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
-import { aliasOf, hostNameOf } from "./attachment.ts";
 import type { Call } from "./call.ts";
-import { deleteAttachmentLink, deleteLinkIfThere, findLink, isHalfMade } from "./host_link.ts";
+import {
+  deleteAttachmentLink,
+  deleteLinkIfThere,
+  findLink,
+  hostNamesOf,
+  isHalfMade,
+} from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
 import { readAgentSocket } from "./protocol/configuration.ts";
 import { type CallEnvironment, parseArguments, type PodName } from "./protocol/environment.ts";
@@ -37,7 +43,8 @@ function deletePair(call: Call): void {
   const id = { network: configuration.name, containerId, ifname };
   try {
     using socket = openNetlinkSocket(NETLINK_ROUTE);
-    const found = deleteAttachmentLink(socket, aliasOf(id), hostNameOf(podOf(call), id)) ||
+    const [likelyName] = hostNamesOf(podOf(call), id);
+    const found = deleteAttachmentLink(socket, aliasOf(id), likelyName) ||
       deleteHalfMade(socket, environment);
     log.debug("pair deleted", () => ({ found }));
   } catch (error) {

@@ -4,10 +4,15 @@
  * what fails, and says so at the end.
  */
 
+import {
+  aliasOf,
+  attachmentOf,
+  attachmentPartOf,
+  isAliasOfNetwork,
+} from "../lib/model/link_alias.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
-import { aliasOf, attachmentOf, isAliasOfNetwork } from "./attachment.ts";
 import type { Call } from "./call.ts";
 import { deleteLinkIfThere, listHalfMadeLinks, listOurLinks } from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
@@ -95,7 +100,9 @@ function listStalePairs(
 ): readonly { readonly link: Link; readonly id: ValidAttachment | undefined }[] {
   const keep = new Set(valid.map((it) => aliasOf({ network, ...it })));
   return listOurLinks(socket)
-    .filter(({ alias = "" }) => isAliasOfNetwork(alias, network) && !keep.has(alias))
+    .filter(({ alias = "" }) =>
+      isAliasOfNetwork(alias, network) && !keep.has(attachmentPartOf(alias))
+    )
     .map((link) => ({ link, id: attachmentOf(link.alias ?? "") }));
 }
 

@@ -1,13 +1,21 @@
 /**
- * The host's ends of the pods' pairs: finding the one of an attachment by what it carries
- * (`attachment.ts`), looking at what has a name that is wanted, deleting.
+ * The host's ends of the pods' pairs: their names, finding the one of an attachment by what it carries
+ * (`link_alias.ts`), judging what has a name that is wanted, deleting.
  */
 
 import { isNotFound } from "../lib/netlink/error.ts";
 import { deleteLink, dumpLinks, getLink, type Link, parseLink } from "../lib/netlink/link/link.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
-import { isOurAlias } from "./attachment.ts";
+import { INTERFACE_PREFIX, interfaceNamesOf } from "../lib/model/interface_name.ts";
+import {
+  type AttachmentId,
+  isOurAlias,
+  isSameAttachment,
+  isSameContainer,
+  podDigestIn,
+} from "../lib/model/link_alias.ts";
 import { HOST_LINK_ADDRESS } from "./plan.ts";
+import type { PodName } from "./protocol/environment.ts";
 import { CniError } from "./protocol/error.ts";
 
 /** The link of this name; `undefined` if there is none. */
@@ -19,6 +27,19 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
     if (isNotFound(error)) return undefined;
     throw error;
   }
+}
+
+/**
+ * The names that the host's interface can have, in the order in which ADD tries them: the pod's; a
+ * container that is no pod's has names of its own.
+ */
+export function hostNamesOf(
+  pod: PodName | undefined,
+  id: AttachmentId,
+  prefix: string = INTERFACE_PREFIX,
+): Iterable<string> {
+  if (pod !== undefined) return interfaceNamesOf(pod.namespace, pod.name, prefix);
+  return interfaceNamesOf(id.network, `${id.containerId}/${id.ifname}`, prefix);
 }
 
 /** Every link that carries one of our aliases. */
@@ -33,9 +54,9 @@ export function listHalfMadeLinks(socket: NetlinkSocket): Link[] {
 }
 
 /**
- * Deletes the host's end of the attachment with this alias, and with it the pod's. The interface of
- * another attachment stays, even if the pod's name makes both use the same interface name: then this
- * is the DEL of an old sandbox, and the interface is the new one's.
+ * Deletes the host's end of the attachment with this alias, and with it the pod's, whether or not the
+ * alias names the pod. The interface of another attachment stays, even if the pod's name makes both use
+ * the same interface name: then this is the DEL of an old sandbox, and the interface is the new one's.
  *
  * @param name the name it most likely has; without one all links are looked through
  * @returns whether there was one
@@ -46,9 +67,9 @@ export function deleteAttachmentLink(
   name: string | undefined,
 ): boolean {
   const likely = name === undefined ? undefined : findLink(socket, name);
-  const link = likely?.alias === alias
+  const link = isSameAttachment(likely?.alias, alias)
     ? likely
-    : listOurLinks(socket).find((it) => it.alias === alias);
+    : listOurLinks(socket).find((it) => isSameAttachment(it.alias, alias));
   if (link === undefined) return false;
   return deleteLinkIfThere(socket, link.index);
 }
@@ -64,33 +85,35 @@ export function deleteLinkIfThere(socket: NetlinkSocket, index: number): boolean
   }
 }
 
+/** What ADD does about a link that has the name that a new interface is to have. */
+export type NameHolder =
+  /** An earlier sandbox's of the same pod: it may go. */
+  | "same pod"
+  /** Another pod's, another program's, or of an ADD that has not marked it yet: it stays. */
+  | "other"
+  /** Ours, made by a version that did not name the pod in the alias: the agent may know. */
+  | "unnamed pod";
+
 /**
- * What has the name that a new interface is to have, if it may go: then it is the interface of an
- * earlier sandbox of the same pod, since nobody else's name hashes to it.
+ * Whose the link is that has the name that a new interface is to have. A name proves nothing: it is a
+ * short hash, and another pod's name with the same hash can be searched for.
  *
  * @param alias of the attachment that the name is for
- * @throws {CniError} if the name belongs to somebody else, or to this very container's other interface
+ * @throws {CniError} if it is an interface of this very container, which can have one
  */
-export function findReplaceable(
-  socket: NetlinkSocket,
-  name: string,
-  alias: string,
-): Link | undefined {
-  const link = findLink(socket, name);
-  if (link === undefined) return undefined;
-  if (link.kind !== "veth" || !isOurAlias(link.alias) && !isHalfMade(link)) {
-    throw new CniError("networkFailed", `Interface ${name} exists on the node and is not ours`, {
-      details: `If nothing needs it any more: ip link delete ${name}`,
-    });
-  }
-  if (isSameContainer(link.alias, alias)) {
+export function holderOf({ kind, alias, name }: Link, wanted: string): NameHolder {
+  if (kind !== "veth" || alias === undefined || !isOurAlias(alias)) return "other";
+  if (isSameAttachment(alias, wanted)) return "same pod";
+  if (isSameContainer(alias, wanted)) {
     throw new CniError(
       "networkFailed",
-      `The pod has an interface on the node already: ${name}, "${link.alias}"`,
+      `The pod has an interface on the node already: ${name}, "${alias}"`,
       { details: "One pod can have one interface of this plugin" },
     );
   }
-  return link;
+  const digest = podDigestIn(alias);
+  if (digest === undefined) return "unnamed pod";
+  return digest === podDigestIn(wanted) ? "same pod" : "other";
 }
 
 /**
@@ -99,14 +122,4 @@ export function findReplaceable(
  */
 export function isHalfMade({ alias, address, up }: Link): boolean {
   return alias === undefined && address === HOST_LINK_ADDRESS && !up;
-}
-
-/** Another interface, or another network's, of the same container. */
-function isSameContainer(actual: string | undefined, wanted: string): boolean {
-  return actual !== undefined && actual !== wanted && containerOf(actual) === containerOf(wanted);
-}
-
-/** The container's part of an alias. */
-function containerOf(alias: string): string | undefined {
-  return alias.split("/")[2];
 }

@@ -40,7 +40,7 @@ export function linkLocalOf(linkAddress: string): Address {
 export interface Wiring {
   /** The host's end of the pair. */
   readonly hostName: string;
-  /** Who it belongs to, as the host's end carries it (`attachment.ts`). */
+  /** Who it belongs to, as the host's end carries it (`link_alias.ts`). */
   readonly alias: string;
   /** The pod's end, and its link address. */
   readonly podName: string;

@@ -15,6 +15,7 @@ import {
   withNamespace,
 } from "../lib/kernel/namespace.ts";
 import { writeSysctl } from "../lib/kernel/sysctl.ts";
+import { attachmentOf, isOurAlias } from "../lib/model/link_alias.ts";
 import { addAddress, dumpAddresses, parseAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
 import {
@@ -29,7 +30,6 @@ import type { Request } from "../lib/netlink/message.ts";
 import { addNeighbour } from "../lib/netlink/neighbour/neighbour.ts";
 import { addRoute, dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
-import { attachmentOf, isOurAlias } from "./attachment.ts";
 import { deleteLinkIfThere, findLink } from "./host_link.ts";
 import type { Side, Step } from "./plan.ts";
 import type { CallEnvironment } from "./protocol/environment.ts";

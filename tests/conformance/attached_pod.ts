@@ -4,13 +4,13 @@
  * node (for the pods' own node: host_pod.ts): wired up alike, but under a name that is no pod's, and nobody tells the agent.
  */
 
-import { aliasOf } from "../../cni/attachment.ts";
 import { planSandbox } from "../../cni/plan.ts";
 import { Sandbox } from "../../cni/sandbox.ts";
 import { Address } from "../../lib/ip/address.ts";
 import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { createNamespace, deleteNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
+import { aliasOf } from "../../lib/model/link_alias.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
 import { deleteLink } from "../../lib/netlink/link/link.ts";
 import type { NetlinkSocket } from "../../lib/netlink/socket.ts";

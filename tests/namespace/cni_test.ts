@@ -8,6 +8,7 @@ import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts"
 import { libc } from "../../lib/kernel/symbols.ts";
 import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
+import { podDigestOf } from "../../lib/model/link_alias.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
@@ -194,7 +195,7 @@ Deno.test("calyx ADD wires up a pod of both families, and DEL leaves nothing", a
   const [host] = hostIp("link", "show", a.hostName);
   assertEquals(
     [host?.address, host?.mtu, host?.operstate, host?.ifalias],
-    ["ee:ee:ee:ee:ee:ee", 1400, "UP", "calyx/net1/a/eth0"],
+    ["ee:ee:ee:ee:ee:ee", 1400, "UP", `calyx/net1/a/eth0/${podDigestOf("default", a.pod)}`],
   );
   assertEquals(lines(hostIp("route", "show", "dev", a.hostName), "dst", "scope"), [
     "10.244.0.2 link",

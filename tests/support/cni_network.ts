@@ -51,8 +51,10 @@ export interface Container {
   readonly containerId: string;
   /** The network namespace's path. */
   readonly path: string;
-  /** The pod's name in namespace `default`; without it the container is no pod's. */
+  /** The pod's name; without it the container is no pod's. */
   readonly pod?: string;
+  /** The pod's namespace. @default {"default"} */
+  readonly podNamespace?: string;
   /** The pod's uid; without it the runtime does not say. */
   readonly uid?: string;
 }
@@ -61,18 +63,20 @@ export interface Container {
 export class TestContainer extends TestNamespace implements Container {
   readonly containerId: string;
   readonly pod: string;
+  readonly podNamespace: string;
   readonly uid?: string;
 
-  constructor(containerId: string, pod = containerId, uid?: string) {
+  constructor(containerId: string, pod = containerId, uid?: string, podNamespace = "default") {
     super();
     this.containerId = containerId;
     this.pod = pod;
+    this.podNamespace = podNamespace;
     if (uid !== undefined) this.uid = uid;
   }
 
-  /** The pod's interface on the node. */
+  /** The pod's interface on the node, where nothing else had its name first. */
   get hostName(): string {
-    return interfaceNameOf("default", this.pod);
+    return interfaceNameOf(this.podNamespace, this.pod);
   }
 
   /** Names of the links inside, but for the tunnels that some kernels put into every namespace. */
@@ -137,7 +141,7 @@ export class CniNetwork implements Disposable {
 
   /** The variables of a call. */
   environment(command: string, container: Container): Record<string, string> {
-    const { containerId, path, pod, uid } = container;
+    const { containerId, path, pod, podNamespace = "default", uid } = container;
     return {
       CNI_COMMAND: command,
       CNI_CONTAINERID: containerId,
@@ -145,7 +149,7 @@ export class CniNetwork implements Disposable {
       CNI_IFNAME: "eth0",
       CNI_PATH: "/usr/lib/cni",
       CNI_ARGS: "IgnoreUnknown=1" +
-        (pod === undefined ? "" : `;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}`) +
+        (pod === undefined ? "" : `;K8S_POD_NAMESPACE=${podNamespace};K8S_POD_NAME=${pod}`) +
         (uid === undefined ? "" : `;K8S_POD_UID=${uid}`),
     };
   }

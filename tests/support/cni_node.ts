@@ -10,6 +10,7 @@ import { dumpNeighbours, parseNeighbour } from "../../lib/netlink/neighbour/neig
 import { dumpRoutes, parseRoute } from "../../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
+import { aliasOf } from "../../lib/model/link_alias.ts";
 import {
   addressesOf,
   type CniAnswer,
@@ -59,8 +60,9 @@ function readFolder(folder: string): string[] {
 /** What the node has of one pod that ADD answered `answer` for. */
 export function expectedOf({ containerId, pod = "" }: Container, answer: CniAnswer): string[] {
   const name = interfaceNameOf("default", pod);
+  const id = { network: "net1", containerId, ifname: "eth0" };
   return [
-    `link ${name} calyx/net1/${containerId}/eth0`,
+    `link ${name} ${aliasOf(id, { namespace: "default", name: pod })}`,
     ...addressesOf(answer).flatMap((it) => [
       `route ${it} ${name}`,
       `neighbour ${it} ${name}`,
@@ -114,8 +116,10 @@ export class StubAgent implements AsyncDisposable {
   readonly known: Set<string> = new Set<string>();
   /** What else it says of a container: `namespace`, `pod`. */
   readonly details: Map<string, Fields> = new Map<string, Fields>();
+  /** The interface that it was told last of a container. */
+  readonly interfaces: Map<string, string> = new Map<string, string>();
   /** How it answers PUT; "breaks off" closes the connection instead. */
-  answer: 200 | 409 | 504 | "breaks off" = 200;
+  answer: 200 | 400 | 409 | 504 | "breaks off" = 200;
   /** Whether it says that policy is in force, or why not. */
   ready: true | string = true;
   /** Called when PUT arrives, before it is answered. */
@@ -146,6 +150,8 @@ export class StubAgent implements AsyncDisposable {
     if (method === "DELETE") this.known.delete(containerId);
     if (method === "PUT") {
       this.known.add(containerId);
+      const { interface: name } = JSON.parse(text.slice(text.indexOf("\r\n\r\n")));
+      this.interfaces.set(containerId, String(name));
       this.onPut();
     }
     if (method === "PUT" && this.answer === "breaks off") return;
