@@ -9,8 +9,9 @@
  *        default via fe80::ecee:eeff:feee:eeee
  *        neighbours of both gateways, permanent
  *
- * The gateways are nobody's addresses: the permanent neighbours say where to send, so that no first
- * packet waits for an answer, and the host needs neither proxy_arp nor proxy_ndp.
+ * No pod and no node has the gateways' addresses: the permanent neighbours say where to send, so that
+ * no first packet waits for an answer, and the host needs neither proxy_arp nor proxy_ndp. The host's
+ * end learns none beside them (IFF_NOARP).
  */
 
 import { assert } from "../lib/base/assert.ts";
@@ -75,6 +76,8 @@ export type Step =
     readonly mtu: number | undefined;
   }
   | { readonly kind: "alias"; readonly text: string }
+  /** The host's end learns no neighbours. */
+  | { readonly kind: "noArp" }
   | {
     readonly kind: "sysctl";
     readonly side: Side;
@@ -115,6 +118,10 @@ export function planSandbox(wiring: Wiring): readonly Step[] {
       mtu,
     },
     { kind: "alias", text: alias },
+    // What a pod says of link addresses is never believed: all neighbours on the link are permanent, and
+    // the kernel's table of them, which all links share, is not the pod's to fill. Before they are set,
+    // for the change would take them away.
+    { kind: "noArp" },
     ...hostSysctls(wiring),
     ...podSysctls(wiring),
     { kind: "up", side: "pod", link: "loopback" },
@@ -178,8 +185,10 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     // such ports to pods (portmap, kube-proxy) sets it, and guards against that.
     // A node that has IPv6 switched off does so for a pod without it, too.
     ...(isIPv4 ? [] : [set(`net/ipv6/conf/${hostName}/disable_ipv6`, "0")]),
-    // Every host end has the same link-local address, each on a link of its own: none is a duplicate.
-    set(`net/ipv6/conf/${hostName}/accept_dad`, "0"),
+    // No link-local address (IN6_ADDR_GEN_MODE_NONE, <linux/if_link.h>): then neighbour discovery has
+    // nothing to answer for, and does not note who asks, as it would on a link that learns no neighbours
+    // too. The pod's permanent neighbour is all that its packets need.
+    set(`net/ipv6/conf/${hostName}/addr_gen_mode`, "1"),
     set(`net/ipv6/conf/${hostName}/accept_ra`, "0"),
     set(`net/ipv6/conf/${hostName}/forwarding`, "1"),
   ];

@@ -24,6 +24,8 @@ function formatStep(step: Step): string {
       return `pair ${step.hostName} ${step.hostLinkAddress} ${step.podName} ${step.podLinkAddress} ${step.mtu}`;
     case "alias":
       return `alias ${step.text}`;
+    case "noArp":
+      return "host learns no neighbours";
     case "sysctl":
       return `${step.side} ${step.key}=${step.value}${step.optional ? " if there" : ""}`;
     case "up":
@@ -41,11 +43,12 @@ Deno.test("planSandbox() wires up a pod of both families", () => {
   assertEquals(planSandbox(WIRING).map(formatStep), [
     "pair cali1 ee:ee:ee:ee:ee:ee eth0 02:00:00:00:00:01 1450",
     "alias calyx/net1/c1/eth0",
+    "host learns no neighbours",
     "host net/ipv4/ip_forward=1",
     "host net/ipv6/conf/all/forwarding=1",
     "host net/ipv4/conf/cali1/forwarding=1",
     "host net/ipv6/conf/cali1/disable_ipv6=0",
-    "host net/ipv6/conf/cali1/accept_dad=0",
+    "host net/ipv6/conf/cali1/addr_gen_mode=1",
     "host net/ipv6/conf/cali1/accept_ra=0",
     "host net/ipv6/conf/cali1/forwarding=1",
     "pod net/ipv4/ip_forward=0",

@@ -272,7 +272,7 @@ function wayOf(step: Step): string {
 }
 
 function sideOf(step: Step): Side {
-  if (step.kind === "pair" || step.kind === "alias") return "host";
+  if (step.kind === "pair" || step.kind === "alias" || step.kind === "noArp") return "host";
   return step.kind === "address" ? "pod" : step.side;
 }
 
@@ -281,6 +281,8 @@ function requestOf(step: Step, indexes: PairIndexes): Request {
   switch (step.kind) {
     case "alias":
       return setLink({ index, alias: step.text });
+    case "noArp":
+      return setLink({ index, noArp: true });
     case "up":
       return setLink({ index: step.link === "loopback" ? LOOPBACK_INDEX : index, up: true });
     case "address":

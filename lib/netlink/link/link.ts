@@ -6,6 +6,7 @@ import { parseMessage, type RawMessage, type Request, request } from "../message
 import {
   DELLINK,
   GETLINK,
+  IFF_NOARP,
   IFF_UP,
   type linkAttributes,
   NEWLINK,
@@ -50,6 +51,11 @@ export interface NewLink {
 export type LinkChange =
   & {
     readonly up?: boolean;
+    /**
+     * Whether it learns no neighbours: neither ARP nor neighbour discovery asks by it, and ARP does not
+     * listen. A change takes away the neighbours that it has, permanent ones too.
+     */
+    readonly noArp?: boolean;
     readonly mtu?: number;
     readonly address?: string;
     /** Index of the bridge that it becomes a port of; 0 takes it out. */
@@ -74,6 +80,8 @@ export interface Link {
   readonly flags: number;
   /** Whether the administrator wants it up. */
   readonly up: boolean;
+  /** Whether it learns no neighbours. */
+  readonly noArp: boolean;
   /** IF_OPER_*; ask for one link, not for all: only that brings it up to date at once. */
   readonly operationalState: number;
   /** `veth`, `bridge`, …; `undefined` for hardware and loopback. */
@@ -119,10 +127,10 @@ export function addLink({ kind, name, address, mtu, up = false }: NewLink): Requ
 
 /** Changes a link; ENODEV when there is none. */
 export function setLink(change: LinkChange): Request {
-  const { index, name, newName, up, mtu, address, master, alias } = change;
+  const { index, name, newName, up, noArp, mtu, address, master, alias } = change;
   return request(SETLINK, {
     subject: formatLink(change),
-    header: { index: index ?? 0, ...(up === undefined ? {} : upHeader(up)) },
+    header: { index: index ?? 0, ...flagHeader([[IFF_UP, up], [IFF_NOARP, noArp]]) },
     attributes: { address, name: name ?? newName, mtu, master, alias },
   });
 }
@@ -170,6 +178,7 @@ export function parseLink(raw: RawMessage): Link {
     mtu: attributes.mtu ?? 0,
     flags: header.flags,
     up: (header.flags & IFF_UP) !== 0,
+    noArp: (header.flags & IFF_NOARP) !== 0,
     operationalState: attributes.operationalState ?? 0,
     master: attributes.master,
     alias: attributes.alias,
@@ -195,8 +204,22 @@ function peerAttributes({ name, address, mtu, namespaceFd }: NewVeth["peer"]): N
   return { name, address, mtu, namespaceFd };
 }
 
+/** Of a link that is made. */
 function upHeader(up: boolean): { readonly flags: number; readonly change: number } {
-  return { flags: up ? IFF_UP : 0, change: IFF_UP };
+  return flagHeader([[IFF_UP, up]]);
+}
+
+/** Flags to set or to take away; those that are `undefined` stay. */
+function flagHeader(
+  wanted: readonly (readonly [flag: number, isSet: boolean | undefined])[],
+): { readonly flags: number; readonly change: number } {
+  let [flags, change] = [0, 0];
+  for (const [flag, isSet] of wanted) {
+    if (isSet === undefined) continue;
+    change |= flag;
+    if (isSet) flags |= flag;
+  }
+  return { flags, change };
 }
 
 function formatLink(link: { readonly index?: number; readonly name?: string }): string {

@@ -31,6 +31,7 @@ export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
 /** It is up and has a carrier. */
 export const IFF_RUNNING = 0x40;
+export const IFF_NOARP = 0x80;
 export const IFF_LOWER_UP = 0x10000;
 
 /** `IF_OPER_UP`, RFC 2863. */
