@@ -8,7 +8,7 @@ import type { Logger } from "../lib/base/log.ts";
 import { aliasOf, attachmentOf } from "../lib/model/link_alias.ts";
 import { isExists } from "../lib/netlink/error.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
-import { AgentClient, AgentError } from "./agent_client.ts";
+import { AgentClient, AgentError, type EndpointId } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import {
   deleteAttachmentLink,
@@ -71,8 +71,7 @@ export async function add(call: Call): Promise<CniResult> {
       () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
     );
     if (agent !== undefined && args.pod !== undefined) {
-      undo.add("tell the agent", () => agent.deleteEndpoint(environment));
-      enforce(agent, settings, args.pod, call, wiring);
+      enforce(agent, settings, args.pod, call, wiring, undo);
     }
     return appendResult(previous, resultOf(wiring));
   } catch (error) {
@@ -183,7 +182,9 @@ function tryName(sandbox: Sandbox, wiring: Wiring, { agent, pod, log }: NameCont
       log.warn("interface name taken", { interface: hostName, alias: link.alias });
       return false;
     }
-    if (agent !== undefined) forgetReplaced(agent, link, log);
+    // The earlier sandbox's addresses must not be good for the new one's interface until DEL comes.
+    const earlier = attachmentOf(link.alias ?? "");
+    if (agent !== undefined && earlier !== undefined) tellGone(agent, earlier, log);
     deleteLinkIfThere(sandbox.host, link.index);
     log.warn("interface of an earlier sandbox deleted", {
       interface: hostName,
@@ -208,15 +209,14 @@ function isKnownAs(
   }
 }
 
-/** The earlier sandbox's addresses must not be good for the new one's interface until DEL comes. */
-function forgetReplaced(agent: AgentClient, { alias }: Link, log: Logger): void {
-  const id = attachmentOf(alias ?? "");
-  if (id === undefined) return;
+/** Tells the agent that an attachment is gone; one that does not answer finds out when it starts. */
+function tellGone(agent: AgentClient, id: EndpointId, log: Logger): void {
   try {
     agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    log.warn("agent not told of a deletion", { alias, error });
+    const { containerId, ifname } = id;
+    log.warn("agent not told of a deletion", { containerId, ifname, error });
   }
 }
 
@@ -227,8 +227,13 @@ function enforce(
   pod: PodName,
   { environment, log }: Call,
   wiring: Wiring,
+  undo: Undo,
 ): void {
   const { policyTimeoutMs, startsClosed } = settings;
+  let isKnown = true;
+  undo.add("tell the agent", () => {
+    if (isKnown) tellGone(agent, environment, log);
+  });
   try {
     agent.putEndpoint(environment, {
       namespace: pod.namespace,
@@ -240,6 +245,7 @@ function enforce(
     }, policyTimeoutMs);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
+    isKnown = !error.isRefusal && !error.isUnreached;
     if (error.status === DETACHED) throw new CniError("tryAgainLater", error.message);
     if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
     if (startsClosed) {

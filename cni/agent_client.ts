@@ -14,12 +14,17 @@ import { Fields, isJsonObject, type JsonObject } from "./protocol/fields.ts";
 /** The agent did not do what it was asked. */
 export class AgentError extends Error {
   override readonly name = "AgentError";
-  /** HTTP status; `undefined` where nobody answered. */
+  /** HTTP status; `undefined` where no answer came. */
   readonly status: number | undefined;
 
   constructor(message: string, options: { readonly status?: number; readonly cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.status = options.status;
+  }
+
+  /** Whether the agent never saw the request. */
+  get isUnreached(): boolean {
+    return this.cause instanceof KernelError && this.cause.operation.startsWith("connect");
   }
 
   /** Whether the agent understood, and will say the same the next time. */

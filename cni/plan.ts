@@ -85,6 +85,8 @@ export type Step =
     readonly value: string;
     /** Whether the kernel may be without it: one built or started without IPv6. */
     readonly optional: boolean;
+    /** Other values that will do where it cannot be written: where `/proc/sys` is read-only. */
+    readonly tolerated: readonly string[];
   }
   | { readonly kind: "up"; readonly side: Side; readonly link: "loopback" | "pair" }
   | { readonly kind: "address"; readonly prefix: Prefix }
@@ -165,22 +167,23 @@ function linkRoute(side: Side, address: Address): Step {
   };
 }
 
+/** What is not the rule with a step "sysctl". */
+type SysctlNeed = Partial<Pick<Step & { readonly kind: "sysctl" }, "optional" | "tolerated">>;
+
 /** Before the link is up, so that it never acts otherwise. */
 function hostSysctls({ hostName, addresses }: Wiring): Step[] {
   const isIPv4 = addresses.every((it) => it.family === 4);
-  const set = (key: string, value: string, optional = isIPv4): Step => ({
-    kind: "sysctl",
-    side: "host",
-    key,
-    value,
-    optional,
-  });
+  const set = (
+    key: string,
+    value: string,
+    { optional = isIPv4, tolerated = [] }: SysctlNeed = {},
+  ): Step => ({ kind: "sysctl", side: "host", key, value, optional, tolerated });
   return [
     // The node routes between its pods and the world, as every plugin of this kind has it do; IPv6
     // knows no forwarding of one link alone.
-    set("net/ipv4/ip_forward", "1", false),
+    set("net/ipv4/ip_forward", "1", { optional: false }),
     ...(isIPv4 ? [] : [set("net/ipv6/conf/all/forwarding", "1")]),
-    set(`net/ipv4/conf/${hostName}/forwarding`, "1", false),
+    set(`net/ipv4/conf/${hostName}/forwarding`, "1", { optional: false }),
     // Not route_localnet: with it a pod reaches what listens on the node's 127.0.0.1 alone. Who forwards
     // such ports to pods (portmap, kube-proxy) sets it, and guards against that.
     // A node that has IPv6 switched off does so for a pod without it, too.
@@ -188,31 +191,31 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
     // No link-local address (IN6_ADDR_GEN_MODE_NONE, <linux/if_link.h>): then neighbour discovery has
     // nothing to answer for, and does not note who asks, as it would on a link that learns no neighbours
     // too. The pod's permanent neighbour is all that its packets need.
-    set(`net/ipv6/conf/${hostName}/addr_gen_mode`, "1"),
-    set(`net/ipv6/conf/${hostName}/accept_ra`, "0"),
+    set(`net/ipv6/conf/${hostName}/addr_gen_mode`, "1", { tolerated: ["0", "2", "3"] }),
+    // 1 is for links that do not forward; 2 would believe the pod.
+    set(`net/ipv6/conf/${hostName}/accept_ra`, "0", { tolerated: ["1"] }),
     set(`net/ipv6/conf/${hostName}/forwarding`, "1"),
   ];
 }
 
 function podSysctls({ podName, addresses, allowIpForwarding }: Wiring): Step[] {
   const hasIPv6 = addresses.some((it) => it.family === 6);
-  const set = (key: string, value: string, optional = !hasIPv6): Step => ({
-    kind: "sysctl",
-    side: "pod",
-    key,
-    value,
-    optional,
-  });
+  const set = (
+    key: string,
+    value: string,
+    { optional = !hasIPv6, tolerated = [] }: SysctlNeed = {},
+  ): Step => ({ kind: "sysctl", side: "pod", key, value, optional, tolerated });
   const forwarding = allowIpForwarding ? "1" : "0";
+  const tolerated = ["1"]; // what a new namespace has of the node's
   return [
-    set("net/ipv4/ip_forward", forwarding, false),
-    set("net/ipv6/conf/all/forwarding", forwarding),
+    set("net/ipv4/ip_forward", forwarding, { optional: false, tolerated }),
+    set("net/ipv6/conf/all/forwarding", forwarding, { tolerated }),
     ...(hasIPv6
       ? [
         set("net/ipv6/conf/all/disable_ipv6", "0"),
         set(`net/ipv6/conf/${podName}/disable_ipv6`, "0"),
         set("net/ipv6/conf/lo/disable_ipv6", "0"),
-        set(`net/ipv6/conf/${podName}/accept_dad`, "0"),
+        set(`net/ipv6/conf/${podName}/accept_dad`, "0", { tolerated: ["1"] }),
       ]
       : []),
   ];

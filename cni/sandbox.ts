@@ -14,7 +14,7 @@ import {
   openNamespace,
   withNamespace,
 } from "../lib/kernel/namespace.ts";
-import { writeSysctl } from "../lib/kernel/sysctl.ts";
+import { readSysctl, writeSysctl } from "../lib/kernel/sysctl.ts";
 import { attachmentOf, isOurAlias } from "../lib/model/link_alias.ts";
 import { addAddress, dumpAddresses, parseAddress } from "../lib/netlink/address/address.ts";
 import { isExists, NetlinkError } from "../lib/netlink/error.ts";
@@ -245,13 +245,27 @@ function ownNamespaceError(netns: string): CniError {
   );
 }
 
+/** What the kernel says where `/proc/sys` is mounted read-only, or belongs to another user namespace. */
+const NOT_WRITABLE: readonly string[] = ["EROFS", "EACCES", "EPERM"];
+
+/** @throws {KernelError | CniError} if the parameter has not, and does not get, a value that will do */
 function setSysctl(step: Step): void {
   if (step.kind !== "sysctl") return;
+  const { key, value, optional, tolerated } = step;
   try {
-    writeSysctl(step.key, step.value);
+    writeSysctl(key, value);
   } catch (error) {
-    if (step.optional && error instanceof KernelError && error.code === "ENOENT") return;
-    throw error;
+    if (!(error instanceof KernelError)) throw error;
+    if (optional && error.code === "ENOENT") return;
+    if (!NOT_WRITABLE.includes(error.code)) throw error;
+    const actual = readSysctl(key);
+    if (actual === value || tolerated.includes(actual)) return;
+    const where = step.side === "host" ? "on the node" : "in the pod";
+    throw new CniError(
+      "networkFailed",
+      `/proc/sys/${key} is ${actual} ${where}, has to be ${value}, and cannot be written: ${error.code}`,
+      { details: `Let the plugin write to /proc/sys, or set ${key} to ${value}`, cause: error },
+    );
   }
 }
 

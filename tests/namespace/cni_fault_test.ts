@@ -19,9 +19,11 @@ import { check } from "../../lib/kernel/errno.ts";
 import { unmount } from "../../lib/kernel/mount.ts";
 import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { DIST, runProgram } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { killAtEveryCall, type WalkedCommand } from "../support/kill_walk.ts";
+import { probeAll } from "../support/probe.ts";
 import { programTest } from "../support/program.ts";
 
 /** How many system calls each makes at least. */
@@ -53,6 +55,7 @@ for (const [command, callsMin] of Object.entries(CALLS_MIN) as [WalkedCommand, n
 /** <linux/mount.h>. */
 const MS_RDONLY = 1n;
 const MS_REMOUNT = 32n;
+const MS_BIND = 4096n;
 
 /** A disk of its own for a network's reservations: a small tmpfs. */
 class SmallDisk implements Disposable {
@@ -86,6 +89,11 @@ class SmallDisk implements Disposable {
 
 function failureOf({ code, answer, stderr }: CniOutcome): string {
   return `${code} ${answer.code} ${answer.msg} ${stderr}`;
+}
+
+/** What the plugin logged. */
+function messagesOf({ stderr }: CniOutcome): string[] {
+  return stderr.split("\n").filter((it) => it !== "").map((it) => JSON.parse(it).message);
 }
 
 Deno.test("calyx ADD takes all back when the disk is full, and DEL works there", async () => {
@@ -299,6 +307,83 @@ Deno.test("calyx ADD takes all back when the agent breaks off, or vanishes", asy
     assertMatch(failureOf(outcome), /^1 11 calyx-agent broke off/);
     assertEquals([readNode(network), container.links], [[], ["lo"]]);
     if (!vanishes) assertEquals([...agent.known], []);
+  }
+});
+
+Deno.test("calyx ADD has nothing to undo with an agent that refused, or never heard of it", async () => {
+  requireIsolation();
+  await using scene = await CniScene.open();
+  using container = new TestContainer("refused");
+  const fields = { log_level: "warn" };
+  const asked: string[] = [];
+  scene.agent.onDelete = (containerId) => void asked.push(containerId);
+  for (const answer of [400, 409] as const) {
+    scene.agent.answer = answer;
+    const outcome = await scene.network.call("ADD", container, { fields });
+    assertMatch(failureOf(outcome), /^1 \d+ calyx-agent refused/);
+    assertEquals([messagesOf(outcome), asked], [["call failed"], []], `${answer}`);
+    scene.assertClean(`${answer}`);
+  }
+  const nowhere = { ...fields, agent_socket: "/run/no.sock" };
+  const outcome = await scene.network.call("ADD", container, { fields: nowhere });
+  assertMatch(failureOf(outcome), /^1 11 calyx-agent does not answer/);
+  assertEquals(messagesOf(outcome), ["call failed"]);
+  scene.assertClean("no agent");
+  // It may have kept what it took and did not refuse.
+  scene.agent.answer = 504;
+  assertEquals((await scene.network.call("ADD", container, { fields })).code, 1);
+  assertEquals(asked, ["refused"]);
+  scene.assertClean("504");
+});
+
+/** `/proc/sys`, which cannot be written to as long as it lives. */
+class ReadOnlySysctls implements Disposable {
+  constructor() {
+    const path = cString("/proc/sys");
+    for (const flags of [MS_BIND, MS_BIND | MS_REMOUNT | MS_RDONLY]) {
+      check("mount /proc/sys read-only", libc().mount(path, path, path, flags, path));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    unmount("/proc/sys");
+  }
+}
+
+Deno.test("calyx ADD needs no writable /proc/sys where everything is set, and says what is not", async () => {
+  requireIsolation();
+  using network = new CniNetwork();
+  using peer = new TestContainer("peer");
+  using container = new TestContainer("c1");
+  await network.add(peer); // sets what is the node's
+  const before = readNode(network);
+  {
+    using _readOnly = new ReadOnlySysctls();
+    const answer = await network.add(container);
+    const probes = addressesOf(answer).map((address) => ({
+      namespace: peer.namespace,
+      protocol: "TCP" as const,
+      address,
+      port: 9,
+    }));
+    assertEquals(await probeAll(probes, 10_000), probes.map(() => "ECONNREFUSED"));
+    const fields = { prevResult: answer };
+    assertEquals((await network.call("CHECK", container, { fields })).code, 0);
+    assertEquals((await network.call("DEL", container)).code, 0);
+    assertEquals(readNode(network), before);
+  }
+  for (const key of ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]) {
+    writeSysctl(key, "0");
+    {
+      using _readOnly = new ReadOnlySysctls();
+      const outcome = await network.call("ADD", container);
+      assertMatch(
+        failureOf(outcome),
+        new RegExp(`^1 101 /proc/sys/${key} is 0 on the node, has to be 1, and .*EROFS`),
+      );
+      assertEquals([readNode(network), container.links], [before, ["lo"]]);
+    }
+    writeSysctl(key, "1");
   }
 });
 

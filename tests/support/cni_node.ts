@@ -124,6 +124,8 @@ export class StubAgent implements AsyncDisposable {
   ready: true | string = true;
   /** Called when PUT arrives, before it is answered. */
   onPut: () => void = () => {};
+  /** Called with the container when DELETE arrives. */
+  onDelete: (containerId: string) => void = () => {};
   readonly #listener: Deno.Listener<Deno.UnixConn>;
 
   constructor() {
@@ -147,9 +149,12 @@ export class StubAgent implements AsyncDisposable {
       text += new TextDecoder().decode(buffer.subarray(0, length));
     }
     const [, method, containerId = ""] = /^(\w+) \/v1\/endpoints\/([^/]+)/.exec(text) ?? [];
-    if (method === "DELETE") this.known.delete(containerId);
+    if (method === "DELETE") {
+      this.known.delete(containerId);
+      this.onDelete(containerId);
+    }
     if (method === "PUT") {
-      this.known.add(containerId);
+      if (this.answer !== 400 && this.answer !== 409) this.known.add(containerId);
       const { interface: name } = JSON.parse(text.slice(text.indexOf("\r\n\r\n")));
       this.interfaces.set(containerId, String(name));
       this.onPut();
