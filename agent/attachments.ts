@@ -143,8 +143,8 @@ export class AttachmentStore {
   }
 
   /** Forgets every attachment whose host interface is gone: its DEL ran while no agent did. */
-  retain(hasInterface: (name: string) => boolean): readonly string[] {
-    const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it.interfaceName));
+  retain(hasInterface: (attachment: Attachment) => boolean): readonly string[] {
+    const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it));
     for (const [key] of gone) this.delete(key);
     return gone.map(([key]) => key);
   }

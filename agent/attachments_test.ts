@@ -74,7 +74,7 @@ Deno.test("AttachmentStore.retain() forgets those whose interface is gone", asyn
     const store = await open();
     store.put(parseAttachment("c1", "eth0", BODY));
     store.put(parseAttachment("c2", "eth0", { ...BODY, interface: "cali1" }));
-    assertEquals(store.retain((name) => name === "cali1"), ["c1/eth0"]);
+    assertEquals(store.retain((it) => it.interfaceName === "cali1"), ["c1/eth0"]);
     assertEquals([...(await open()).all.keys()], ["c2/eth0"]);
   });
 });

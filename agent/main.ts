@@ -16,14 +16,8 @@ import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
-import { isNotFound } from "../lib/netlink/error.ts";
-import { getLink } from "../lib/netlink/link/link.ts";
-import {
-  NETLINK_NETFILTER,
-  NETLINK_ROUTE,
-  type NetlinkSocket,
-  openNetlinkSocket,
-} from "../lib/netlink/socket.ts";
+import { podDigestIn } from "../lib/model/link_alias.ts";
+import { NETLINK_NETFILTER, NETLINK_ROUTE, openNetlinkSocket } from "../lib/netlink/socket.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
 import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
@@ -37,6 +31,7 @@ import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
+import { hasInterface, readLinks, stopLearning } from "./pod_links.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
 import { guardTable } from "./table_guard.ts";
@@ -99,9 +94,11 @@ async function run(settings: Settings): Promise<number> {
       uidOf: (key) => graph.uidOf(key),
     });
     for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
-    const forgotten = attachments.retain((name) => hasInterface(route, name));
+    const links = readLinks(route);
+    const forgotten = attachments.retain((it) => hasInterface(links, it));
     if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
     for (const key of forgotten) attachmentFacts.take(key, undefined);
+    stopLearning(route, links, logger);
 
     const dataplane = new Dataplane(netfilter, logger, {
       mayOwn: settings.ownsTable,
@@ -204,6 +201,11 @@ async function run(settings: Settings): Promise<number> {
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, stop.signal);
 
+    // After the socket is there: whoever found none has made its link by now.
+    for (const { name, alias } of readLinks(route).values()) {
+      const podDigest = podDigestIn(alias);
+      if (podDigest !== undefined) graph.update("link", name, { podDigest });
+    }
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
@@ -230,15 +232,6 @@ async function cleanup(settings: Settings): Promise<number> {
     );
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function hasInterface(route: NetlinkSocket, name: string): boolean {
-  try {
-    return route.request(getLink({ name })).length > 0;
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
   }
 }
 

@@ -32,6 +32,11 @@ export interface Detachment {
   readonly uid: string;
 }
 
+/** What an interface says of itself (`link_alias.ts`): whose it is, where no attachment is known. */
+export interface PodLink {
+  readonly podDigest: string;
+}
+
 /** Kinds of facts and the type of their values. */
 export interface FactTypes {
   /** By `namespace/name`. */
@@ -48,6 +53,8 @@ export interface FactTypes {
   readonly attachment: Attachment;
   /** By `namespace/pod`. */
   readonly detachment: Detachment;
+  /** By interface name. */
+  readonly link: PodLink;
 }
 
 export type FactKind = keyof FactTypes;

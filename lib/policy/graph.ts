@@ -20,7 +20,7 @@ import type {
   DesiredProgram,
   DesiredSet,
 } from "../model/desired.ts";
-import type { Attachment, Detachment, FactKind, FactTypes } from "../model/facts.ts";
+import type { Attachment, Detachment, FactKind, FactTypes, PodLink } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
 import {
@@ -148,6 +148,9 @@ export class PolicyGraph {
         this.#facts.setDetachment(key, value as Detachment | undefined);
         this.#forget(this.#local.rivalsOf(key));
         return false;
+      case "link":
+        this.#forget(this.#local.setLink(key, value as PodLink | undefined));
+        return false;
     }
     throw new TypeError(`No facts are of kind ${kind}`);
   }
@@ -208,7 +211,7 @@ export class PolicyGraph {
     for (const attachment of [before, value]) {
       if (attachment === undefined) continue;
       isSetChanged = this.#refresh(this.#facts.claimantsOf(attachment)) || isSetChanged;
-      this.#forget(this.#local.keysAt(attachment.interfaceName));
+      this.#forget(this.#local.concernedBy(attachment));
     }
     return isSetChanged;
   }

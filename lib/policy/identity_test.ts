@@ -4,7 +4,8 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Address } from "../ip/address.ts";
 import type { Attachment } from "../model/facts.ts";
-import { interfaceNameOf } from "../model/interface_name.ts";
+import { interfaceNameOf, interfaceNamesOf } from "../model/interface_name.ts";
+import { podDigestOf } from "../model/link_alias.ts";
 import type { Workload } from "../model/workload.ts";
 import { PolicyGraph } from "./graph.ts";
 
@@ -190,6 +191,49 @@ Deno.test("PolicyGraph never opens an interface for two pods, and says which one
   assertEquals([open(), conflicts()], [[`x/${first}`], []]);
 });
 
+Deno.test("PolicyGraph goes by the link that names a pod where no attachment is known", () => {
+  const [victim, stranger] = ["db-2966798", "m-433254"];
+  const [name = "", nextName = ""] = interfaceNamesOf("shop", victim);
+  const graph = new PolicyGraph({ nodeName: NODE });
+  for (const it of ["shop", "evil"]) {
+    graph.update("namespace", it, {
+      name: it,
+      labels: {},
+      isIsolated: false,
+      denyAction: undefined,
+    });
+  }
+  const state = (): unknown[] => {
+    const { endpoints, conflicts } = graph.flush();
+    const open = [...endpoints.values()].filter((it) => it.interfaceName !== undefined)
+      .map((it) => `${it.interfaceName} ${it.workload}`);
+    return [open.sort(), [...conflicts]];
+  };
+  const run = (namespace: string, podName: string, address: string): string => {
+    const key = `${namespace}/${podName}`;
+    graph.update("workload", key, pod(`of ${key}`, { namespace, name: podName }, address));
+    return key;
+  };
+  const one = run("shop", victim, OLD_ADDRESS);
+  const other = run("evil", stranger, NEW_ADDRESS);
+  assertEquals(state(), [[], [[name, [other, one]]]], "neither can be told");
+  graph.update("link", nextName, { podDigest: podDigestOf("shop", victim) });
+  assertEquals(state(), [[`${name} ${other}`, `${nextName} ${one}`].sort(), []]);
+  graph.update("link", name, { podDigest: podDigestOf("evil", stranger) });
+  assertEquals(state(), [[`${name} ${other}`, `${nextName} ${one}`].sort(), []]);
+  graph.update("link", nextName, undefined);
+  assertEquals(state(), [[`${name} ${other}`], []], "the victim's name is the stranger's link");
+  graph.update("link", nextName, { podDigest: podDigestOf("shop", "another") });
+  assertEquals(state(), [[`${name} ${other}`], []]);
+  for (const it of [nextName, "cali2"]) {
+    graph.update("link", it, { podDigest: podDigestOf("shop", victim) });
+  }
+  assertEquals(state(), [[`${name} ${other}`], []], "two links name it, one is a former sandbox's");
+  const holding = { namespace: "shop", pod: victim, interfaceName: "cali2" };
+  graph.update("attachment", "c1/eth0", attached(`of ${one}`, OLD_ADDRESS, holding));
+  assertEquals(state(), [[`${name} ${other}`, `cali2 ${one}`].sort(), []]);
+});
+
 Deno.test("PolicyGraph opens an interface for nobody while two pods' attachments hold it", () => {
   const graph = makeGraph();
   graph.update("workload", "x/db", pod("u1", { name: "db" }));
@@ -204,6 +248,9 @@ Deno.test("PolicyGraph opens an interface for nobody while two pods' attachments
   graph.update("attachment", "c2/eth0", undefined);
   assertEquals(open(), ["x/db"]);
 });
+
+/** The computed names of both pods, and another one. */
+const LINKS = [WEB, interfaceNameOf("x", "db"), "cali1"];
 
 type Fact = (graph: PolicyGraph) => void;
 
@@ -227,11 +274,11 @@ const facts: fc.Arbitrary<readonly Fact[]> = fc.array(
       key: fc.constantFrom("c1/eth0", "c2/eth0"),
       pod: fc.constantFrom("web", "db"),
       uid: fc.constantFrom("u1", "u2", undefined),
-      owner: fc.constantFrom("web", "web", "db"),
+      owner: fc.constantFrom("web", "web", "db", "another"),
       address: fc.constantFrom("10.0.0.1", "10.0.0.2"),
       isThere: fc.boolean(),
     }).map(({ key, uid, address, owner, isThere, ...changes }): Fact => {
-      const interfaceName = interfaceNameOf("x", owner);
+      const interfaceName = owner === "another" ? "cali1" : interfaceNameOf("x", owner);
       const value = attached(uid, address, { ...changes, interfaceName });
       return (graph) => graph.update("attachment", key, isThere ? value : undefined);
     }),
@@ -241,6 +288,13 @@ const facts: fc.Arbitrary<readonly Fact[]> = fc.array(
       isThere: fc.boolean(),
     }).map(({ name, uid, isThere }): Fact => (graph) =>
       graph.update("detachment", `x/${name}`, isThere ? { uid } : undefined)
+    ),
+    fc.record({
+      name: fc.constantFrom(...LINKS),
+      owner: fc.constantFrom("web", "db", "another"),
+      isThere: fc.boolean(),
+    }).map(({ name, owner, isThere }): Fact => (graph) =>
+      graph.update("link", name, isThere ? { podDigest: podDigestOf("x", owner) } : undefined)
     ),
   ),
   { maxLength: 12 },
@@ -259,6 +313,7 @@ Deno.test("PolicyGraph.flush() depends on objects and attachments, not on the wa
         ...["web", "db"].map((it): Fact => (graph) =>
           graph.update("detachment", `x/${it}`, undefined)
         ),
+        ...LINKS.map((it): Fact => (graph) => graph.update("link", it, undefined)),
       ];
       const graph = makeGraph();
       for (const fact of before) {

@@ -1,13 +1,15 @@
 /**
- * The pods of this node and their interfaces. An interface belongs to its attachment first. The name
- * that is computed from the pod's is opened without an attachment only where the pod's status has an
- * address that no attachment explains: then the pod runs, and another plugin attached it, or what the
- * agent knew of it is lost. A pod that is about to start has no address, so nothing is open for it
- * before the plugin says that it is this very pod's.
+ * The pods of this node and their interfaces. An interface belongs to its attachment first. Without an
+ * attachment one is opened only where the pod's status has an address that no attachment explains: then
+ * the pod runs, and another plugin attached it, or what the agent knew of it is lost. Which interface
+ * that is the link says that names the pod, and where none does, the name that is computed from the
+ * pod's. A pod that is about to start has no address, so nothing is open for it before the plugin says
+ * that it is this very pod's.
  */
 
-import { podKeyOf } from "../model/facts.ts";
+import { type Attachment, podKeyOf, type PodLink } from "../model/facts.ts";
 import { interfaceNameOf } from "../model/interface_name.ts";
+import { podDigestOf } from "../model/link_alias.ts";
 import type { Workload } from "../model/workload.ts";
 import { fileIn } from "./attachment_index.ts";
 import type { FactStore } from "./fact_store.ts";
@@ -19,6 +21,12 @@ export class LocalPods {
   /** Computed interface name by the pod's key, and the keys by that. */
   readonly #names = new Map<string, string>();
   readonly #keys = new Map<string, Set<string>>();
+  /** Digest of the pod's name by the pod's key, and the key by that. */
+  readonly #digests = new Map<string, string>();
+  readonly #keyOfDigest = new Map<string, string>();
+  /** Links that name their pod: its digest by the interface's name, and the names by that. */
+  readonly #links = new Map<string, string>();
+  readonly #linksOf = new Map<string, Set<string>>();
 
   /** @param prefix of the pods' interfaces */
   constructor(facts: FactStore, prefix: string | undefined) {
@@ -40,7 +48,7 @@ export class LocalPods {
   }
 
   /** The pods that can have a claim on what a pod of this node claims by its name, itself among them. */
-  rivalsOf(key: string): Iterable<string> {
+  rivalsOf(key: string): readonly string[] {
     const name = this.#names.get(key);
     return name === undefined ? [] : [...this.keysAt(name)];
   }
@@ -50,6 +58,9 @@ export class LocalPods {
     const interfaceName = interfaceNameOf(namespace, name, this.#prefix);
     this.#names.set(key, interfaceName);
     fileIn(this.#keys, interfaceName, key, true);
+    const digest = podDigestOf(namespace, name);
+    this.#digests.set(key, digest);
+    this.#keyOfDigest.set(digest, key);
   }
 
   delete(key: string): void {
@@ -57,6 +68,32 @@ export class LocalPods {
     if (interfaceName === undefined) return;
     this.#names.delete(key);
     fileIn(this.#keys, interfaceName, key, false);
+    this.#keyOfDigest.delete(this.#digests.get(key) ?? "");
+    this.#digests.delete(key);
+  }
+
+  /** What an interface says of itself. @returns the pods that it can concern */
+  setLink(interfaceName: string, link: PodLink | undefined): Iterable<string> {
+    const before = this.#links.get(interfaceName);
+    if (before !== undefined) fileIn(this.#linksOf, before, interfaceName, false);
+    if (link === undefined) this.#links.delete(interfaceName);
+    else {
+      this.#links.set(interfaceName, link.podDigest);
+      fileIn(this.#linksOf, link.podDigest, interfaceName, true);
+    }
+    const named = [before, link?.podDigest].map((it) => this.#keyOfDigest.get(it ?? "") ?? "");
+    return new Set([...this.keysAt(interfaceName), ...named.flatMap((it) => this.rivalsOf(it))]);
+  }
+
+  /** The pods that a change of this attachment can concern, beside those that claim its addresses. */
+  concernedBy(attachment: Attachment): Iterable<string> {
+    const { interfaceName } = attachment;
+    const named = this.#keyOfDigest.get(this.#links.get(interfaceName) ?? "") ?? "";
+    return new Set([
+      ...this.keysAt(interfaceName),
+      ...this.rivalsOf(podKeyOf(attachment)),
+      ...this.rivalsOf(named),
+    ]);
   }
 
   /** The interfaces that are open for a pod of this node. */
@@ -67,10 +104,10 @@ export class LocalPods {
       const holders = [...attachments.atInterface(interfaceName)];
       if (holders.every((it) => this.#facts.isOf(it, workload))) names.add(interfaceName);
     }
-    const computed = this.#names.get(key);
-    if (computed !== undefined && this.#isOpenByStatus(key, computed)) {
-      const rivals = [...this.keysAt(computed)].filter((it) => this.#isOpenByStatus(it, computed));
-      if (rivals.length === 1) names.add(computed);
+    const claimed = this.#claimOf(key);
+    if (claimed !== undefined && this.#isOpenByStatus(key, claimed)) {
+      const rivals = this.#claimantsOf(claimed).filter((it) => this.#isOpenByStatus(it, claimed));
+      if (rivals.length === 1) names.add(claimed);
     }
     return names;
   }
@@ -79,7 +116,7 @@ export class LocalPods {
   conflicts(): ReadonlyMap<string, readonly string[]> {
     const conflicts = new Map<string, readonly string[]>();
     for (const [name, keys] of this.#keys) {
-      const all = new Set(keys);
+      const all = new Set([...keys].filter((it) => this.#isClaimant(it, name)));
       for (const attachment of this.#facts.attachments.atInterface(name)) {
         all.add(podKeyOf(attachment));
       }
@@ -88,13 +125,47 @@ export class LocalPods {
     return conflicts;
   }
 
+  /** The interface that is a pod's where no attachment says so; `undefined`: two links name it. */
+  #claimOf(key: string): string | undefined {
+    const digest = this.#digests.get(key) ?? "";
+    const { attachments } = this.#facts;
+    // A pod that has attachments may have left a link that its successor must not open.
+    const isAttached = [...attachments.ofPod(key)].length > 0;
+    const links = isAttached ? [] : [...this.#linksOf.get(digest) ?? []]
+      .filter((it) => !attachments.hasInterface(it));
+    const [link, ...more] = links;
+    if (link !== undefined) return more.length === 0 ? link : undefined;
+    const computed = this.#names.get(key);
+    if (computed === undefined) return undefined;
+    const named = this.#links.get(computed);
+    return named === undefined || named === digest ? computed : undefined;
+  }
+
+  /** The pods whose an interface is where no attachment says so. */
+  #claimantsOf(interfaceName: string): readonly string[] {
+    const named = this.#keyOfDigest.get(this.#links.get(interfaceName) ?? "");
+    const keys = new Set([...this.keysAt(interfaceName), ...(named === undefined ? [] : [named])]);
+    return [...keys].filter((it) => this.#claimOf(it) === interfaceName);
+  }
+
+  /** Whether the pod runs without an attachment, and this is the interface that must be its. */
+  #isClaimant(key: string, interfaceName: string): boolean {
+    const workload = this.#facts.workload(key);
+    return workload !== undefined && this.#claimOf(key) === interfaceName &&
+      this.#facts.attachmentsOf(workload).length === 0 && this.#hasUnexplainedAddress(workload);
+  }
+
+  #hasUnexplainedAddress(workload: Workload): boolean {
+    const { attachments } = this.#facts;
+    return this.#facts.credibleAddressesOf(workload)
+      .some((it) => !attachments.hasAddress(it.toString()));
+  }
+
   #isOpenByStatus(key: string, interfaceName: string): boolean {
     const { attachments } = this.#facts;
     const workload = this.#facts.workload(key);
     return workload !== undefined && !attachments.hasInterface(interfaceName) &&
       attachments.detachmentOf(key)?.uid !== workload.uid &&
-      this.#facts.credibleAddressesOf(workload).some((it) =>
-        !attachments.hasAddress(it.toString())
-      );
+      this.#hasUnexplainedAddress(workload);
   }
 }

@@ -1,0 +1,69 @@
+/**
+ * The pods' interfaces as the kernel has them, by the alias that the plugin gave them: what a starting
+ * agent can know of attachments without having been told, and what it mends on interfaces that an
+ * earlier version made. Interfaces of other plugins stay as they are: their pods may need ARP.
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import type { Attachment } from "../lib/model/facts.ts";
+import { attachmentOf, isOurAlias } from "../lib/model/link_alias.ts";
+import { NetlinkError } from "../lib/netlink/error.ts";
+import { dumpLinks, type Link, parseLink, setLink } from "../lib/netlink/link/link.ts";
+import {
+  addNeighbour,
+  dumpNeighbours,
+  type Neighbour,
+  parseNeighbour,
+} from "../lib/netlink/neighbour/neighbour.ts";
+import type { NetlinkSocket } from "../lib/netlink/socket.ts";
+
+/** All links by name. */
+export function readLinks(route: NetlinkSocket): ReadonlyMap<string, Link> {
+  return new Map(route.dump(dumpLinks()).map(parseLink).map((it) => [it.name, it]));
+}
+
+/**
+ * Whether an attachment's interface is still there: a link of its name that does not say that it is
+ * another attachment's.
+ */
+export function hasInterface(links: ReadonlyMap<string, Link>, attachment: Attachment): boolean {
+  const link = links.get(attachment.interfaceName);
+  if (link === undefined) return false;
+  const owner = isOurAlias(link.alias) ? attachmentOf(link.alias ?? "") : undefined;
+  return owner === undefined ||
+    owner.containerId === attachment.containerId && owner.ifname === attachment.ifname;
+}
+
+/**
+ * Has the node learn no neighbours on the pods' interfaces that do so still, as the plugin now makes
+ * them. The change takes away the permanent neighbours, too: the same message to the kernel sets them
+ * again.
+ */
+export function stopLearning(
+  route: NetlinkSocket,
+  links: ReadonlyMap<string, Link>,
+  logger: Logger,
+): void {
+  const learning = [...links.values()]
+    .filter((it) => it.kind === "veth" && isOurAlias(it.alias) && !it.noArp);
+  if (learning.length === 0) return;
+  const permanent = Map.groupBy(
+    route.dump(dumpNeighbours()).map(parseNeighbour).filter((it) => it.permanent),
+    (it) => it.index,
+  );
+  for (const { index, name } of learning) {
+    const results = route.pipeline([
+      setLink({ index, noArp: true }),
+      ...(permanent.get(index) ?? []).flatMap(toRequest),
+    ]);
+    const error = results.find((it) => it instanceof NetlinkError);
+    if (error !== undefined) logger.warn("interface learns neighbours", { interface: name, error });
+  }
+  logger.info("interfaces learn no neighbours any more", { interfaces: learning.length });
+}
+
+function toRequest({ index, address, linkAddress }: Neighbour): ReturnType<typeof addNeighbour>[] {
+  return linkAddress === undefined
+    ? []
+    : [addNeighbour({ index, address, linkAddress, replace: true })];
+}
