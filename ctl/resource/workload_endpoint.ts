@@ -21,12 +21,28 @@ export const workloadEndpointView: View = {
     const endpoints = (await reader.pods(namespace))
       .map(workloadEndpointOf)
       .filter((it) => it !== undefined);
-    return sortBy(endpoints, (it) => `${it.namespace}\0${it.pod}`).map(itemOf);
+    const shared = sharedNamesOf(endpoints);
+    return sortBy(endpoints, (it) => `${it.namespace}\0${it.pod}`)
+      .map((it) => itemOf(it, shared.has(placeOf(it)) ? "" : it.interfaceName));
   },
 };
 
-function itemOf(endpoint: WorkloadEndpoint): Item {
-  const { node, orchestrator, workload, name, interfaceName, labels, profiles } = endpoint;
+/**
+ * The interface names that are the first of several pods of one node: one of them at most has it, and
+ * only the node knows which.
+ */
+function sharedNamesOf(endpoints: readonly WorkloadEndpoint[]): ReadonlySet<string> {
+  const places = Map.groupBy(endpoints, placeOf);
+  return new Set([...places].flatMap(([place, pods]) => pods.length > 1 ? [place] : []));
+}
+
+function placeOf({ node, interfaceName }: WorkloadEndpoint): string {
+  return `${node}/${interfaceName}`;
+}
+
+/** @param interfaceName as far as it can be told from here */
+function itemOf(endpoint: WorkloadEndpoint, interfaceName: string): Item {
+  const { node, orchestrator, workload, name, labels, profiles } = endpoint;
   const networks = endpoint.networks.map(String);
   return {
     names: [

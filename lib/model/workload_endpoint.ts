@@ -21,7 +21,7 @@ export interface WorkloadEndpoint {
   readonly workload: string;
   /** The interface's name inside the pod. */
   readonly name: "eth0";
-  /** The interface's name on the host. */
+  /** The interface's name on the host, unless another interface of the node had it first. */
   readonly interfaceName: string;
   /** /32 and /128. */
   readonly networks: readonly Prefix[];

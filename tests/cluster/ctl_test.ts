@@ -124,6 +124,25 @@ Deno.test("calyxctl answers over the API server", async (t) => {
   });
 });
 
+Deno.test("calyxctl names no interface that two pods of one node could have", async () => {
+  await using server = startCluster();
+  server.store.create("namespaces", { metadata: { name: "evil" } });
+  const pods = [["shop", "db-2966798", "n1"], ["evil", "m-433254", "n1"]] as const;
+  for (const [index, [namespace, name, nodeName]] of pods.entries()) {
+    server.store.create("pods", {
+      metadata: { name, namespace },
+      spec: { nodeName, containers: [{ name: "main" }] },
+      status: { phase: "Running", podIPs: [{ ip: `10.244.0.${index + 10}` }] },
+    });
+  }
+  const columns = "-o custom-columns=WORKLOAD,INTERFACE";
+  const { stdout } = await calyxctl(`get wep ${columns}`, access(server));
+  const rows = stdout.split("\n").slice(1).map((it) => it.trim().split(/ +/));
+  const named = rows.filter((it) => it[1] !== undefined).map((it) => it[0]);
+  assertEquals(rows.filter((it) => it[0] !== "").length, 4);
+  assertEquals(named, ["shop.client", "shop.web"]);
+});
+
 Deno.test("calyxctl takes a configuration file of calicoctl", async () => {
   await using server = startCluster();
   const path = await Deno.makeTempFile({ suffix: ".cfg" });
