@@ -8,8 +8,8 @@
  *
  * Deleting a flow may not end it: the next packet of either end begins a new one, and a packet of the
  * end that was called, where that end may call too, would bring the whole flow back the other way round.
- * Such a flow stays in the table with the status bit IPS_FIXED_TIMEOUT, and the heads of the hooks
- * chain drops what belongs to it, both ways; the kernel forgets it when its time is over. When policy
+ * Such a flow stays in the table with the status bit IPS_FIXED_TIMEOUT, and our base chains drop what
+ * belongs to it, both ways; the kernel forgets it when its time is over. When policy
  * allows it again it is deleted, and its next packet is judged as any other. How many may stay, and what
  * is deleted at once, says cut_bound.ts. What is cut is a function of the facts and the table: a
  * restarted agent goes on where the former one was.

@@ -209,7 +209,11 @@ export function parseCommand(
       `Unknown command "${flags.words.join(" ")}": run (the default) or cleanup`,
     );
   }
-  return { kind: word ?? "run", settings: readSettings(flags, environment, hostname) };
+  if (word !== "cleanup") {
+    return { kind: "run", settings: readSettings(flags, environment, hostname) };
+  }
+  // Of the node nothing is asked, so that a machine without a proper name can be cleaned up too.
+  return { kind: "cleanup", settings: readSettings(flags, environment, "localhost") };
 }
 
 /** The text of `--help`. */

@@ -87,3 +87,10 @@ Deno.test("parseCommand() knows its words, and help lists every flag", () => {
     assertEquals(formatHelp().includes(name), true, name);
   }
 });
+
+Deno.test("parseCommand() cleans up where the host has no name that a Node could have", () => {
+  for (const name of ["", "(none)", "my_host"]) {
+    assertEquals(parseCommand(["cleanup"], {}, name).kind, "cleanup");
+    assertThrows(() => parseCommand([], {}, name), RangeError, "Node name must be a DNS name");
+  }
+});
