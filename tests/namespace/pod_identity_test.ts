@@ -86,9 +86,9 @@ class Setup implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#peer[Symbol.dispose]();
-    this.network[Symbol.dispose]();
-    await this.node[Symbol.asyncDispose]();
+    await using _node = this.node;
+    using _network = this.network;
+    using _peer = this.#peer;
   }
 }
 

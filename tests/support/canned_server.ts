@@ -49,7 +49,10 @@ export class CannedServer implements AsyncDisposable {
   #ask<T>(message: unknown): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#worker.onmessage = (event) => resolve(event.data);
-      this.#worker.onerror = (event) => reject(new Error(event.message));
+      this.#worker.onerror = (event) => {
+        event.preventDefault(); // or it would end the test file, and not the test that asks
+        reject(new Error(event.message));
+      };
       this.#worker.postMessage(message);
     });
   }

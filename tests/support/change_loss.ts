@@ -8,6 +8,7 @@ import { TestFlow } from "./flow.ts";
 import type { TestNode } from "./node.ts";
 import type { TestPod } from "./pod.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
+import { sleep } from "./until.ts";
 
 const PORT = 53;
 /** Time for the agent to bring one change into the kernel before the next one is written. */
@@ -80,7 +81,7 @@ export async function measureChangeLoss(
     flows.forEach((it) => it[Symbol.dispose]());
   }
   const fresh = (): number => [...arrived].filter((it) => it >= FIRST).length;
-  const endMs = performance.now() + 3_000;
+  const endMs = performance.now() + ARRIVAL_MS_MAX;
   while (fresh() < sent && performance.now() < endMs) await sleep(10);
   return {
     changes,
@@ -111,8 +112,4 @@ async function changePolicy(node: TestNode, change: number): Promise<void> {
 
 function commitsOf({ agent }: TestNode): number {
   return agent.log.split('"ruleset applied"').length - 1;
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

@@ -18,7 +18,7 @@ const PROBLEM_VARIABLE = "CALYX_LIBCNI_PROBLEM";
 const SOURCES = new URL("../libcni/", import.meta.url);
 const SOURCE_NAMES = ["main.go", "go.mod", "go.sum"];
 /** A proxy that does not answer is given up after this, and so is a build that hangs. */
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 600_000;
 
 /** The Go that go.mod asks for, for machines that have an older one. */
 const GO_MINOR_MIN = 21;

@@ -5,6 +5,7 @@
  */
 
 import type { ApiServer } from "../../lib/credentials/api_server.ts";
+import { acceptAll } from "./accept.ts";
 
 /** Hop-by-hop headers and those that the next hop sets itself. */
 const DROPPED = ["authorization", "connection", "host", "content-length", "transfer-encoding"];
@@ -28,14 +29,16 @@ export function serveRelay(api: ApiServer, path: string): Deno.HttpServer {
 /** A TCP port on loopback whose connections go to the unix socket `path`. */
 export function openRelayPort(path: string): { readonly url: string } & Disposable {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  (async () => {
-    for await (const connection of listener) {
-      pipe(connection, path).catch(() => connection.close());
-    }
-  })().catch(() => {}); // closed
+  let failure: unknown;
+  acceptAll(listener, (connection) => {
+    pipe(connection, path).catch(() => connection.close());
+  }).catch((error) => failure = error);
   return {
     url: `http://127.0.0.1:${listener.addr.port}`,
-    [Symbol.dispose]: () => listener.close(),
+    [Symbol.dispose]: () => {
+      listener.close();
+      if (failure !== undefined) throw failure;
+    },
   };
 }
 
