@@ -9,6 +9,7 @@ import {
   NF_INET_LOCAL_IN,
   NF_INET_LOCAL_OUT,
 } from "../netlink/nftables/chain.ts";
+import type { Expression } from "../netlink/nftables/expression.ts";
 import { flushChain, newRule } from "../netlink/nftables/rule.ts";
 import { encodeRule } from "./encode.ts";
 import type { BaseHook, Chain, Ruleset } from "./ruleset.ts";
@@ -81,7 +82,7 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
     const rules = isUnseen ? out.createdRules : out.rules;
     for (const rule of chain.rules) {
       const { comment, tag } = rule;
-      const expressions = encodeRule(rule);
+      const expressions = (): readonly Expression[] => encodeRule(rule);
       rules.push(newRule({ table: TABLE, chain: name, expressions, comment, tag }));
     }
   }

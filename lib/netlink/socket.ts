@@ -64,10 +64,10 @@ const DUMP_ATTEMPTS_MAX = 8;
 /** One recv() of a dump; the kernel fills at most 32 KiB per datagram, batch acks may be larger. */
 const RECEIVE_BYTES = 1 << 17;
 /**
- * Batches above this are sent on another thread, so that the event loop goes on. In a table of 20,000
- * sets the kernel takes a second for a megabyte of new ones.
+ * Batches above this are sent on another thread, so that the event loop goes on. It is a hundred messages
+ * or so, of which one alone takes the kernel a millisecond in a table of 20,000 sets.
  */
-const BATCH_BYTES_SYNC_MAX = 128 << 10;
+const BATCH_BYTES_SYNC_MAX = 32 << 10;
 
 export type { NetlinkSocket };
 

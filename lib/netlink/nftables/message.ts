@@ -80,6 +80,23 @@ export function tableRequest<A>(
   return request(kind, { flags, subject, header: { family }, attributes });
 }
 
+/**
+ * The same, with attributes that are made each time the request is written: a program of 60,000 requests
+ * then never has the attributes of all of them in memory.
+ */
+export function lateTableRequest<A>(
+  kind: NftablesMessageKind<A>,
+  family: number,
+  subject: string,
+  attributes: () => A,
+  flags = 0,
+): Request {
+  return {
+    ...{ name: kind.name, type: kind.type, flags, subject },
+    write: (writer) => tableRequest(kind, family, subject, attributes(), flags).write(writer),
+  };
+}
+
 /** Parses a reply of `kind`. */
 export function parseMessage<A>(
   kind: NftablesMessageKind<A>,

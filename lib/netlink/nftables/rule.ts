@@ -13,6 +13,7 @@ import { refusedEntry } from "./attribute_span.ts";
 import { type Expression, expression } from "./expression.ts";
 import {
   formatTable,
+  lateTableRequest,
   messageKind,
   NFT_MSG_DELRULE,
   NFT_MSG_GETRULE,
@@ -55,7 +56,8 @@ export interface RuleScope {
 
 /** A rule to make. */
 export interface NewRule extends RuleScope, Annotation {
-  readonly expressions: readonly Expression[];
+  /** A function is called each time the request is written. */
+  readonly expressions: readonly Expression[] | (() => readonly Expression[]);
   /** Where: at the end of the chain unless it says `first`, or `replace` with a handle. */
   readonly place?: "last" | "first" | { readonly replace: bigint };
   /** Whether the kernel sends the rule back with its handle, for {@link parseEchoedRules}. */
@@ -83,13 +85,13 @@ export function newRule(
     : place === "last"
     ? NLM_F_CREATE | NLM_F_APPEND
     : NLM_F_CREATE;
-  return tableRequest(NEWRULE, table.family, subject(table, chain, annotation.comment), {
+  return lateTableRequest(NEWRULE, table.family, subject(table, chain, annotation.comment), () => ({
     table: table.name,
     chain,
     handle: replaced,
-    expressions,
+    expressions: typeof expressions === "function" ? expressions() : expressions,
     userData: annotationFields(annotation),
-  }, echo ? flags | NLM_F_ECHO : flags);
+  }), echo ? flags | NLM_F_ECHO : flags);
 }
 
 /** Deletes one rule. */

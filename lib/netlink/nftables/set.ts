@@ -7,6 +7,7 @@ import { NLM_F_CREATE, NLM_F_EXCL, type RawMessage, type Request } from "../mess
 import { attributes, type AttributesOf, be32, be64, list, text } from "../schema.ts";
 import {
   formatTable,
+  lateTableRequest,
   messageKind,
   NFT_MSG_DELSET,
   NFT_MSG_DESTROYSET,
@@ -153,7 +154,7 @@ const BYTE_ORDERS: readonly (ByteOrder | undefined)[] = [undefined, "host", "net
 /** Makes a set or map. */
 export function newSet(set: NewSet): Request {
   const { table, name, description, timeoutMs } = set;
-  return tableRequest(NEWSET, table.family, subject(table, name), {
+  return lateTableRequest(NEWSET, table.family, subject(table, name), () => ({
     table: table.name,
     name,
     flags: set.flags,
@@ -171,7 +172,7 @@ export function newSet(set: NewSet): Request {
       integerField(UDATA_SET_KEY_BYTE_ORDER, BYTE_ORDERS.indexOf(set.keyByteOrder)),
       ...annotationFields(set, UDATA_SET_COMMENT) ?? [],
     ],
-  }, NLM_F_CREATE | (set.exclusive === true ? NLM_F_EXCL : 0));
+  }), NLM_F_CREATE | (set.exclusive === true ? NLM_F_EXCL : 0));
 }
 
 /** Deletes a set with its elements; EBUSY while a rule names it. */
