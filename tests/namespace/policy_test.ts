@@ -5,10 +5,10 @@ import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import { openCurrentNamespace, withNamespace } from "../../lib/kernel/namespace.ts";
 import { addAddress } from "../../lib/netlink/address/address.ts";
-import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
 import {
   addVeth,
   deleteLink,
+  dumpLinks,
   getLink,
   type Link,
   parseLink,
@@ -70,8 +70,7 @@ Deno.test("a pod that nothing may reach is reached by its own node, over IPv4 an
 
 /** The link of a pod on this node. */
 function hostLinkOf(host: NetlinkSocket, pod: TestPod): Link {
-  const names = Deno.networkInterfaces().map((it) => it.name).filter((it) => it.startsWith("cali"));
-  const links = [...new Set(names)].map((name) => linkOf(host, name));
+  const links = host.dump(dumpLinks()).map(parseLink);
   const link = links.find((it) => it.alias?.includes(pod.containerId));
   if (link === undefined) throw new Error(`There is no interface of ${pod.name}`);
   return link;
@@ -112,9 +111,11 @@ Deno.test("a pod may send only from its own addresses, unless that is switched o
       preferredSource: forged[family],
     }));
   }
+  // The node learns no neighbours there: what it routes to a pod goes by an address of the pod's own.
   const back = Object.values(forged).map((it) => ({
     destination: Prefix.host(it),
-    scope: RT_SCOPE_LINK,
+    gateway: spoofer.addresses.map(Address.parse).find(({ family }) => family === it.family),
+    onlink: true,
     index: hostLink.index,
   }));
   for (const route of back) host.request(addRoute(route));

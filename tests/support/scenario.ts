@@ -5,6 +5,8 @@
  */
 
 import { Address } from "../../lib/ip/address.ts";
+import { dumpLinks, parseLink } from "../../lib/netlink/link/link.ts";
+import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { isAgentReady } from "./agent_client.ts";
 import { runExecutable, RunningAgent } from "./executable.ts";
 import {
@@ -219,8 +221,9 @@ async function cutLatency(
 /** Interfaces and address files that DEL should have taken away. */
 async function leftovers(pods: readonly TestPod[]): Promise<string[]> {
   const left: string[] = [];
-  const interfaces = Deno.networkInterfaces().map((it) => it.name);
-  left.push(...new Set(interfaces.filter((it) => it.startsWith("cali"))));
+  using socket = openNetlinkSocket(NETLINK_ROUTE);
+  const interfaces = socket.dump(dumpLinks()).map((it) => parseLink(it).name);
+  left.push(...interfaces.filter((it) => it.startsWith("cali")));
   const addresses = new Set(pods.flatMap((it) => it.addresses));
   try {
     for await (const entry of Deno.readDir("/run/cni/networks/calyx")) {
