@@ -8,6 +8,7 @@ import type { Logger } from "../lib/base/log.ts";
 import { aliasOf, attachmentOf } from "../lib/model/link_alias.ts";
 import { isExists } from "../lib/netlink/error.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
+import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 import { AgentClient, AgentError, type EndpointId } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import {
@@ -16,6 +17,8 @@ import {
   findLink,
   holderOf,
   hostNamesOf,
+  isHalfMade,
+  MARKING_MS_MAX,
 } from "./host_link.ts";
 import { ipamOf, type Lease } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
@@ -65,7 +68,7 @@ export async function add(call: Call): Promise<CniResult> {
       ? undefined
       : new AgentClient(settings.agentSocket);
     const plans = wiringsOf(call, settings, args, lease, mtu);
-    const wiring = wire(sandbox, plans, { agent, pod: args.pod, log: call.log });
+    const wiring = await wire(sandbox, plans, { agent, pod: args.pod, log: call.log });
     undo.add(
       "delete interface",
       () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
@@ -151,10 +154,14 @@ interface NameContext {
  * @returns what was done
  * @throws {CniError} if every name is taken
  */
-function wire(sandbox: Sandbox, wirings: Iterable<Wiring>, context: NameContext): Wiring {
+async function wire(
+  sandbox: Sandbox,
+  wirings: Iterable<Wiring>,
+  context: NameContext,
+): Promise<Wiring> {
   const taken: string[] = [];
   for (const wiring of wirings) {
-    if (tryName(sandbox, wiring, context)) return wiring;
+    if (await tryName(sandbox, wiring, context)) return wiring;
     taken.push(wiring.hostName);
   }
   throw new CniError(
@@ -165,7 +172,11 @@ function wire(sandbox: Sandbox, wirings: Iterable<Wiring>, context: NameContext)
 }
 
 /** @returns `false` if something has the name that is not ours to delete */
-function tryName(sandbox: Sandbox, wiring: Wiring, { agent, pod, log }: NameContext): boolean {
+async function tryName(
+  sandbox: Sandbox,
+  wiring: Wiring,
+  { agent, pod, log }: NameContext,
+): Promise<boolean> {
   const { hostName, alias } = wiring;
   const steps = planSandbox(wiring);
   for (let attempt = 1;; attempt++) {
@@ -178,6 +189,10 @@ function tryName(sandbox: Sandbox, wiring: Wiring, { agent, pod, log }: NameCont
     const link = findLink(sandbox.host, hostName);
     if (link === undefined) continue; // its own DEL was faster
     const holder = holderOf(link, alias);
+    if (holder === "half made") {
+      await deleteAbandoned(sandbox.host, link, log);
+      continue;
+    }
     if (holder === "other" || holder === "unnamed pod" && !isKnownAs(agent, link, pod)) {
       log.warn("interface name taken", { interface: hostName, alias: link.alias });
       return false;
@@ -191,6 +206,19 @@ function tryName(sandbox: Sandbox, wiring: Wiring, { agent, pod, log }: NameCont
       alias: link.alias,
     });
   }
+}
+
+/** Deletes a pair that stays half made for longer than an ADD that lives would leave it. */
+async function deleteAbandoned(
+  host: NetlinkSocket,
+  { index, name }: Link,
+  log: Logger,
+): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, MARKING_MS_MAX));
+  const link = findLink(host, name);
+  if (link === undefined || link.index !== index || !isHalfMade(link)) return;
+  deleteLinkIfThere(host, index);
+  log.warn("interface deleted that an ADD left half made", { interface: name });
 }
 
 /** Whether the agent knows the link as this pod's; what it does not say is no. */

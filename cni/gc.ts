@@ -14,7 +14,7 @@ import type { Link } from "../lib/netlink/link/link.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/netlink/socket.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
 import type { Call } from "./call.ts";
-import { deleteLinkIfThere, listHalfMadeLinks, listOurLinks } from "./host_link.ts";
+import { deleteLinkIfThere, listHalfMadeLinks, listOurLinks, MARKING_MS_MAX } from "./host_link.ts";
 import { ipamOf } from "./ipam/ipam.ts";
 import {
   parseValidAttachments,
@@ -22,9 +22,6 @@ import {
   type ValidAttachment,
 } from "./protocol/configuration.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
-
-/** How long an ADD may take at most from making a pair to marking it; it takes less than one. */
-const MARKING_MS_MAX = 250;
 
 /** Does something, and notes that it failed. */
 type Attempt = (f: () => Promise<void> | void) => Promise<void>;

@@ -18,6 +18,9 @@ import { HOST_LINK_ADDRESS } from "./plan.ts";
 import type { PodName } from "./protocol/environment.ts";
 import { CniError } from "./protocol/error.ts";
 
+/** How long an ADD may take at most from making a pair to marking it; it takes less than one. */
+export const MARKING_MS_MAX = 250;
+
 /** The link of this name; `undefined` if there is none. */
 export function findLink(socket: NetlinkSocket, name: string): Link | undefined {
   try {
@@ -89,8 +92,10 @@ export function deleteLinkIfThere(socket: NetlinkSocket, index: number): boolean
 export type NameHolder =
   /** An earlier sandbox's of the same pod: it may go. */
   | "same pod"
-  /** Another pod's, another program's, or of an ADD that has not marked it yet: it stays. */
+  /** Another pod's, or another program's: it stays. */
   | "other"
+  /** An ADD's that has not marked it yet, or was killed before it could: it was never up. */
+  | "half made"
   /** Ours, made by a version that did not name the pod in the alias: the agent may know. */
   | "unnamed pod";
 
@@ -101,7 +106,9 @@ export type NameHolder =
  * @param alias of the attachment that the name is for
  * @throws {CniError} if it is an interface of this very container, which can have one
  */
-export function holderOf({ kind, alias, name }: Link, wanted: string): NameHolder {
+export function holderOf(link: Link, wanted: string): NameHolder {
+  const { kind, alias, name } = link;
+  if (kind === "veth" && isHalfMade(link)) return "half made";
   if (kind !== "veth" || alias === undefined || !isOurAlias(alias)) return "other";
   if (isSameAttachment(alias, wanted)) return "same pod";
   if (isSameContainer(alias, wanted)) {
