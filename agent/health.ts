@@ -4,6 +4,7 @@
  */
 
 import { formatAddressDoubts } from "./address_report.ts";
+import type { BypassWatch } from "./bypass_watch.ts";
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
@@ -20,6 +21,7 @@ export interface HealthOptions {
   /** What the cut of flows has done; all zero where it is off. */
   readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
+  readonly bypass: Pick<BypassWatch, "counts" | "details">;
   /** Addresses in pods' statuses that are to be doubted. */
   readonly doubts: () => AddressDoubts;
   readonly nowMs: () => number;
@@ -47,6 +49,7 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
           ...formatAddressDoubts(options.doubts()),
           ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
           ...options.ipvs.details,
+          ...options.bypass.details,
         ];
         const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
         return new Response(text, { status: reason === undefined ? 200 : 503 });
@@ -86,7 +89,7 @@ export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[
     );
 }
 
-function formatMetrics({ facts, loop, flowCut, ipvs, doubts }: HealthOptions): string {
+function formatMetrics({ facts, loop, flowCut, ipvs, bypass, doubts }: HealthOptions): string {
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -157,6 +160,12 @@ function formatMetrics({ facts, loop, flowCut, ipvs, doubts }: HealthOptions): s
   metric("ipvs_enforced", "gauge", "Whether policy judges what the node sends on for others.", [
     ["", Number(ipvs.judgesOutput)],
   ]);
+  metric(
+    "bypass",
+    "gauge",
+    "What policy does not see, or others decide as well, by kind; /readyz has the names.",
+    Object.entries(bypass.counts).map(([kind, count]) => [`{kind="${kind}"}`, count]),
+  );
   const flows: readonly (readonly [keyof FlowCutCounts, string, "counter" | "gauge", string])[] = [
     ["cut", "flows_cut_total", "counter", "Open flows cut because policy denies them."],
     ["released", "flows_released_total", "counter", "Cut flows that are allowed again."],

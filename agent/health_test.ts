@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { BYPASS_KINDS, type BypassKind } from "./bypass.ts";
 import type { Facts, KindState } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import { serveHealth } from "./health.ts";
@@ -15,6 +16,11 @@ const FLOW_CUT: FlowCutCounts = {
   durationMs: 12,
 };
 
+const NO_BYPASS = Object.fromEntries(BYPASS_KINDS.map((it) => [it, 0])) as Record<
+  BypassKind,
+  number
+>;
+
 type HealthOptions = Parameters<typeof serveHealth>[0];
 
 /** What the agent answers to GET `path`. */
@@ -26,6 +32,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     loop: { counts: { applied: 1 } } as EnforcementLoop,
     flowCut: FLOW_CUT,
     ipvs: { isPresent: false, judgesOutput: false, details: [] },
+    bypass: { counts: NO_BYPASS, details: [] },
     doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
     nowMs: () => 0,
     ...changes,
@@ -66,6 +73,15 @@ Deno.test("/readyz and /metrics say which pods' addresses are to be doubted", as
     'calyx_pods_with_doubted_address{reason="node",believed="false"} 1',
     'calyx_pods_with_doubted_address{reason="outside_pod_cidrs",believed="true"} 0',
   ]);
+});
+
+Deno.test("/readyz and /metrics say what policy does not see", async () => {
+  const bypass = { counts: { ...NO_BYPASS, xdp: 1 }, details: ["XDP programs: cali1"] };
+  assertEquals(await ask("/readyz", { bypass }), [200, "ok\nXDP programs: cali1\n"]);
+  const [, text] = await ask("/metrics", { bypass, loop: APPLIED });
+  const lines = text.split("\n").filter((it) => it.startsWith("calyx_bypass"));
+  assertEquals(lines.length, BYPASS_KINDS.length);
+  assertEquals(lines.filter((it) => it.endsWith(" 1")), ['calyx_bypass{kind="xdp"} 1']);
 });
 
 /** Facts with ClusterNetworkPolicy in one state. */

@@ -22,6 +22,7 @@ import { PolicyGraph } from "../lib/policy/graph.ts";
 import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
+import { BypassWatch } from "./bypass_watch.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
@@ -83,6 +84,7 @@ async function run(settings: Settings): Promise<number> {
     using route = openNetlinkSocket(NETLINK_ROUTE);
     using flowDumps = openNetlinkSocket(NETLINK_NETFILTER);
     const reason = settings.flowCut ? missingConntrack(flowDumps) : undefined;
+    using others = openNetlinkSocket(NETLINK_NETFILTER);
     if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
@@ -137,6 +139,14 @@ async function run(settings: Settings): Promise<number> {
       compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
       loop.kick();
     }, stop.signal);
+    const bypass = new BypassWatch({
+      interfacePrefix: settings.interfacePrefix,
+      endpoints: () => [...loop.enforced?.endpoints.values() ?? []],
+      route,
+      netfilter: others,
+      logger,
+    });
+    const watchingBypass = bypass.start(stop.signal);
     let enforcing: Promise<void> | undefined;
     let cutting: Promise<void> | undefined;
     let reporting: Promise<void> | undefined;
@@ -173,6 +183,7 @@ async function run(settings: Settings): Promise<number> {
       port: settings.healthPort,
       flowCut: flowCut.counts,
       ipvs,
+      bypass,
       doubts: () => graph.addressDoubts(),
       nowMs: Date.now,
     };
@@ -210,7 +221,7 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await Promise.all([enforcing, cutting, reporting, watchingIpvs]);
+    await Promise.all([enforcing, cutting, reporting, watchingIpvs, watchingBypass]);
     await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
     return 0;
   } catch (error) {

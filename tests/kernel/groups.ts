@@ -63,6 +63,7 @@ export const GROUPS: readonly Row[] = [
     seconds: HOUR / 2,
   },
   { name: "IPVS", files: ["tests/namespace/ipvs_test.ts"], seconds: HOUR / 4, short: true },
+  { name: "past policy", files: ["tests/namespace/bypass_test.ts"], seconds: HOUR / 2 },
   { name: "replay", files: ["tests/namespace/replay_test.ts"], seconds: HOUR / 2 },
   {
     name: "plugin",

@@ -90,8 +90,12 @@ export interface Link {
   readonly peerIndex: number | undefined;
   /** Our id of the namespace of `peerIndex`; `undefined` when that is this namespace. */
   readonly peerNamespaceId: number | undefined;
-  /** Index of the bridge that it is a port of. */
+  /** Index of the bridge, VRF or other link that it is a port of. */
   readonly master: number | undefined;
+  /** Whether a program of XDP sees its packets before everything else. */
+  readonly hasXdp: boolean;
+  /** Of a bridge: families whose bridged packets it has meet the hooks of IP, whatever the sysctls say. */
+  readonly bridgeHooks: readonly (4 | 6)[];
   /** Free text that somebody put there. */
   readonly alias: string | undefined;
 }
@@ -181,6 +185,8 @@ export function parseLink(raw: RawMessage): Link {
     noArp: (header.flags & IFF_NOARP) !== 0,
     operationalState: attributes.operationalState ?? 0,
     master: attributes.master,
+    hasXdp: (attributes.xdp?.attached ?? 0) !== 0,
+    bridgeHooks: bridgeHooksOf(attributes),
     alias: attributes.alias,
     ...peerOf(attributes),
   };
@@ -197,6 +203,14 @@ function peerOf(
   const kind = attributes.linkInfo?.name;
   if (kind !== "veth") return { kind, peerIndex: undefined, peerNamespaceId: undefined };
   return { kind, peerIndex: attributes.link, peerNamespaceId: attributes.linkNamespaceId };
+}
+
+function bridgeHooksOf(
+  { linkInfo }: ReturnType<typeof linkAttributes.read>,
+): readonly (4 | 6)[] {
+  if (linkInfo?.name !== "bridge" || "unknownData" in linkInfo) return [];
+  const { callIptables = 0, callIp6tables = 0 } = linkInfo.data;
+  return [...(callIptables ? [4 as const] : []), ...(callIp6tables ? [6 as const] : [])];
 }
 
 /** Those that the table knows, and no more: a caller's value may have other fields too. */

@@ -195,6 +195,8 @@ Deno.test("parseLink() reads a veth end", () => {
     flags: 0x11043,
     up: true,
     noArp: false,
+    hasXdp: false,
+    bridgeHooks: [],
     operationalState: 6,
     master: undefined,
     alias: undefined,

@@ -66,19 +66,32 @@ const veth = attributes("veth", {
   peer: [1, peer], // VETH_INFO_PEER
 });
 
+/** `enum` of IFLA_BR_*, those that say whether bridged packets meet the hooks of IP (br_netfilter). */
+const bridge = attributes("bridge", {
+  callIptables: [36, u8], // IFLA_BR_NF_CALL_IPTABLES
+  callIp6tables: [37, u8], // IFLA_BR_NF_CALL_IP6TABLES
+});
+
 /** IFLA_LINKINFO: IFLA_INFO_KIND, and IFLA_INFO_DATA by that kind. */
-const linkInfo = choose("linkInfo", { name: 1, data: 2 }, { veth });
+const linkInfo = choose("linkInfo", { name: 1, data: 2 }, { veth, bridge });
+
+/** `enum` of IFLA_XDP_*. */
+const xdp = attributes("xdp", {
+  programFd: [1, s32], // IFLA_XDP_FD: the program to attach; -1 detaches
+  attached: [2, u8], // IFLA_XDP_ATTACHED, XDP_ATTACHED_*
+});
 
 /** `enum` of IFLA_*. */
 export const linkAttributes = attributes("link", {
   ...common,
   link: [5, u32], // IFLA_LINK: of a veth, the other end's index in its own namespace
-  master: [10, u32], // IFLA_MASTER: index of the bridge it is a port of
+  master: [10, u32], // IFLA_MASTER: index of the bridge, VRF, … that it is a port of
   operationalState: [16, u8], // IFLA_OPERSTATE, IF_OPER_*
   linkInfo: [18, linkInfo], // IFLA_LINKINFO
   alias: [20, text], // IFLA_IFALIAS: what an administrator calls it; at most 255 bytes
   extendedMask: [29, u32], // IFLA_EXT_MASK
   linkNamespaceId: [37, s32], // IFLA_LINK_NETNSID: our id of the namespace of `link`
+  xdp: [43, xdp], // IFLA_XDP
 });
 
 type LinkKind = MessageKind<

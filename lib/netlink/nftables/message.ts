@@ -42,6 +42,9 @@ export const NFT_MSG_GETSETELEM = 13;
 export const NFT_MSG_DELSETELEM = 14;
 export const NFT_MSG_NEWGEN = 15;
 export const NFT_MSG_GETGEN = 16;
+/** Since Linux 4.16. */
+export const NFT_MSG_NEWFLOWTABLE = 22;
+export const NFT_MSG_GETFLOWTABLE = 23;
 /** Delete if it is there; these since Linux 6.3. */
 export const NFT_MSG_DESTROYTABLE = 26;
 export const NFT_MSG_DESTROYCHAIN = 27;

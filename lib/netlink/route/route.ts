@@ -114,6 +114,18 @@ export function dumpRoutes(
 }
 
 /**
+ * Asks which way the node itself sends to an address; the answer is a route to that address alone, by
+ * the link and gateway that lead there. ENETUNREACH or EHOSTUNREACH where none does.
+ */
+export function lookUpRoute(address: Address): Request {
+  return request(GETROUTE, {
+    subject: `to ${address}`,
+    header: { family: familyNumber(address.family), destinationLength: bitsOf(address.family) },
+    attributes: { destination: address },
+  });
+}
+
+/**
  * Parses a route that the kernel sent: of a dump, or a notification that it came or
  * ({@link isDeletedRoute}) went.
  *
