@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
+import { createNamespace } from "../../lib/kernel/namespace.ts";
 import {
   addressesOf,
   type CallChanges,
@@ -25,6 +25,7 @@ import { requireIsolation } from "../support/isolation.ts";
 import { findProgram } from "../support/program.ts";
 import { ScriptedIpam } from "../support/scripted_ipam.ts";
 import { PATIENCE_MS, until } from "../support/until.ts";
+import { removeNamespace } from "../support/remove_namespace.ts";
 
 const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 type Version = typeof VERSIONS[number];
@@ -238,7 +239,7 @@ Deno.test("C06 calyx DEL frees all without prevResult and without a namespace", 
     const container = { containerId: "c06", path: "/run/netns/short", pod: "c06" };
     createNamespace(container.path);
     await network.add(container, { fields: { cniVersion } });
-    deleteNamespace(container.path);
+    removeNamespace(container.path);
     assertSilent(await network.call("DEL", container, { fields: { cniVersion } }), cniVersion);
     assertEquals(network.reserved(), []);
   }
@@ -487,7 +488,7 @@ Deno.test("C10 calyx GC frees what no valid attachment holds, and goes on past w
   const prevResult = await network.add(kept);
   await network.add(stale);
   await network.add(gone);
-  deleteNamespace(gone.path); // and with it the pair: the addresses are all that is left
+  removeNamespace(gone.path); // and with it the pair: the addresses are all that is left
   await until("the interfaces of the namespace are gone", () => nodeLinks().length <= 2);
   const before = nodeState();
   const valid = [{ containerID: "kept", ifname: "eth0" }, { containerID: "other", ifname: "eth0" }];

@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
+import { createNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
@@ -13,6 +13,7 @@ import { requireIsolation } from "../support/isolation.ts";
 import { probeAll } from "../support/probe.ts";
 import { TestNamespace } from "../support/test_namespace.ts";
 import { PATIENCE_MS, until } from "../support/until.ts";
+import { removeNamespace } from "../support/remove_namespace.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it
 
@@ -297,7 +298,7 @@ Deno.test("calyx DEL frees the address when the namespace took the interface wit
   const pod = { containerId: "c1", pod: "c1", path: "/run/netns/short" };
   createNamespace(pod.path);
   assertEquals((await network.call("ADD", pod)).code, 0);
-  deleteNamespace(pod.path);
+  removeNamespace(pod.path);
   assertEquals((await network.call("DEL", pod)).code, 0);
   assertEquals(network.reserved, []);
 });

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeResult, parseResult } from "../../cni/protocol/result.ts";
 import { CNI_VERSIONS, type CniVersion } from "../../cni/protocol/version.ts";
-import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
+import { createNamespace } from "../../lib/kernel/namespace.ts";
 import {
   BANDWIDTH,
   natRules,
@@ -33,6 +33,7 @@ import { findLibcni } from "../support/libcni_driver.ts";
 import { TestNode } from "../support/node.ts";
 import { skippableTest } from "../support/program.ts";
 import { until } from "../support/until.ts";
+import { removeNamespace } from "../support/remove_namespace.ts";
 
 const NO_LIBCNI = findLibcni().problem;
 /** Those in which runtimes write lists. */
@@ -246,7 +247,7 @@ skippableTest(
     using leaked = new TestContainer("leaked");
     using forgetful = new Libcni(listOf(network, "1.1.0", own));
     await forgetful.do("ADD", { container: leaked });
-    deleteNamespace(gone.path);
+    removeNamespace(gone.path);
 
     // In a version without GC, only what the cache knows.
     await libcni.do("GC", {
@@ -416,7 +417,7 @@ skippableTest(
       const log = `${network.dataDir}/log`;
       using libcni = new Libcni(listOf(network, version, { log_file_path: log }));
       await libcni.do("ADD", { container, traceParent });
-      deleteNamespace(container.path);
+      removeNamespace(container.path);
       await libcni.do("DEL", { container, traceParent });
       assertEquals([network.reserved(), libcni.cache], [[], {}], version);
       const lines = (await Deno.readTextFile(log)).trim().split("\n");

@@ -25,10 +25,15 @@ export class CniScene implements AsyncDisposable {
   static async open({ isNew = false } = {}): Promise<CniScene> {
     const scene = new CniScene();
     if (isNew) return scene;
-    scene.#living.push(scene.bystander);
-    scene.#expected = expectedOf(scene.bystander, await scene.add(scene.bystander)).sort();
-    scene.assertClean("the scene");
-    return scene;
+    try {
+      scene.#living.push(scene.bystander);
+      scene.#expected = expectedOf(scene.bystander, await scene.add(scene.bystander)).sort();
+      scene.assertClean("the scene");
+      return scene;
+    } catch (error) {
+      await scene[Symbol.asyncDispose](); // or the next scene would find it
+      throw error;
+    }
   }
 
   /** ADD within this process, which must succeed. */

@@ -1,8 +1,9 @@
 /** A pod without a container: a network namespace, attached by the compiled plugin. */
 
 import { Descriptor } from "../../lib/kernel/descriptor.ts";
-import { createNamespace, deleteNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
+import { createNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
 import { callPlugin } from "./plugin.ts";
+import { removeNamespace } from "./remove_namespace.ts";
 
 /** A pod's network namespace under /run/netns, until it is disposed of. */
 export class TestPod implements Disposable {
@@ -40,7 +41,7 @@ export class TestPod implements Disposable {
 
   [Symbol.dispose](): void {
     this.namespace[Symbol.dispose]();
-    deleteNamespace(this.path);
+    removeNamespace(this.path);
   }
 
   async #call(command: "ADD" | "DEL"): Promise<string> {

@@ -7,13 +7,13 @@ import {
   openNamespace,
   withNamespace,
 } from "../../lib/kernel/namespace.ts";
+import { deletePairs } from "./remove_namespace.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-
-let count = 0;
 
 /** A new namespace under `/run/netns`, where `ip -n` finds it; disposing it deletes it. */
 export class TestNamespace implements Disposable {
-  readonly name: string = `test${count++}`;
+  /** Of its own, so that one that a failed test leaves is in no other's way. */
+  readonly name: string = `test-${crypto.randomUUID().slice(0, 8)}`;
   readonly path: string = `/run/netns/${this.name}`;
   readonly namespace: Descriptor;
   /** An rtnetlink socket in there. */
@@ -34,8 +34,9 @@ export class TestNamespace implements Disposable {
     return text.trim() === "" ? [] : JSON.parse(text);
   }
 
-  /** Closes the socket and deletes the namespace. */
+  /** Closes the socket and deletes the namespace, with its pairs at once. */
   [Symbol.dispose](): void {
+    deletePairs(this.route);
     this.route[Symbol.dispose]();
     this.namespace[Symbol.dispose]();
     deleteNamespace(this.path);

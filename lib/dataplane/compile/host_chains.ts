@@ -28,6 +28,7 @@ import { accept, drop, makeRule, verdict } from "./rule.ts";
 /** Neighbour discovery of all pods together; the plugin sets the neighbours that pods need. */
 const NEIGHBOUR_LIMIT = { perSecond: 10, burst: 50 };
 /** <netinet/icmp6.h>, RFC 4861. */
+const ND_ROUTER_SOLICIT = 133;
 const ND_ROUTER_ADVERT = 134;
 const ND_NEIGHBOUR_SOLICIT = 135;
 const ND_NEIGHBOUR_ADVERT = 136;
@@ -71,8 +72,8 @@ function elsewhereRule(family: 4 | 6): Rule {
 
 /**
  * What a pod sends to its node. What IPv6 needs to find neighbours comes from link-local addresses or
- * none: MLD and neighbour discovery. A node learns no router and no more neighbours from its pods than
- * its table bears.
+ * none: MLD and neighbour solicitations and advertisements. A node learns no router and no more
+ * neighbours from its pods than its table bears.
  */
 function podToNodeRules({ checksSource, endpointToHostAction }: BaseOptions): readonly Rule[] {
   return [
@@ -84,9 +85,10 @@ function podToNodeRules({ checksSource, endpointToHostAction }: BaseOptions): re
       { kind: "destinationLoopback" },
       { kind: "ctState", states: ["invalid", "new", "untracked"] },
     ], "the node's loopback is not for pods"),
-    ...[ND_ROUTER_ADVERT, ND_REDIRECT].map((type) =>
-      drop([{ kind: "icmpv6Type", first: type, last: type }], "a pod is no router")
-    ),
+    // Solicitations too: the node answers none, and would note who sent them (ndisc_recv_rs()).
+    ...[[ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT], [ND_REDIRECT, ND_REDIRECT]].map((
+      [first = 0, last = 0],
+    ) => drop([{ kind: "icmpv6Type", first, last }], "neither pod nor node is the other's router")),
     ...(checksSource
       ? spoofRules([{ kind: "sourceNotUnspecified" }, { kind: "sourceNotLinkLocal" }])
       : []),
@@ -99,7 +101,7 @@ function podToNodeRules({ checksSource, endpointToHostAction }: BaseOptions): re
   ];
 }
 
-/** Replies pass, and what finds neighbours: MLD with its second version's reports, and discovery. */
+/** Replies pass, and what finds neighbours: MLD with its second version's reports, and solicitations. */
 function closedNodeRules(): readonly Rule[] {
   return [
     makeRule([{ kind: "icmpv6Type", first: 130, last: 136 }, accept()]),
