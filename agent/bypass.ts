@@ -91,9 +91,12 @@ export function findBypasses(facts: BypassFacts): Bypasses {
 
 /** What there is of one kind, as a sentence. */
 export function formatBypass(kind: BypassKind, names: readonly string[]): string {
+  return `${SENTENCES[kind]}: ${formatNames(names)}`;
+}
+
+function formatNames(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN_MAX;
-  const shown = names.slice(0, NAMES_SHOWN_MAX).concat(more > 0 ? [`${more} more`] : []);
-  return `${SENTENCES[kind]}: ${shown.join(", ")}`;
+  return names.slice(0, NAMES_SHOWN_MAX).concat(more > 0 ? [`${more} more`] : []).join(", ");
 }
 
 /**
@@ -118,7 +121,7 @@ function podLinks({ links, routes, interfacePrefix }: BypassFacts): readonly Lin
 }
 
 function formatFlowTable({ table, name, devices }: FlowTable): string {
-  return `${formatTable(table)} ${name} (${devices.join(", ")})`;
+  return `${formatTable(table)} ${name} (${formatNames([...devices].sort())})`;
 }
 
 function filtersOn({ index, name }: Link, { filters, links }: BypassFacts): readonly string[] {

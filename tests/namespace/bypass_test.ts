@@ -5,19 +5,26 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { BypassKind } from "../../agent/bypass.ts";
+import type { Bytes } from "../../lib/base/bytes.ts";
+import { Address } from "../../lib/ip/address.ts";
+import { Descriptor } from "../../lib/kernel/descriptor.ts";
+import { check } from "../../lib/kernel/errno.ts";
+import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
+import { libc } from "../../lib/kernel/symbols.ts";
 import { writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { getLink, parseLink } from "../../lib/netlink/link/link.ts";
 import { SETLINK } from "../../lib/netlink/link/message.ts";
 import { request } from "../../lib/netlink/message.ts";
-import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { dumpFlowTables, parseFlowTable } from "../../lib/netlink/nftables/flow_table.ts";
+import { NETLINK_NETFILTER, NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { ask, assertBecomes } from "../support/becomes.ts";
-import { TestFlow } from "../support/flow.ts";
+import { PushServer, TestFlow } from "../support/flow.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { nft } from "../support/nft_listing.ts";
 import { TestNode } from "../support/node.ts";
 import { TestPod } from "../support/pod.ts";
-import { PodServers } from "../support/probe.ts";
+import { PodServers, socketAddress } from "../support/probe.ts";
 import { missingProgram, programTest, skippableTest } from "../support/program.ts";
 import { sleep, until } from "../support/until.ts";
 import { loadXdpProgram } from "../support/xdp_program.ts";
@@ -248,7 +255,10 @@ async function testMaster(kind: string, add: string, more: (a: TestPod) => void)
     run("ip link set master0 up");
     run(`ip link set ${hostName(a)} master master0`);
     more(a);
+    // A VRF takes routes and neighbours away.
+    const [inner] = JSON.parse(run(`ip -n ${a.containerId} -j link show eth0`));
     run(`ip route replace ${from} dev ${hostName(a)}`);
+    run(`ip neigh replace ${from} lladdr ${inner.address} dev ${hostName(a)} nud permanent`);
     try {
       await assertTold(node, "master", `: ${hostName(a)} (${kind} master0)`);
       // With the check of sources: closed. Without: what it sends is judged no more.
@@ -309,17 +319,18 @@ skippableTest(
         `${hostName(a)}, ${hostName(b)} }; }; add chain inet fast forward ` +
         `{ type filter hook forward priority 100; }`,
     );
-    await assertTold(node, "flow_table", ")", 0);
+    using netfilter = openNetlinkSocket(NETLINK_NETFILTER);
+    const useCounts = (): readonly number[] =>
+      netfilter.dump(dumpFlowTables()).map((it) => parseFlowTable(it).useCount);
+    assertEquals(useCounts(), [0]);
     nft("add rule inet fast forward meta l4proto tcp flow add @ft");
+    assertEquals(useCounts(), [1]);
     const flow = await TestFlow.open({
       ...{ name: "offloaded", namespace: a.namespace, protocol: "TCP", address, port: 80 },
     });
     try {
-      await assertTold(
-        node,
-        "flow_table",
-        `inet fast ft (${[hostName(a), hostName(b)].join(", ")})`,
-      );
+      const devices = [hostName(a), hostName(b)].sort().join(", ");
+      await assertTold(node, "flow_table", `inet fast ft (${devices})`);
       await until("the flow is under way", () => flow.received > 10);
       await node.createPolicy("closed", closed("b"));
       await assertBecomes("timeout", () => ask(a, address));
@@ -332,3 +343,80 @@ skippableTest(
     }
   },
 );
+
+const SOL_IP = 0;
+const IP_TRANSPARENT = 19;
+/** An address of the node. */
+const PROXY = "192.0.2.77";
+
+/** A datagram that the node sends with another's address, as a transparent proxy does. */
+function sendAs(source: string, address: string, port: number): void {
+  const fd = check("open socket", libc().socket(2, /* AF_INET */ 2, /* SOCK_DGRAM */ 0));
+  using _socket = new Descriptor(fd);
+  const on: Bytes = new Uint8Array(new Int32Array([1]).buffer);
+  check("set IP_TRANSPARENT", libc().setsockopt(fd, SOL_IP, IP_TRANSPARENT, on, on.length));
+  const [from, to] = [
+    socketAddress(Address.parse(source), 0), // of any port: each is a flow of its own
+    socketAddress(Address.parse(address), port),
+  ];
+  check("bind socket", libc().bind(fd, from, from.length));
+  const payload: Bytes = new Uint8Array(4);
+  libc().sendto(fd, payload, 4n, 0, to, to.length); // what policy drops is EPERM
+}
+
+Deno.test("what a proxy on the node sends with a pod's address is judged with --ipvs on", async () => {
+  requireIsolation();
+  for (const ipvs of ["off", "on"]) {
+    await using node = await startNode({ CALYX_IPVS: ipvs });
+    const [a, b] = [await node.addPod("a"), await node.addPod("b")];
+    const [source = "", address = ""] = [a.addresses[0], b.addresses[0]];
+    using server = new PushServer(b.namespace, 80, 5_000);
+    const arrives = async (): Promise<boolean> => {
+      const before = server.received;
+      sendAs(source, address, 5_000);
+      await sleep(500);
+      return server.received > before;
+    };
+    await until("it arrives while no policy is there", arrives);
+    for (const spec of [closed("b"), { ...closed("a"), policyTypes: ["Egress"] }]) {
+      await node.createPolicy("closed", spec);
+      if (ipvs === "on") await until("it is dropped", async () => !await arrives());
+      else {
+        await until(
+          "the policy is in force",
+          () => nft("list table inet calyx").includes("chain policy-"),
+        );
+        await until("it arrives all the same", arrives);
+      }
+      await node.deletePolicy("closed");
+      await until("it arrives again", arrives);
+    }
+  }
+});
+
+programTest("what is redirected to a proxy on the node is no matter of NetworkPolicy", [
+  "nft",
+], async () => {
+  requireIsolation();
+  await using node = await startNode({ CALYX_IPVS: "on" });
+  const [a, b] = [await node.addPod("a"), await node.addPod("b")];
+  const to = b.addresses[0] ?? "";
+  using servers = new PodServers();
+  servers.tcp(b.namespace, 80);
+  await node.createPolicy("closed", { ...closed("a"), policyTypes: ["Egress"] });
+  await assertBecomes("timeout", () => ask(a, to));
+  using own = openCurrentNamespace();
+  servers.tcp(own, 15_001);
+  // Not "redirect to": that takes an address of the interface, of which the pods' have none.
+  await node.setAddresses([PROXY]);
+  nft(
+    "add table ip mesh; add chain ip mesh prerouting { type nat hook prerouting priority dstnat; }; " +
+      `add rule ip mesh prerouting iifname "cali*" tcp dport 80 dnat to ${PROXY}:15001`,
+  );
+  try {
+    await assertBecomes("open", () => ask(a, to));
+    assertEquals(await ask({ namespace: own }, to), "open");
+  } finally {
+    nft("delete table ip mesh");
+  }
+});
