@@ -27,6 +27,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     flowCut: FLOW_CUT,
     ipvs: { isPresent: false, judgesOutput: false, details: [] },
     doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
+    waitingPolicies: () => [],
     nowMs: () => 0,
     ...changes,
   });
@@ -65,6 +66,18 @@ Deno.test("/readyz and /metrics say which pods' addresses are to be doubted", as
   assertEquals(text.split("\n").filter((it) => it.startsWith("calyx_pods_with")), [
     'calyx_pods_with_doubted_address{reason="node",believed="false"} 1',
     'calyx_pods_with_doubted_address{reason="outside_pod_cidrs",believed="true"} 0',
+  ]);
+});
+
+Deno.test("/readyz and /metrics say which large policies wait", async () => {
+  const waitingPolicies = () => ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"];
+  assertEquals(await ask("/readyz", { waitingPolicies }), [
+    200,
+    "ok\nLarge policies wait for their turns, and isolate until then: a/1, a/2, a/3, a/4, b/1, and 2 more\n",
+  ]);
+  const [, text] = await ask("/metrics", { waitingPolicies, loop: APPLIED });
+  assertEquals(text.split("\n").filter((it) => it.startsWith("calyx_policies_waiting")), [
+    "calyx_policies_waiting 7",
   ]);
 });
 
