@@ -8,6 +8,7 @@ import type { BypassWatch } from "./bypass_watch.ts";
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
+import { formatWaiting } from "./large_policies.ts";
 import { type EnforcementLoop, formatConflicts } from "./loop.ts";
 import { version } from "../lib/base/version.ts";
 import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
@@ -24,6 +25,8 @@ export interface HealthOptions {
   readonly bypass: Pick<BypassWatch, "counts" | "details">;
   /** Addresses in pods' statuses that are to be doubted. */
   readonly doubts: () => AddressDoubts;
+  /** Keys of the large policies that wait for their turns. */
+  readonly waitingPolicies: () => readonly string[];
   readonly nowMs: () => number;
 }
 
@@ -50,6 +53,7 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
           ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
           ...options.ipvs.details,
           ...options.bypass.details,
+          ...formatWaiting(options.waitingPolicies()),
         ];
         const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
         return new Response(text, { status: reason === undefined ? 200 : 503 });
@@ -89,7 +93,8 @@ export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[
     );
 }
 
-function formatMetrics({ facts, loop, flowCut, ipvs, bypass, doubts }: HealthOptions): string {
+function formatMetrics(options: HealthOptions): string {
+  const { facts, loop, flowCut, ipvs, bypass, doubts, waitingPolicies } = options;
   const lines: string[] = [];
   const metric = (
     name: string,
@@ -148,6 +153,9 @@ function formatMetrics({ facts, loop, flowCut, ipvs, bypass, doubts }: HealthOpt
   ]);
   metric("policies", "gauge", "Directions of policies in the kernel.", [
     ["", loop.enforced?.policies.size ?? 0],
+  ]);
+  metric("policies_waiting", "gauge", "Large policies that wait for their turns.", [
+    ["", waitingPolicies().length],
   ]);
   metric("apply_total", "counter", "Flushes that reached the kernel.", [["", loop.counts.applied]]);
   metric("apply_failures_total", "counter", "Flushes that the kernel refused.", [

@@ -34,6 +34,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     ipvs: { isPresent: false, judgesOutput: false, details: [] },
     bypass: { counts: NO_BYPASS, details: [] },
     doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
+    waitingPolicies: () => [],
     nowMs: () => 0,
     ...changes,
   });
@@ -82,6 +83,16 @@ Deno.test("/readyz and /metrics say what policy does not see", async () => {
   const lines = text.split("\n").filter((it) => it.startsWith("calyx_bypass"));
   assertEquals(lines.length, BYPASS_KINDS.length);
   assertEquals(lines.filter((it) => it.endsWith(" 1")), ['calyx_bypass{kind="xdp"} 1']);
+Deno.test("/readyz and /metrics say which large policies wait", async () => {
+  const waitingPolicies = () => ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"];
+  assertEquals(await ask("/readyz", { waitingPolicies }), [
+    200,
+    "ok\nLarge policies wait for their turns, and isolate until then: a/1, a/2, a/3, a/4, b/1, and 2 more\n",
+  ]);
+  const [, text] = await ask("/metrics", { waitingPolicies, loop: APPLIED });
+  assertEquals(text.split("\n").filter((it) => it.startsWith("calyx_policies_waiting")), [
+    "calyx_policies_waiting 7",
+  ]);
 });
 
 /** Facts with ClusterNetworkPolicy in one state. */

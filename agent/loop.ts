@@ -29,6 +29,10 @@ export interface LoopOptions {
   /** The same object as long as it says the same: another one compiles everything again. */
   readonly compileOptions: () => CompileOptions;
   readonly resyncIntervalMs: number;
+  /**
+   * Takes one of the facts that wait for turns of their own. @returns whether there is something to flush
+   */
+  readonly takeTurn?: () => boolean;
   /** After an apply that changed something, when everybody who waits for it has been told. */
   readonly onChanged?: () => void;
   readonly logger: Logger;
@@ -58,6 +62,8 @@ export class EnforcementLoop {
   readonly #clock: Clock;
   readonly #chains: ChainCache = new WeakMap();
   #isDirty = true;
+  /** Whether the last flush was for a fact that had waited for its turn. */
+  #isTurn = false;
   #epoch = 0;
   #failingSinceMs: number | undefined;
   #enforcedEpoch = 0;
@@ -133,6 +139,7 @@ export class EnforcementLoop {
         await this.#applyOnce();
         failures = 0;
         this.#failingSinceMs = undefined;
+        this.#takeTurn();
         await this.#clock.sleep(FLUSH_INTERVAL_MS_MIN, signal).catch(() => {});
       } catch (error) {
         this.counts.failed++;
@@ -179,6 +186,14 @@ export class EnforcementLoop {
     this.#reportConflicts(desired);
     for (const waiter of [...this.#waiters]) waiter();
     if (applied.requests > 0) this.#options.onChanged?.();
+  }
+
+  /** What came meanwhile does not wait for a second one of those that take turns. */
+  #takeTurn(): void {
+    const { takeTurn } = this.#options;
+    const mayTake = !(this.#isTurn && this.#isDirty);
+    this.#isTurn = mayTake && takeTurn?.() === true;
+    if (this.#isTurn) this.kick();
   }
 
   /** One event whenever they change, not with each apply. */

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
 import type { Desired } from "../lib/model/desired.ts";
-import { turns } from "../tests/support/until.ts";
+import { turns, until } from "../tests/support/until.ts";
 import { EnforcementLoop } from "./loop.ts";
 
 const DESIRED: Desired = {
@@ -17,7 +17,11 @@ const OPTIONS = {};
 const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
 
 /** A loop over a dataplane that does what `apply` says. */
-function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
+function loopOver(
+  apply: () => Promise<Applied>,
+  resyncIntervalMs = 0,
+  takeTurn: () => boolean = () => false,
+): {
   readonly loop: EnforcementLoop;
   readonly seen: string[];
   readonly log: Record<string, unknown>[];
@@ -41,6 +45,11 @@ function loopOver(apply: () => Promise<Applied>, resyncIntervalMs = 0): {
     },
     compileOptions: () => OPTIONS,
     resyncIntervalMs,
+    takeTurn: () => {
+      const isTaken = takeTurn();
+      if (isTaken) seen.push("turn");
+      return isTaken;
+    },
     logger: createLogger({ write: (line) => log.push(JSON.parse(line)) }),
     clock: {
       nowMs: () => Date.now(),
@@ -109,6 +118,47 @@ Deno.test("EnforcementLoop counts a kick during an apply for the next one", asyn
   assertEquals(loop.enforcedEpoch < epoch, true);
   await rest();
   assertEquals([loop.enforcedEpoch, isWoken, calls], [epoch, true, 2]);
+  stop.abort();
+  await running;
+});
+
+Deno.test("EnforcementLoop gives each fact that waits a flush of its own", async () => {
+  let waiting = 3;
+  const turn = (): boolean => waiting-- > 0;
+  const { loop, seen } = loopOver(() => Promise.resolve(APPLIED), 0, turn);
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  await until("all had turns", () => loop.counts.applied === 4);
+  await rest();
+  const flush = ["flush", "apply"];
+  assertEquals(seen, [flush, "turn", flush, "turn", flush, "turn", flush].flat());
+  stop.abort();
+  await running;
+});
+
+Deno.test("EnforcementLoop takes what came during a turn before the next turn, and then goes on", async () => {
+  let waiting = 3;
+  const { loop, seen } = loopOver(
+    () => {
+      // In the flush of the first turn, and in the one behind it, something else changes.
+      const turns = seen.filter((it) => it === "turn").length;
+      if (turns === 1) {
+        seen.push("change");
+        loop.kick();
+      }
+      return Promise.resolve(APPLIED);
+    },
+    0,
+    () => waiting-- > 0,
+  );
+  const stop = new AbortController();
+  const running = loop.start(stop.signal);
+  await until("all had turns", () => seen.filter((it) => it === "turn").length === 3);
+  await rest();
+  assertEquals(
+    seen.slice(0, 10),
+    ["flush", "apply", "turn", "flush", "apply", "change", "flush", "apply", "change", "turn"],
+  );
   stop.abort();
   await running;
 });

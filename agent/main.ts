@@ -2,7 +2,9 @@
  * EXECUTABLE calyx-agent: watch, compute, program, repeat. One per node.
  *
  *   API server ──▶ Facts ──▶ PolicyGraph ──▶ EnforcementLoop ──▶ Dataplane ──▶ kernel
- *                              ▲                  ▲  │              (table inet calyx)
+ *                    │         ▲  ▲               ▲  │              (table inet calyx)
+ *                    └─▶ LargePolicies ◀── turn ──┼──┤
+ *                              │                  │  │
  *   plugin ──▶ AgentSocket ──▶ AttachmentFacts    │  ├──▶ waiters of the socket: "enforced"
  *                    └────────────── kick ────────┘  └──▶ FlowCut ──▶ kernel (table of flows)
  *   /healthz /readyz /metrics ◀── Facts, EnforcementLoop        systemd ◀── Notifier
@@ -16,6 +18,7 @@ import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
+import type { NetworkPolicy } from "../lib/model/policy.ts";
 import { podDigestIn } from "../lib/model/link_alias.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, openNetlinkSocket } from "../lib/netlink/socket.ts";
 import { PolicyGraph } from "../lib/policy/graph.ts";
@@ -28,6 +31,7 @@ import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
+import { LargePolicies } from "./large_policies.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
@@ -107,6 +111,10 @@ async function run(settings: Settings): Promise<number> {
       reader: tableReader,
       foreignChanges: () => guard.foreignChanges(),
     });
+    const largePolicies = new LargePolicies({
+      update: (key, policy) => graph.update("policy", key, policy),
+      logger,
+    });
     const ipvs = new IpvsWatch({ mode: settings.ipvs, logger });
     let compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
     const loop = new EnforcementLoop({
@@ -114,6 +122,7 @@ async function run(settings: Settings): Promise<number> {
       dataplane,
       compileOptions: () => compileOptions,
       resyncIntervalMs: settings.resyncIntervalMs,
+      takeTurn: () => largePolicies.takeTurn(),
       onChanged: () => flowCut.kick(),
       logger,
     });
@@ -154,7 +163,9 @@ async function run(settings: Settings): Promise<number> {
       api,
       logger,
       update: (kind, key, value) => {
-        const isChanged = graph.update(kind, key, value);
+        const isChanged = kind === "policy"
+          ? largePolicies.take(key, value as NetworkPolicy | undefined)
+          : graph.update(kind, key, value);
         if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
         if (kind === "node" && key === settings.nodeName) rememberNode();
         return isChanged;
@@ -162,6 +173,7 @@ async function run(settings: Settings): Promise<number> {
       onChange: () => loop.kick(),
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
+        largePolicies.start();
         enforcing = loop.start(stop.signal);
         reporting = reportAddressDoubts({ doubts: health.doubts, logger }, stop.signal);
         loop.nextApply(stop.signal).then(() => {
@@ -185,6 +197,7 @@ async function run(settings: Settings): Promise<number> {
       ipvs,
       bypass,
       doubts: () => graph.addressDoubts(),
+      waitingPolicies: () => largePolicies.waiting,
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({

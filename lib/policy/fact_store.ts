@@ -7,7 +7,7 @@ import type { Address } from "../ip/address.ts";
 import { type Attachment, type Detachment, podKeyOf } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
-import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
+import { type ClusterNetworkPolicy, DIRECTIONS, type NetworkPolicy } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
 import { type AddressDoubts, addressDoubts } from "./address_doubts.ts";
 import { AttachmentIndex, fileIn } from "./attachment_index.ts";
@@ -16,6 +16,7 @@ import { NodeIndex } from "./node_index.ts";
 import {
   compareClusterPolicies,
   compareHolders,
+  governs,
   isGovernable,
   isolationPolicyOf,
 } from "./select.ts";
@@ -189,15 +190,22 @@ export class FactStore implements ClusterIndex {
     set(this.#namespaces, key, value);
   }
 
-  /** @returns the policy's namespace; `undefined` for one that never was */
-  setPolicy(key: string, value: NetworkPolicy | undefined): string | undefined {
+  /** @returns the keys of the pods that the policy governs, or governed before */
+  setPolicy(key: string, value: NetworkPolicy | undefined): readonly string[] {
     const namespace = value?.namespace ?? this.#policyNamespaces.get(key);
-    if (namespace === undefined) return undefined;
+    if (namespace === undefined) return [];
     set(this.#policyNamespaces, key, value?.namespace);
     const siblings = this.#policies.get(namespace) ?? new Map<string, NetworkPolicy>();
+    const versions = [siblings.get(key), value].filter((it) => it !== undefined);
     set(siblings, key, value);
     set(this.#policies, namespace, siblings.size > 0 ? siblings : undefined);
-    return namespace;
+    return [...this.workloadKeys(namespace)].filter((pod) => {
+      const workload = this.#workloads.get(pod);
+      return workload !== undefined &&
+        versions.some((policy) =>
+          DIRECTIONS.some((direction) => governs(policy, workload, direction))
+        );
+    });
   }
 
   setClusterPolicy(key: string, value: ClusterNetworkPolicy | undefined): void {

@@ -201,8 +201,7 @@ export class PolicyGraph {
   }
 
   #updatePolicy(key: string, value: NetworkPolicy | undefined): void {
-    const namespace = this.#facts.setPolicy(key, value);
-    if (namespace !== undefined) this.#forget(this.#facts.workloadKeys(namespace));
+    this.#forget(this.#facts.setPolicy(key, value));
   }
 
   #updateAttachment(key: string, value: Attachment | undefined): boolean {

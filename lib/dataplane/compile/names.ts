@@ -91,6 +91,11 @@ export function programChainName(direction: Direction, id: string): string {
   return `pods-${direction}-${shortHash(id)}`;
 }
 
+/** `group-ingress-0123456789ab`: some of the policies of a program that has many. */
+export function groupChainName(direction: Direction, ids: string): string {
+  return `group-${direction}-${shortHash(ids)}`;
+}
+
 /** `admin-ingress-0123456789ab`: the rules of a tier's policies, in the order in which they are asked. */
 export function tierChainName(tier: Tier, direction: Direction, id: string): string {
   return `${tier}-${direction}-${shortHash(id)}`;

@@ -9,6 +9,8 @@
  *     ├─ (with policies) deny      what none of them allows
  *     ├─ (without) jump baseline-ingress-…
  *     └─ (without) accept
+ *
+ * Where there are many policies it jumps to groups of them: policy_group.ts.
  */
 
 import { FAMILIES } from "../../ip/address.ts";
@@ -21,6 +23,7 @@ import {
   programChainName,
   tierChainName,
 } from "./names.ts";
+import { compileGroups, UNGROUPED_MAX } from "./policy_group.ts";
 import { accept, compileRule, denyRules, drop, makeRule, verdict } from "./rule.ts";
 
 /** A chain with the constant sets that its rules name. */
@@ -77,7 +80,8 @@ function compileNewProgram(
 ): readonly CompiledChain[] {
   const find = (ids: readonly string[]): readonly DesiredPolicy[] =>
     ids.map((id) => desired.policies.get(id)).filter((policy) => policy !== undefined);
-  const policies = find(program.namespaced).map((policy) => {
+  const namespaced = find(program.namespaced);
+  const policies = namespaced.map((policy) => {
     const compiled = cache.get(policy) ?? compilePolicyChain(policy, desired.sets);
     cache.set(policy, compiled);
     return compiled;
@@ -86,7 +90,12 @@ function compileNewProgram(
   const baseline = compileTier("baseline", find(program.baseline), program, desired.sets);
   const jump = ({ chain }: CompiledChain): Rule =>
     makeRule([verdict({ code: "jump", chain: chain.name })]);
-  const names = program.namespaced.map((id) => desired.policies.get(id)?.name).join(" ");
+  const isGrouped = namespaced.length > UNGROUPED_MAX;
+  const groups = isGrouped
+    ? compileGroups(namespaced).map((group) => ({ chain: group, portSets: [] }))
+    : [];
+  // More would not fit into a comment.
+  const names = namespaced.slice(0, UNGROUPED_MAX).map((it) => it.name).join(" ");
   const rules = [
     makeRule([
       { kind: "ctState", states: ["established", "related"] },
@@ -95,7 +104,7 @@ function compileNewProgram(
     ]),
     drop([{ kind: "ctState", states: ["invalid"] }], "invalid"),
     ...admin.map(jump),
-    ...policies.map(jump),
+    ...(isGrouped ? groups : policies).map(jump),
     ...(policies.length > 0
       ? [
         ...ITSELF_RULES,
@@ -108,7 +117,7 @@ function compileNewProgram(
       : [...baseline.map(jump), makeRule([accept()])]),
   ];
   const chain = { name: programChainName(program.direction, program.id), rules };
-  return [{ chain, portSets: [] }, ...admin, ...policies, ...baseline];
+  return [{ chain, portSets: [] }, ...admin, ...groups, ...policies, ...baseline];
 }
 
 /** One direction of one NetworkPolicy, shared by every program that it is in. */
