@@ -83,6 +83,8 @@ Deno.test("/readyz and /metrics say what policy does not see", async () => {
   const lines = text.split("\n").filter((it) => it.startsWith("calyx_bypass"));
   assertEquals(lines.length, BYPASS_KINDS.length);
   assertEquals(lines.filter((it) => it.endsWith(" 1")), ['calyx_bypass{kind="xdp"} 1']);
+});
+
 Deno.test("/readyz and /metrics say which large policies wait", async () => {
   const waitingPolicies = () => ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"];
   assertEquals(await ask("/readyz", { waitingPolicies }), [
