@@ -794,7 +794,7 @@ Deno.test({
       const sending = Promise.all([large, small]).finally(() => done = true);
       const [sent] = await Promise.all([sending, dumping()]);
       assertEquals(sent, [[], []]);
-      assert(dumps > 1);
+      assert(dumps > 0); // on a busy machine the transaction may be done by the second
       const dumped = socket.dump(dumpElements(table, "peers4")).map((raw) =>
         parseElements(raw).elements.length
       );
