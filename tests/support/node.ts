@@ -5,7 +5,13 @@
 
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
-import { addAddress } from "../../lib/netlink/address/address.ts";
+import {
+  addAddress,
+  deleteAddress,
+  dumpAddresses,
+  parseAddress,
+} from "../../lib/netlink/address/address.ts";
+import { RT_SCOPE_UNIVERSE } from "../../lib/netlink/address/message.ts";
 import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { isAgentReady } from "./agent_client.ts";
 import { type SmallApiServer, startApiServer } from "./api_server/server.ts";
@@ -147,9 +153,11 @@ export class TestNode implements AsyncDisposable {
     for (const pod of this.#pods) pod[Symbol.dispose]();
     await this.api[Symbol.asyncDispose]();
     await runExecutable("calyx-agent", { args: ["cleanup"] }); // the next test begins without a table
+    clearLoopback();
   }
 
   async #prepare(namespace: string, hasAgent: boolean): Promise<void> {
+    clearLoopback();
     if (this.api.store.get("namespaces", namespace) === undefined) {
       this.api.store.create("namespaces", { metadata: { name: namespace } });
     }
@@ -161,4 +169,15 @@ export class TestNode implements AsyncDisposable {
     });
     if (hasAgent) await this.startAgent();
   }
+}
+
+/**
+ * Takes from the loopback what tests gave it. The kernel answers pods from the first address that it
+ * finds, so that one that is left makes the node answer from another than it was asked at.
+ */
+function clearLoopback(): void {
+  using host = openNetlinkSocket(NETLINK_ROUTE);
+  const addresses = host.dump(dumpAddresses()).map(parseAddress)
+    .filter((it) => it.index === LOOPBACK_INDEX && it.scope === RT_SCOPE_UNIVERSE);
+  host.pipeline(addresses.map(deleteAddress));
 }
