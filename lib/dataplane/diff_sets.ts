@@ -10,6 +10,7 @@ import {
   elementId,
   elementOfId,
   elementsOf,
+  iterateElements,
   memberElements,
 } from "./element.ts";
 import type { NamedSet, NameElement, Ruleset, SetElements } from "./ruleset.ts";
@@ -67,13 +68,18 @@ export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefine
         newSet({ table: TABLE, name, id, comment, tag: setTag(set), ...definition }),
       );
     }
+    const isMap = "isMap" in set.type && set.type.isMap === true;
+    if (there === undefined) {
+      const target = isMap ? out.createdMapElements : out.createdElements;
+      const elements = counted(iterateElements(set), out);
+      target.push(...newElements({ table: TABLE, set: set.name, elements }));
+      out.sent.set(set.name, sentSet(there, set));
+      continue;
+    }
     const elements = diffElements(there, set);
     if (elements === undefined) return undefined;
     const { removed, added } = elements;
-    const isMap = "isMap" in set.type && set.type.isMap === true;
-    const target = there === undefined
-      ? (isMap ? out.createdMapElements : out.createdElements)
-      : (isMap ? out.mapElements : out.elements);
+    const target = isMap ? out.mapElements : out.elements;
     if (removed.length > 0) {
       target.push(...deleteElements({ table: TABLE, set: set.name, elements: removed }));
     }
@@ -91,14 +97,21 @@ export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefine
   return out;
 }
 
+/** The same elements, none of which is kept: those of a new set are many. */
+function* counted(elements: Iterable<Element>, out: SetDifference): Generator<Element> {
+  for (const element of elements) {
+    out.changedElements++;
+    yield element;
+  }
+}
+
 interface ElementDifference {
   readonly removed: readonly Element[];
   readonly added: readonly Element[];
 }
 
 /** @returns `undefined` when what the kernel holds is not known here */
-function diffElements(there: SentSet | undefined, set: NamedSet): ElementDifference | undefined {
-  if (there === undefined) return { removed: [], added: elementsOf(set) };
+function diffElements(there: SentSet, set: NamedSet): ElementDifference | undefined {
   if (there.elements.kind === "listed") {
     return compareElements(there.elements.contents, elementsOf(set));
   }

@@ -2,6 +2,8 @@
 
 import { formatHex, parseHex } from "../base/bytes.ts";
 import { Address, bitsOf, type Family } from "../ip/address.ts";
+import { bytesOfValue } from "../ip/address_text.ts";
+import type { AddressRange } from "../ip/range.ts";
 import type { Member } from "../model/member_set.ts";
 import { type Element, NFT_SET_ELEM_INTERVAL_END } from "../netlink/nftables/element.ts";
 import { rangeElements } from "../netlink/nftables/interval.ts";
@@ -78,6 +80,12 @@ export function definitionOf(type: SetType): SetDefinition {
 
 /** Every element that `set` should have now. */
 export function elementsOf(set: NamedSet): readonly Element[] {
+  const elements = iterateElements(set);
+  return Array.isArray(elements) ? elements : [...elements];
+}
+
+/** The same one by one, made when it is asked for: a set of ranges may have 100,000. */
+export function iterateElements(set: NamedSet): Iterable<Element> {
   const { elements } = set;
   switch (elements.kind) {
     case "names":
@@ -87,20 +95,34 @@ export function elementsOf(set: NamedSet): readonly Element[] {
         ...(verdict === undefined ? {} : { data: { verdict: encodeVerdict(verdict) } }),
       }));
     case "ports":
-      return [...rangeElements(elements.ranges.map(({ first, last }) => ({
-        first: portBytes(first),
-        last: portBytes(last),
-      })))];
-    case "ranges": {
-      if (set.type.key !== "address") return [];
-      const { family } = set.type;
-      return [...rangeElements(elements.ranges.map(({ first, last }) => ({
-        first: Address.of(family, first).bytes,
-        last: Address.of(family, last).bytes,
-      })))];
-    }
+      return rangeElements(
+        elements.ranges.values().map(({ first, last }) => ({
+          first: portBytes(first),
+          last: portBytes(last),
+        })),
+      );
+    case "ranges":
+      return set.type.key === "address" ? addressElements(set.type.family, elements.ranges) : [];
     case "members":
       return memberElements(set.type, elements.members.members());
+  }
+}
+
+/** What `rangeElements()` makes of address ranges. */
+function* addressElements(
+  family: Family,
+  ranges: readonly AddressRange[],
+): Generator<Element> {
+  const bits = bitsOf(family);
+  const greatest = (1n << BigInt(bits)) - 1n;
+  for (const { first, last } of ranges) {
+    const key = bytesOfValue(bits, first);
+    if (last === greatest) {
+      yield { key, isOpen: true };
+    } else {
+      yield { key };
+      yield { key: bytesOfValue(bits, last + 1n), flags: NFT_SET_ELEM_INTERVAL_END };
+    }
   }
 }
 

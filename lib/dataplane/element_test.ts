@@ -2,7 +2,9 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { formatHex } from "../base/bytes.ts";
 import { Address } from "../ip/address.ts";
-import { memberElements } from "./element.ts";
+import { rangeElements } from "../netlink/nftables/interval.ts";
+import { elementsOf, memberElements } from "./element.ts";
+import type { NamedSet } from "./ruleset.ts";
 
 /** Addresses with many zeros, so that every form of "::" comes. */
 const address: fc.Arbitrary<Address> = fc.array(
@@ -29,4 +31,35 @@ Deno.test("memberElements() takes the members of the set's family", () => {
       .map((it) => formatHex(it.key))
   );
   assertEquals(keys, [["0a000001", "0a0102ff"], ["fd000000000000000000000000000001"]]);
+});
+
+Deno.test("elementsOf() makes of address ranges what rangeElements() makes of their ends", () => {
+  const [first4, last4] = ["0.0.0.0", "255.255.255.255"].map(Address.parse);
+  const [first6, last6] = ["::", `${"ffff:".repeat(7)}ffff`].map(Address.parse);
+  fc.assert(
+    fc.property(
+      fc.constantFrom<4 | 6>(4, 6),
+      fc.array(fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }), { maxLength: 8 }),
+      (family, values) => {
+        const shift = family === 4 ? 96n : 0n;
+        const ends = values.map((it) => it >> shift);
+        const [first, last] = family === 4 ? [first4, last4] : [first6, last6];
+        const all = [...ends, first?.value ?? 0n, last?.value ?? 0n];
+        const ranges = all.flatMap((a) =>
+          all.filter((b) => b >= a).map((b) => ({ first: a, last: b }))
+        );
+        const expected = rangeElements(ranges.map((it) => ({
+          first: Address.of(family, it.first).bytes,
+          last: Address.of(family, it.last).bytes,
+        })));
+        const set: NamedSet = {
+          name: "r",
+          type: { key: "address", family, isInterval: true },
+          elements: { kind: "ranges", ranges },
+        };
+        assertEquals(elementsOf(set), [...expected]);
+      },
+    ),
+    { numRuns: 200 },
+  );
 });

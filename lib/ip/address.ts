@@ -1,11 +1,11 @@
 /**
- * An IP address as a value. Parsing is strict, over ipaddr.js: four decimal parts without leading
+ * An IP address as a value. Parsing is strict: four decimal parts without leading
  * zeros for IPv4, RFC 4291 text without a zone for IPv6; an IPv4-mapped IPv6 address stays IPv6.
  */
 
-import ipaddr from "ipaddr.js";
 import { assert } from "../base/assert.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { bytesOfValue, formatBytes, parseIpv4, parseIpv6 } from "./address_text.ts";
 
 /** 4 or 6. */
 export type Family = 4 | 6;
@@ -36,16 +36,17 @@ export class Address {
    * @throws {SyntaxError} if `text` is none
    */
   static parse(text: string): Address {
-    return new Address(...parseParts(text));
+    const address = Address.tryParse(text);
+    if (address === undefined) throw new SyntaxError(`Cannot parse IP address "${text}"`);
+    return address;
   }
 
   /** Like {@link Address.parse}, with `undefined` for text that is no address. */
   static tryParse(text: string): Address | undefined {
-    try {
-      return Address.parse(text);
-    } catch {
-      return undefined;
-    }
+    const ipv4 = parseIpv4(text);
+    if (ipv4 !== undefined) return new Address(4, BigInt(ipv4));
+    const ipv6 = parseIpv6(text);
+    return ipv6 === undefined ? undefined : new Address(6, ipv6);
   }
 
   /** The address from its number. */
@@ -64,21 +65,18 @@ export class Address {
 
   /** Its 4 or 16 bytes in network order. */
   get bytes(): Bytes {
-    const bytes = new Uint8Array(bitsOf(this.family) / 8);
-    let value = this.value;
-    for (let i = bytes.length - 1; i >= 0; i--) {
-      bytes[i] = Number(value & 0xffn);
-      value >>= 8n;
-    }
-    return bytes;
+    return bytesOfValue(bitsOf(this.family), this.value);
   }
 
   /** Canonical text. */
   toString(): string {
-    if (this.#text !== undefined) return this.#text;
-    const bytes = Array.from(this.bytes);
-    this.#text = this.family === 4 ? bytes.join(".") : new ipaddr.IPv6(bytes).toRFC5952String();
+    this.#text ??= this.format();
     return this.#text;
+  }
+
+  /** Canonical text that is not remembered: for addresses that are many and asked once. */
+  format(): string {
+    return formatBytes(this.bytes);
   }
 
   /** JSON shows the text. */
@@ -91,38 +89,4 @@ export class Address {
 export function compareAddresses(a: Address, b: Address): number {
   if (a.family !== b.family) return a.family - b.family;
   return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
-}
-
-const IPV4_REGEXP = /^(?:0|[1-9]\d{0,2})(?:\.(?:0|[1-9]\d{0,2})){3}$/;
-
-function parseParts(text: string): [Family, bigint] {
-  if (IPV4_REGEXP.test(text)) {
-    const parts = text.split(".").map(Number);
-    if (parts.every((it) => it <= 255)) {
-      return [4, parts.reduce((value, part) => (value << 8n) | BigInt(part), 0n)];
-    }
-  } else if (text.includes(":") && !text.includes("%") && hasStrictTail(text)) {
-    const groups = withoutDots(text);
-    if (ipaddr.IPv6.isValid(groups)) {
-      const bytes = ipaddr.IPv6.parse(groups).toByteArray();
-      return [6, bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n)];
-    }
-  }
-  throw new SyntaxError(`Cannot parse IP address "${text}"`);
-}
-
-/** ipaddr.js takes `::ffff:010.1.1.1`; the dotted tail must be as strict as an IPv4 address. */
-function hasStrictTail(text: string): boolean {
-  const tail = text.slice(text.lastIndexOf(":") + 1);
-  return /^[0-9a-fA-F:.]+$/.test(text) && (!text.includes(".") || IPV4_REGEXP.test(tail));
-}
-
-/** The dotted tail as two groups: ipaddr.js takes `::1.2.3.4` for `::ffff:1.2.3.4`. */
-function withoutDots(text: string): string {
-  return text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts: readonly string[]) => {
-    const [a = 0, b = 0, c = 0, d = 0] = parts.slice(0, 4).map(Number);
-    // A part that is too large makes a group that is: the whole is refused.
-    if ([a, b, c, d].some((it) => it > 255)) return "x";
-    return `${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
-  });
 }

@@ -18,7 +18,7 @@ const MAPPED = Prefix.parse("::ffff:0:0/96");
 
 /** The address that `text` means; `undefined` for text that API servers refuse. */
 export function parseLegacyAddress(text: string): Address | undefined {
-  const address = Address.tryParse(withoutZeros(text));
+  const address = parseWithZeros(text);
   return address !== undefined && isMapped(address) ? unmap(address) : address;
 }
 
@@ -28,9 +28,11 @@ export function parseLegacyAddress(text: string): Address | undefined {
  * A shorter one is IPv6, and holds no IPv4 address.
  */
 export function parseLegacyPrefix(text: string): Prefix | undefined {
-  const match = /^([^/]+)\/(\d+)$/.exec(text);
-  const address = match?.[1] === undefined ? undefined : Address.tryParse(withoutZeros(match[1]));
-  const length = Number(match?.[2]);
+  const slash = text.indexOf("/");
+  const digits = text.slice(slash + 1);
+  if (slash < 0 || !/^\d+$/.test(digits)) return undefined;
+  const address = parseWithZeros(text.slice(0, slash));
+  const length = Number(digits);
   if (address === undefined || length > bitsOf(address.family)) return undefined;
   return isMapped(address) && length >= MAPPED.length
     ? new Prefix(unmap(address), length - MAPPED.length)
@@ -44,6 +46,10 @@ export function isMapped(address: Address): boolean {
 
 function unmap(address: Address): Address {
   return Address.of(4, address.value & 0xffff_ffffn);
+}
+
+function parseWithZeros(text: string): Address | undefined {
+  return Address.tryParse(text) ?? Address.tryParse(withoutZeros(text));
 }
 
 /** Numbers without the zeros that they begin with: `010.0.0.1`, `0000fd00::`. */

@@ -23,22 +23,21 @@ export class Prefix {
    * @throws {SyntaxError} if `text` is no prefix
    */
   static parse(text: string): Prefix {
-    const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
-    const address = match?.[1] === undefined ? undefined : Address.tryParse(match[1]);
-    const length = Number(match?.[2]);
-    if (address === undefined || length > bitsOf(address.family)) {
-      throw new SyntaxError(`Cannot parse IP prefix "${text}"`);
-    }
-    return new Prefix(address, length);
+    const prefix = Prefix.tryParse(text);
+    if (prefix === undefined) throw new SyntaxError(`Cannot parse IP prefix "${text}"`);
+    return prefix;
   }
 
   /** Like {@link Prefix.parse}, with `undefined` for text that is no prefix. */
   static tryParse(text: string): Prefix | undefined {
-    try {
-      return Prefix.parse(text);
-    } catch {
-      return undefined;
-    }
+    const slash = text.indexOf("/");
+    if (slash < 0) return undefined;
+    const digits = text.slice(slash + 1);
+    if (!/^(?:0|[1-9]\d{0,2})$/.test(digits)) return undefined;
+    const address = Address.tryParse(text.slice(0, slash));
+    const length = Number(digits);
+    if (address === undefined || length > bitsOf(address.family)) return undefined;
+    return new Prefix(address, length);
   }
 
   /** The prefix of one address alone: /32 or /128. */
@@ -48,7 +47,9 @@ export class Prefix {
 
   /** The same prefix with its host bits cleared. */
   get network(): Prefix {
-    return new Prefix(Address.of(this.address.family, this.range.first), this.length);
+    const { family, value } = this.address;
+    const { first } = this.range;
+    return first === value ? this : new Prefix(Address.of(family, first), this.length);
   }
 
   /** First and last address as numbers. */
@@ -67,7 +68,7 @@ export class Prefix {
 
   /** `address/length`, as given. */
   toString(): string {
-    return `${this.address}/${this.length}`;
+    return `${this.address.format()}/${this.length}`;
   }
 
   /** JSON shows the text. */

@@ -80,6 +80,7 @@ const knownRanges = new WeakMap<AddressPeer, readonly AddressRange[]>();
 
 /** The ranges of an `ipBlock`: its CIDR without the exceptions, which may overlap in any way. */
 export function rangesOf(peer: AddressPeer): readonly AddressRange[] {
+  if (peer.except.length === 0) return [peer.cidr.range];
   let ranges = knownRanges.get(peer);
   if (ranges === undefined) {
     const { family } = peer.cidr.address;

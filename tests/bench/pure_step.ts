@@ -6,6 +6,7 @@ import type { Sent } from "../../lib/dataplane/sent.ts";
 import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
+import type { NetworkPolicy } from "../../lib/model/policy.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
 import { Writer } from "../../lib/netlink/buffer.ts";
 import { encodeRequest, type Request } from "../../lib/netlink/message.ts";
@@ -106,6 +107,28 @@ function measureScale(context: BenchmarkContext, scale: number, results: Results
     const adder = (what: string): Add => round < 0 ? SILENT : results.adder(what, scale);
     measureChanges(pipeline, objects, size, Math.abs(round), adder);
   }
+  const [namespace] = objects.namespaces;
+  for (let round = -1; round < context.runs(RUNS_WHOLE); round++) {
+    const add = round < 0 ? SILENT : results.adder("largest policy", scale);
+    measureLargest(pipeline, namespace?.metadata.name ?? "", round + 2, add);
+  }
+}
+
+/** The largest that is taken (`lib/datastore/decode/rule_bound.ts`) comes, and goes. */
+function measureLargest(pipeline: Pipeline, namespace: string, index: number, add: Add): void {
+  const from = Array.from({ length: 50_000 }, (_, it) => ({
+    ipBlock: { cidr: `${index}.${it >> 8}.${it & 0xff}.2/32` },
+  }));
+  const ports = Array.from({ length: 9_000 }, (_, it) => ({ port: 2 * it + 1 }));
+  const object = {
+    metadata: { namespace, name: `largest-${index}` },
+    spec: { podSelector: {}, ingress: [{ from, ports }] },
+  };
+  let policy: NetworkPolicy | undefined;
+  add("decode", time(() => policy = decode(networkPolicyKind, object)));
+  if (policy === undefined) return;
+  pipeline.change(add, "policy", keyOf(policy), policy);
+  pipeline.change(SILENT, "policy", keyOf(policy), undefined);
 }
 
 function measureChanges(

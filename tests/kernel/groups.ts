@@ -56,6 +56,8 @@ export const GROUPS: readonly Row[] = [
       "tests/namespace/policy_test.ts",
       "tests/namespace/packet_kind_test.ts",
       "tests/namespace/hostile_test.ts",
+      "tests/namespace/large_policy_test.ts",
+      "tests/namespace/policy_group_test.ts",
       "tests/namespace/pod_identity_test.ts",
       "tests/namespace/pod_claims_test.ts",
       "tests/namespace/change_loss_test.ts",
