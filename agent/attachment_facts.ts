@@ -1,7 +1,8 @@
 /**
  * What attachments mean to the graph: that a pod is attached, and, once the plugin has taken a pod
  * away, that this very pod is attached no more, though its object and status may say otherwise for a
- * while. Without that a new sandbox of the same name would find its predecessor's interface open.
+ * while. Without that a new sandbox of the same name would find its predecessor's interface open, and
+ * so would one after a restart of the agent.
  */
 
 import { type Attachment, type FactKind, type FactTypes, podKeyOf } from "../lib/model/facts.ts";
@@ -16,6 +17,8 @@ export interface AttachmentFactsOptions {
   ) => unknown;
   /** The uid of the pod of this key, as far as it is known. */
   readonly uidOf: (key: string) => string | undefined;
+  /** Keeps the uid of a pod that was taken away for the next start, or (`undefined`) forgets it. */
+  readonly keep?: (key: string, uid: string | undefined) => void;
 }
 
 /** Pods taken away that are remembered; each is forgotten when its object goes. */
@@ -30,6 +33,19 @@ export class AttachmentFacts {
 
   constructor(options: AttachmentFactsOptions) {
     this.#options = options;
+  }
+
+  /** Pods that were taken away before this start, by their keys. */
+  restore(uids: ReadonlyMap<string, string>): void {
+    for (const [key, uid] of uids) {
+      this.#detached.set(key, uid);
+      this.#options.update("detachment", key, { uid });
+    }
+  }
+
+  /** Every pod is known now: those that were taken away and are gone, or others by now, are forgotten. */
+  forgetGone(): void {
+    for (const key of [...this.#detached.keys()]) this.takeUid(key, this.#options.uidOf(key));
   }
 
   /** An attachment came, or (`undefined`) went. */
@@ -52,12 +68,14 @@ export class AttachmentFacts {
   }
 
   #setDetached(key: string, uid: string | undefined): void {
-    const { update } = this.#options;
-    const isKnown = this.#detached.delete(key);
+    const { update, keep } = this.#options;
+    const before = this.#detached.get(key);
+    this.#detached.delete(key);
     if (uid !== undefined) {
       this.#detached.set(key, uid);
       update("detachment", key, { uid });
-    } else if (isKnown) update("detachment", key, undefined);
+    } else if (before !== undefined) update("detachment", key, undefined);
+    if (uid !== before) keep?.(key, uid);
     const [oldest] = this.#detached.keys();
     if (this.#detached.size > DETACHED_MAX && oldest !== undefined) {
       this.#setDetached(oldest, undefined);

@@ -67,3 +67,17 @@ Deno.test("AttachmentFacts remembers a bounded number of pods that were taken aw
   }
   assertEquals(told.slice(-2), ['x/web-4096 {"uid":"u"}', "x/web-0 undefined"]);
 });
+
+Deno.test("AttachmentFacts keeps for the next start which pods were taken away", () => {
+  const kept: string[] = [];
+  const facts = new AttachmentFacts({
+    update: () => {},
+    uidOf: (key) => key === "x/web" ? "u1" : undefined,
+    keep: (key, uid) => kept.push(`${key} ${uid}`),
+  });
+  facts.restore(new Map([["x/gone", "u0"], ["x/web", "u1"]]));
+  facts.take("c1/eth0", attachment("c1", "u1"));
+  facts.take("c1/eth0", undefined);
+  facts.forgetGone();
+  assertEquals(kept, ["x/web undefined", "x/web u1", "x/gone undefined"]);
+});

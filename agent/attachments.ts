@@ -142,7 +142,7 @@ export class AttachmentStore {
     return true;
   }
 
-  /** Forgets every attachment whose host interface is gone: its DEL ran while no agent did. */
+  /** Forgets every attachment whose host interface is gone: the plugin could not tell. */
   retain(hasInterface: (attachment: Attachment) => boolean): readonly string[] {
     const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it));
     for (const [key] of gone) this.delete(key);

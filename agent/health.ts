@@ -27,6 +27,10 @@ export interface HealthOptions {
   readonly doubts: () => AddressDoubts;
   /** Keys of the large policies that wait for their turns. */
   readonly waitingPolicies: () => readonly string[];
+  /** Why nothing can be enforced although every kind is known; `undefined`: nothing keeps from it. */
+  readonly missing?: () => string | undefined;
+  /** What else people must know, one sentence each. */
+  readonly moreDetails?: () => readonly string[];
   readonly nowMs: () => number;
 }
 
@@ -54,6 +58,7 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
           ...options.ipvs.details,
           ...options.bypass.details,
           ...formatWaiting(options.waitingPolicies()),
+          ...options.moreDetails?.() ?? [],
         ];
         const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
         return new Response(text, { status: reason === undefined ? 200 : 503 });
@@ -70,13 +75,15 @@ export function serveHealth(options: HealthOptions): Deno.HttpServer {
 
 /** Why policy is not in force, in one sentence; `undefined` when it is. */
 export function unreadyReason(
-  { facts, loop, nowMs }: Pick<HealthOptions, "facts" | "loop" | "nowMs">,
+  { facts, loop, missing, nowMs }: Pick<HealthOptions, "facts" | "loop" | "missing" | "nowMs">,
 ): string | undefined {
   for (const [kind, state] of Object.entries(facts.states)) {
     if (!state.isInSync) {
       return `Not every ${kind} is known yet: ${state.detail ?? state.state}`;
     }
   }
+  const reason = missing?.();
+  if (reason !== undefined) return reason;
   if (loop.counts.applied === 0) return "Nothing is in the kernel yet: see the agent's log";
   if (loop.failingSinceMs !== undefined && nowMs() - loop.failingSinceMs > FAILURE_MS_MAX) {
     return "The kernel refuses changes: see the agent's log";

@@ -2,7 +2,8 @@
  * The loop: coalesce → flush → compile → apply, at its own pace. Facts only kick it. What failed stays
  * dirty and is tried again; now and then everything is compared with the kernel anew.
  *
- * No kernel write happens before `start()`: that is when every watch is in sync.
+ * No kernel write happens before `start()`: that is when every watch is in sync and this machine's Node
+ * is known, or when something has to stand in for policy.
  */
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
@@ -119,6 +120,11 @@ export class EnforcementLoop {
       this.#waiters.add(done);
       signal.addEventListener("abort", done, { once: true });
     });
+  }
+
+  /** Resolves when the kernel has the facts of this kick, or when `signal` aborts. */
+  async reaches(epoch: number, signal: AbortSignal): Promise<void> {
+    while (this.#enforcedEpoch < epoch && !signal.aborted) await this.nextApply(signal);
   }
 
   /** Enforces until `signal` aborts. */

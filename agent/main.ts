@@ -18,6 +18,7 @@ import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
+import type { Node } from "../lib/model/node.ts";
 import type { NetworkPolicy } from "../lib/model/policy.ts";
 import { podDigestIn } from "../lib/model/link_alias.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, openNetlinkSocket } from "../lib/netlink/socket.ts";
@@ -26,23 +27,31 @@ import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { BypassWatch } from "./bypass_watch.ts";
+import { CompileChoices } from "./compile_choices.ts";
+import { DetachmentStore } from "./detachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
 import { LargePolicies } from "./large_policies.ts";
+import { watchLinks } from "./link_watch.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
-import { hasInterface, readLinks, stopLearning } from "./pod_links.ts";
+import { OwnNode } from "./own_node.ts";
+import { hasInterface, readHostRoutes, readLinks, stopLearning } from "./pod_links.ts";
+import { ProgramFile } from "./program_file.ts";
 import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
+import { StandIn } from "./stand_in.ts";
 import { guardTable } from "./table_guard.ts";
 
 /** How long requests in progress may take to end when the agent stops. */
 const SHUTDOWN_MS_MAX = 2_000;
+/** How long the rest waits for what stands in for policy; the loop goes on trying. */
+const STAND_IN_MS_MAX = 10_000;
 
 /** Runs the command line; resolves to the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -75,14 +84,6 @@ async function run(settings: Settings): Promise<number> {
   const environment = Deno.env.toObject();
   const notifier = createNotifier(environment, logger);
   try {
-    await using api = await openApiServer({
-      flags: {
-        ...(settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig }),
-        ...(settings.context === undefined ? {} : { context: settings.context }),
-      },
-      environment: settingsFromEnvironment(environment),
-      userAgent: `calyx-agent/${version}`,
-    });
     using netfilter = openNetfilter();
     using tableReader = openNetfilter();
     using route = openNetlinkSocket(NETLINK_ROUTE);
@@ -90,7 +91,7 @@ async function run(settings: Settings): Promise<number> {
     const reason = settings.flowCut ? missingConntrack(flowDumps) : undefined;
     using others = openNetlinkSocket(NETLINK_NETFILTER);
     if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
-    logger.info("agent started", { version, node: settings.nodeName, server: api.server });
+    logger.info("agent started", { version, node: settings.nodeName });
 
     const graph = new PolicyGraph(settings);
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
@@ -98,13 +99,20 @@ async function run(settings: Settings): Promise<number> {
     const attachmentFacts = new AttachmentFacts({
       update: (kind, key, value) => graph.update(kind, key, value),
       uidOf: (key) => graph.uidOf(key),
+      keep: (key, uid) => detachments.set(key, uid),
     });
+    const detachments = new DetachmentStore(`${settings.stateDir}/detachments`, logger);
+    attachmentFacts.restore(await detachments.load());
     for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
-    const links = readLinks(route);
-    const forgotten = attachments.retain((it) => hasInterface(links, it));
-    if (forgotten.length > 0) logger.info("attachments without interface forgotten", { forgotten });
-    for (const key of forgotten) attachmentFacts.take(key, undefined);
-    stopLearning(route, links, logger);
+    const forgetWithoutInterface = (): void => {
+      const links = readLinks(route);
+      const forgotten = attachments.retain((it) => hasInterface(links, it));
+      if (forgotten.length === 0) return;
+      logger.info("attachments without interface forgotten", { forgotten });
+      for (const key of forgotten) attachmentFacts.take(key, undefined);
+    };
+    forgetWithoutInterface();
+    stopLearning(route, readLinks(route), logger);
 
     const dataplane = new Dataplane(netfilter, logger, {
       mayOwn: settings.ownsTable,
@@ -116,16 +124,31 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     const ipvs = new IpvsWatch({ mode: settings.ipvs, logger });
-    let compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
-    const loop = new EnforcementLoop({
-      flush: () => graph.flush(),
-      dataplane,
-      compileOptions: () => compileOptions,
-      resyncIntervalMs: settings.resyncIntervalMs,
-      takeTurn: () => largePolicies.takeTurn(),
-      onChanged: () => flowCut.kick(),
+    const programFile = new ProgramFile(`${settings.stateDir}/program`, logger);
+    const standIn = new StandIn({
+      remembered: () => programFile.load(),
+      attachments: () => attachments.all.values(),
+      links: () => readLinks(route),
+      hostRoutes: () => readHostRoutes(route),
+      isTableAtWork: () => dataplane.isAtWork(),
       logger,
     });
+    const options = new CompileChoices(settings, ipvs);
+    const loop = new EnforcementLoop({
+      flush: () => standIn.desired ?? graph.flush(),
+      dataplane,
+      compileOptions: () => standIn.isSkeleton ? options.closed : options.usual,
+      resyncIntervalMs: settings.resyncIntervalMs,
+      takeTurn: () => largePolicies.takeTurn(),
+      onChanged: () => {
+        flowCut.kick();
+        rememberProgram();
+      },
+      logger,
+    });
+    const rememberProgram = (): void => {
+      if (!standIn.isActive && loop.enforced !== undefined) programFile.take(loop.enforced);
+    };
     const flowCut = new FlowCut({
       dumps: flowDumps,
       openUrgentDumps: () => openNetlinkSocket(NETLINK_NETFILTER),
@@ -140,12 +163,41 @@ async function run(settings: Settings): Promise<number> {
       ownPortId: dataplane.portId,
       onForeignChange: () => {
         dataplane.invalidate();
+        standUp();
         loop.kick();
       },
       logger,
     });
+    let enforcing: Promise<void> | undefined;
+    const standUp = (): void => {
+      if (standIn.begin()) enforcing ??= loop.start(stop.signal);
+    };
+    standUp();
+    if (standIn.isActive) {
+      await Promise.race([loop.nextApply(stop.signal), sleep(STAND_IN_MS_MAX)]);
+    }
+    using _links = watchLinks({
+      onGone: (names) => {
+        const isOurs = [...attachments.all.values()]
+          .some((it) => names === undefined || names.has(it.interfaceName));
+        if (isOurs) forgetWithoutInterface();
+        else if (!standIn.isActive) return;
+        standIn.refresh();
+        loop.kick();
+      },
+      logger,
+    });
+    await using api = await openApiServer({
+      flags: {
+        ...(settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig }),
+        ...(settings.context === undefined ? {} : { context: settings.context }),
+      },
+      environment: settingsFromEnvironment(environment),
+      userAgent: `calyx-agent/${version}`,
+    });
+    logger.info("API server chosen", { server: api.server });
     const watchingIpvs = ipvs.start(() => {
-      compileOptions = { ...settings, judgesOutput: ipvs.judgesOutput };
+      options.refresh();
       loop.kick();
     }, stop.signal);
     const bypass = new BypassWatch({
@@ -156,38 +208,70 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     const watchingBypass = bypass.start(stop.signal);
-    let enforcing: Promise<void> | undefined;
     let cutting: Promise<void> | undefined;
     let reporting: Promise<void> | undefined;
+    const ownNode = new OwnNode({
+      name: settings.nodeName,
+      isNameGiven: settings.isNodeNameGiven,
+      nodes: () => graph.index.nodes(),
+      isListed: () => facts.states.node?.isInSync === true,
+      hostAddresses: () => new Set(Deno.networkInterfaces().map((it) => it.address)),
+    });
+    let isBegun = false;
+    /** Begins to enforce what the API server says, once all that it takes is known. */
+    const begin = (): void => {
+      if (isBegun || !facts.isInSync || !ownNode.find()) return;
+      isBegun = true;
+      if (ownNode.name !== settings.nodeName) {
+        logger.warn("Node found by another name", { given: settings.nodeName, node: ownNode.name });
+        graph.setOwnNode(ownNode.name);
+        rememberNode();
+      }
+      attachmentFacts.forgetGone();
+      largePolicies.start();
+      standIn.end();
+      const epoch = loop.kick();
+      enforcing ??= loop.start(stop.signal);
+      reporting = reportAddressDoubts({ doubts: health.doubts, logger }, stop.signal);
+      loop.reaches(epoch, stop.signal).then(() => {
+        notifier.ready();
+        rememberProgram();
+        if (settings.flowCut) cutting = flowCut.start(stop.signal);
+      });
+    };
+    const takeNode = (name: string, node: Node | undefined): boolean => {
+      const before = ownNode.details.join();
+      const isChanged = graph.update("node", name, ownNode.complete(name, node));
+      const [detail] = ownNode.details;
+      if (detail !== undefined && detail !== before) logger.warn("own Node is gone", { detail });
+      if (name === ownNode.name) rememberNode();
+      begin();
+      return isChanged;
+    };
     const facts = new Facts({
       api,
       logger,
       update: (kind, key, value) => {
+        if (kind === "node") return takeNode(key, value as Node | undefined);
         const isChanged = kind === "policy"
           ? largePolicies.take(key, value as NetworkPolicy | undefined)
           : graph.update(kind, key, value);
         if (kind === "workload") attachmentFacts.takeUid(key, graph.uidOf(key));
-        if (kind === "node" && key === settings.nodeName) rememberNode();
         return isChanged;
       },
       onChange: () => loop.kick(),
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
-        largePolicies.start();
-        enforcing = loop.start(stop.signal);
-        reporting = reportAddressDoubts({ doubts: health.doubts, logger }, stop.signal);
-        loop.nextApply(stop.signal).then(() => {
-          notifier.ready();
-          if (settings.flowCut) cutting = flowCut.start(stop.signal);
-        });
+        begin();
+        if (!isBegun) logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
       },
     });
     const detected = freshMtu(route, logger, Date.now);
     const mtu = (): number => settings.mtu || detected();
     const rememberNode = (): void => {
-      const node = graph.index.node(settings.nodeName);
+      const node = graph.index.node(ownNode.name);
       if (node === undefined) return;
-      const answer = nodeAnswerOf(settings.nodeName, node, mtu());
+      const answer = nodeAnswerOf(ownNode.name, node, mtu());
       writeNodeFile(nodeFilePath(settings.socketPath), answer, logger);
     };
     const health = {
@@ -198,20 +282,27 @@ async function run(settings: Settings): Promise<number> {
       bypass,
       doubts: () => graph.addressDoubts(),
       waitingPolicies: () => largePolicies.waiting,
+      missing: () => ownNode.missing,
+      moreDetails: () => [...standIn.details, ...ownNode.details],
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
       path: settings.socketPath,
-      nodeName: settings.nodeName,
-      node: () => graph.index.node(settings.nodeName),
+      ownNode,
+      node: (name) => graph.index.node(name),
       mtu,
       interfacePrefix: settings.interfacePrefix,
       attachments,
-      onAttachment: (key, attachment) => attachmentFacts.take(key, attachment),
+      onAttachment: (key, attachment) => {
+        attachmentFacts.take(key, attachment);
+        standIn.refresh();
+      },
       loop,
+      isStandIn: () => standIn.isActive,
+      unreadyReason: () => unreadyReason({ ...health, facts, loop }),
       status: () => ({
         version,
-        node: settings.nodeName,
+        node: ownNode.name,
         server: api.server,
         ready: unreadyReason({ ...health, facts, loop }) ?? true,
         objects: countsOf(facts),
@@ -235,7 +326,10 @@ async function run(settings: Settings): Promise<number> {
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
     await Promise.all([enforcing, cutting, reporting, watchingIpvs, watchingBypass]);
-    await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
+    await Promise.race([
+      Promise.all([socket.shutdown(), programFile.save()]),
+      sleep(SHUTDOWN_MS_MAX),
+    ]);
     return 0;
   } catch (error) {
     logger.error("agent cannot run", { error });
@@ -249,7 +343,9 @@ async function cleanup(settings: Settings): Promise<number> {
   try {
     using netfilter = openNetfilter();
     const isRemoved = await new Dataplane(netfilter, logger).remove();
-    for (const path of [`${settings.stateDir}/attachments`, nodeFilePath(settings.socketPath)]) {
+    const paths = ["attachments", "detachments", "program", "program.new"]
+      .map((it) => `${settings.stateDir}/${it}`);
+    for (const path of [...paths, nodeFilePath(settings.socketPath)]) {
       await Deno.remove(path, { recursive: true }).catch(() => {});
     }
     return print(

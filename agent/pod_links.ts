@@ -5,6 +5,7 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
+import { bitsOf, FAMILIES } from "../lib/ip/address.ts";
 import type { Attachment } from "../lib/model/facts.ts";
 import { attachmentOf, isOurAlias } from "../lib/model/link_alias.ts";
 import { NetlinkError } from "../lib/netlink/error.ts";
@@ -15,11 +16,25 @@ import {
   type Neighbour,
   parseNeighbour,
 } from "../lib/netlink/neighbour/neighbour.ts";
+import { dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 
 /** All links by name. */
 export function readLinks(route: NetlinkSocket): ReadonlyMap<string, Link> {
   return new Map(route.dump(dumpLinks()).map(parseLink).map((it) => [it.name, it]));
+}
+
+/** Addresses to which a route of one host leads, by the index of the link that it names: a pod's, as a rule. */
+export function readHostRoutes(route: NetlinkSocket): ReadonlyMap<number, readonly string[]> {
+  const addresses = new Map<number, string[]>();
+  for (const family of FAMILIES) {
+    for (const { destination, index } of route.dump(dumpRoutes(family)).map(parseRoute)) {
+      if (destination === "default" || index === undefined) continue;
+      if (destination.length !== bitsOf(family)) continue;
+      addresses.set(index, [...addresses.get(index) ?? [], destination.address.toString()]);
+    }
+  }
+  return addresses;
 }
 
 /**

@@ -14,6 +14,8 @@ import { formatNeeds } from "./kernel_need.ts";
 /** What the agent runs with. */
 export interface Settings {
   readonly nodeName: string;
+  /** Whether it was given, and is not just the host name. */
+  readonly isNodeNameGiven: boolean;
   readonly socketPath: string;
   readonly stateDir: string;
   readonly logLevel: LogLevel;
@@ -66,7 +68,7 @@ const ROWS = {
     ["CALYX_NODE_NAME", "NODENAME", "KUBERNETES_NODE_NAME", "FELIX_FELIXHOSTNAME"],
     "",
     parseNodeName,
-    "name of this machine's Node (default: the host name)",
+    "name of this machine's Node (default: the host name; nothing is enforced before it is there)",
   ),
   socketPath: row(
     "agent-socket",
@@ -248,6 +250,7 @@ function readSettings(
   const read = <T>(row: Row<T>): T => readRow(row, flags, environment);
   return {
     nodeName: read(ROWS.nodeName) || parseNodeName(hostname),
+    isNodeNameGiven: read(ROWS.nodeName) !== "",
     socketPath: read(ROWS.socketPath),
     stateDir: read(ROWS.stateDir),
     logLevel: read(ROWS.logLevel),

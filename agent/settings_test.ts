@@ -10,6 +10,7 @@ function settings(args: readonly string[], env: Record<string, string> = {}): Se
 Deno.test("parseCommand() has a default for everything", () => {
   assertEquals(settings([]), {
     nodeName: "node1.example.org",
+    isNodeNameGiven: false,
     socketPath: "/run/calyx/agent.sock",
     stateDir: "/run/calyx",
     logLevel: "info",

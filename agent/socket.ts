@@ -15,12 +15,14 @@ import type { Node } from "../lib/model/node.ts";
 import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
 import { nodeAnswerOf } from "./node_file.ts";
+import type { OwnNode } from "./own_node.ts";
 
 /** What the socket answers from. */
 export interface AgentSocketOptions {
   readonly path: string;
-  readonly nodeName: string;
-  readonly node: () => Node | undefined;
+  readonly ownNode: Pick<OwnNode, "name" | "missing">;
+  /** The Node of a name. */
+  readonly node: (name: string) => Node | undefined;
   readonly mtu: () => number;
   /** What the host's interfaces of pods begin with: others are no pods' and let everything pass. */
   readonly interfacePrefix: string;
@@ -28,6 +30,10 @@ export interface AgentSocketOptions {
   /** Tells the graph; `undefined` = gone. */
   readonly onAttachment: (key: string, attachment: Attachment | undefined) => void;
   readonly loop: EnforcementLoop;
+  /** Whether what is enforced is not what the API server says, but what stands in for it. */
+  readonly isStandIn: () => boolean;
+  /** Why policy is not in force, in one sentence; `undefined` when it is. */
+  readonly unreadyReason: () => string | undefined;
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly logger: Logger;
 }
@@ -126,12 +132,12 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<boolean> {
   return false;
 }
 
-function getNode({ node, nodeName, mtu }: AgentSocketOptions): Response {
-  const known = node();
+function getNode({ node, ownNode, mtu }: AgentSocketOptions): Response {
+  const known = node(ownNode.name);
   if (known === undefined) {
-    return failure(503, `Node "${nodeName}" is not known yet: the API server has not answered`);
+    return failure(503, ownNode.missing ?? `Node ${ownNode.name} is not known yet`);
   }
-  return Response.json(nodeAnswerOf(nodeName, known, mtu()));
+  return Response.json(nodeAnswerOf(ownNode.name, known, mtu()));
 }
 
 function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
@@ -149,11 +155,12 @@ function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
 }
 
 async function putEndpoint(
-  { attachments, interfacePrefix, onAttachment, loop, logger }: AgentSocketOptions,
+  options: AgentSocketOptions,
   request: Request,
   container: string,
   ifname: string,
 ): Promise<Response> {
+  const { attachments, interfacePrefix, onAttachment, loop, logger } = options;
   let attachment: Attachment;
   try {
     attachment = parseAttachment(container, ifname, await readJson(request));
@@ -181,16 +188,18 @@ async function putEndpoint(
   const epoch = loop.kick();
   const waitMs = waitOf(request);
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
-  while (loop.enforcedEpoch < epoch || !isEnforced(loop, attachment)) {
+  const isDone = (): boolean =>
+    loop.enforcedEpoch >= epoch && !options.isStandIn() && isEnforced(loop, attachment);
+  while (!isDone()) {
     if (attachments.all.get(attachmentKey(container, ifname)) !== attachment) {
       return failure(409, `Pod ${podKeyOf(attachment)} was detached while its policy was awaited`);
     }
     if (signal.aborted) {
-      logger.warn("policy not in force in time", { pod: podKeyOf(attachment), waitMs });
-      return failure(
-        504,
-        `Policy of pod ${podKeyOf(attachment)} is not in force after ${waitMs} ms`,
-      );
+      const pod = podKeyOf(attachment);
+      const reason = options.unreadyReason();
+      logger.warn("policy not in force in time", { pod, waitMs, reason });
+      const why = reason === undefined ? "" : `: ${reason}`;
+      return failure(504, `Policy of pod ${pod} is not in force after ${waitMs} ms${why}`);
     }
     await loop.nextApply(signal);
   }

@@ -50,7 +50,7 @@ interface Executable {
  * |------------|---------------------------|---------------------------|--------------------------|
  * | ffi        | netlink, namespaces       | netlink, poll             | netlink (`node`, `drops`)|
  * | read       | addresses, kubeconfig     | tokens, certificates      | kubeconfig, files of -f  |
- * | write      | address files, log file   | socket, attachments       | its side of that socket  |
+ * | write      | address files, log file   | socket, state folder      | its side of that socket  |
  * | net        | API server                | API server, health        | API server, agent        |
  * | env        | CNI_*, settings           | settings                  | settings                 |
  * | run        | delegated IPAM plugins    | kubeconfig exec plug-ins  | kubeconfig exec plug-ins |

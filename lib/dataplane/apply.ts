@@ -10,14 +10,22 @@ import { Turns } from "../base/turns.ts";
 import { isNotFound, NetlinkBatchError, NetlinkError } from "../netlink/error.ts";
 import type { RawMessage, Request } from "../netlink/message.ts";
 import { beginBatch, transaction } from "../netlink/nftables/batch.ts";
+import { getChain, parseChain } from "../netlink/nftables/chain.ts";
 import { getGeneration, parseGeneration } from "../netlink/nftables/generation.ts";
 import {
   deleteTable,
   getTable,
   newTable,
+  NFT_TABLE_F_DORMANT,
   parseTable,
   type Table,
 } from "../netlink/nftables/table.ts";
+import {
+  CHAIN_FORWARD_EGRESS,
+  CHAIN_FORWARD_INGRESS,
+  CHAIN_INPUT,
+  CHAIN_OUTPUT,
+} from "./compile/names.ts";
 import { diff, type Difference, diffWhole } from "./diff.ts";
 import { OWNED, planTable, type TablePlan } from "./ownership.ts";
 import { type ReaderSocket, readTable } from "./read.ts";
@@ -55,6 +63,7 @@ export interface Applied {
 
 /** How often reading starts again because another process committed meanwhile. */
 const READ_ATTEMPTS_MAX = 5;
+const BASE_CHAINS = [CHAIN_FORWARD_EGRESS, CHAIN_FORWARD_INGRESS, CHAIN_INPUT, CHAIN_OUTPUT];
 const NOTHING_KNOWN: ReadonlyMap<string, SentSet> = new Map();
 
 /** A moment, as far as changes by others are concerned. */
@@ -143,6 +152,28 @@ export class Dataplane {
       this.#doubted = undefined;
     }
     return { requests, ...changed };
+  }
+
+  /**
+   * Whether the table is at work: there, not dormant, and with rules in each base chain that every version
+   * has. What they say it does not read. Without it pods' packets pass unjudged.
+   *
+   * @throws {NetlinkError} if the kernel refuses
+   */
+  isAtWork(): boolean {
+    const table = this.#table();
+    if (table === undefined || (table.flags & NFT_TABLE_F_DORMANT) !== 0) return false;
+    return BASE_CHAINS.every((name) => this.#hasRules(name));
+  }
+
+  #hasRules(name: string): boolean {
+    try {
+      const [chain] = this.#socket.request(getChain({ table: TABLE, name })).map(parseChain);
+      return chain?.hook !== undefined && chain.useCount > 0;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
   }
 
   /** Deletes the table; whether there was one. */

@@ -45,6 +45,8 @@ export interface DesiredEndpoint {
    * the cluster only.
    */
   readonly hostEgress: string | undefined;
+  /** Only its node reaches it, and nothing that it sends passes: what governs it is not known. */
+  readonly isClosed?: true;
 }
 
 /** What becomes of a packet that is denied: it vanishes, or its sender is told. */

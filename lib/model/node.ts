@@ -11,4 +11,9 @@ export interface Node {
   readonly podCidrs: readonly Prefix[];
   /** `status.addresses` of the types InternalIP and ExternalIP. */
   readonly addresses: readonly Address[];
+  /**
+   * What else it may be called by, in lower case: `status.addresses` that are names, and the last part of
+   * `spec.providerID`. Absent: nothing.
+   */
+  readonly aliases?: readonly string[];
 }

@@ -39,3 +39,19 @@ export interface Workload {
 export function keyOf(object: { readonly namespace: string; readonly name: string }): string {
   return `${object.namespace}/${object.name}`;
 }
+
+/** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
+export function isSameToPolicy(a: Workload, b: Workload): boolean {
+  return a.uid === b.uid && a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
+    a.hostNetwork === b.hostNetwork &&
+    a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
+    formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);
+}
+
+function formatLabels({ labels }: Workload): string {
+  return JSON.stringify(Object.keys(labels).sort().map((key) => [key, labels[key]]));
+}
+
+function formatPorts({ ports }: Workload): string {
+  return ports.map((it) => `${it.name}/${it.protocol}/${it.port}`).join();
+}

@@ -24,7 +24,7 @@ import {
 /** Facts by key. */
 export class FactStore implements ClusterIndex {
   readonly attachments = new AttachmentIndex();
-  readonly #nodeName: string;
+  #nodeName: string;
   readonly #usesIsolation: boolean;
   readonly #workloads = new Map<string, Workload>();
   readonly #workloadKeys = new Map<string, Set<string>>();
@@ -169,6 +169,11 @@ export class FactStore implements ClusterIndex {
   }
 
   // What is told.
+
+  /** This node is called so, and not as was said before. */
+  setOwnNode(name: string): void {
+    this.#nodeName = name;
+  }
 
   /** @returns the keys of other pods that claim an address of this one, former ones among them */
   setWorkload(key: string, value: Workload | undefined): readonly string[] {

@@ -29,7 +29,7 @@ import {
   DIRECTIONS,
   type NetworkPolicy,
 } from "../model/policy.ts";
-import { keyOf, type Workload } from "../model/workload.ts";
+import { isSameToPolicy, keyOf, type Workload } from "../model/workload.ts";
 import type { AddressDoubts } from "./address_doubts.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
 import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
@@ -62,6 +62,7 @@ interface LocalPart {
 /** Facts in by `update()`, the desired state out by `flush()`. */
 export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
+  #nodeName: string;
   readonly #facts: FactStore;
   readonly #local: LocalPods;
   /** By the pods' keys; what is not here is made when it is next asked for. */
@@ -80,6 +81,7 @@ export class PolicyGraph {
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
+    this.#nodeName = options.nodeName;
     this.#facts = new FactStore(options.nodeName, options.isolationAnnotation ?? false);
     this.#local = new LocalPods(this.#facts, options.interfacePrefix);
     this.#index = new SetIndex({
@@ -112,6 +114,19 @@ export class PolicyGraph {
   update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
     const isSetChanged = this.#take(kind, key, value);
     return isSetChanged || this.#isLocalDirty;
+  }
+
+  /** This node is called so, and not as was said when the graph was made. Before the first flush. */
+  setOwnNode(name: string): void {
+    this.#nodeName = name;
+    this.#facts.setOwnNode(name);
+    for (const key of this.#facts.workloadKeys(undefined)) {
+      const workload = this.#facts.workload(key);
+      if (workload !== undefined && this.#isLocal(workload)) this.#local.add(key, workload);
+      else this.#local.delete(key);
+    }
+    this.#parts.clear();
+    this.#isLocalDirty = true;
   }
 
   /**
@@ -158,16 +173,21 @@ export class PolicyGraph {
   #updateWorkload(key: string, value: Workload | undefined): boolean {
     const previous = this.#facts.workload(key);
     const rivals = this.#facts.setWorkload(key, value);
-    if (previous !== undefined && value !== undefined && isSame(previous, value)) return false;
+    if (previous !== undefined && value !== undefined && isSameToPolicy(previous, value)) {
+      return false;
+    }
     const namespace = (value ?? previous)?.namespace;
     if (namespace === undefined) return false;
-    const isLocal = value !== undefined && value.nodeName === this.#options.nodeName &&
-      isGovernable(value);
+    const isLocal = value !== undefined && this.#isLocal(value);
     if (isLocal) this.#local.add(key, value);
     this.#forget(this.#local.rivalsOf(key));
     if (!isLocal) this.#local.delete(key);
     const isSetChanged = this.#index.refreshPod(key, namespace);
     return this.#refresh(rivals) || isSetChanged;
+  }
+
+  #isLocal(workload: Workload): boolean {
+    return workload.nodeName === this.#nodeName && isGovernable(workload);
   }
 
   /** Of these pods something has changed that is not in their own objects. @returns whether a set did */
@@ -195,7 +215,7 @@ export class PolicyGraph {
     const pods = this.#facts.setNode(key, value);
     for (const pod of pods) this.#forget(this.#local.rivalsOf(pod));
     // Its addresses are few and rarely change, but what of them changed is to be flushed.
-    if (key === this.#options.nodeName) this.#isLocalDirty ||= this.#isHostMoved();
+    if (key === this.#nodeName) this.#isLocalDirty ||= this.#isHostMoved();
     const isSetChanged = this.#refresh(pods);
     return this.#index.refreshNode(key, value) || isSetChanged;
   }
@@ -225,7 +245,7 @@ export class PolicyGraph {
   }
 
   #hostAddresses(): readonly string[] {
-    const { addresses = [] } = this.#facts.node(this.#options.nodeName) ?? {};
+    const { addresses = [] } = this.#facts.node(this.#nodeName) ?? {};
     return addresses.map(String).sort();
   }
 
@@ -377,20 +397,4 @@ export class PolicyGraph {
     }
     return compiled;
   }
-}
-
-/** Whether two states of a pod mean the same to policy: most updates of a pod's status do. */
-function isSame(a: Workload, b: Workload): boolean {
-  return a.uid === b.uid && a.nodeName === b.nodeName && a.createdAt === b.createdAt &&
-    a.hostNetwork === b.hostNetwork &&
-    a.finished === b.finished && a.addresses.join() === b.addresses.join() &&
-    formatLabels(a) === formatLabels(b) && formatPorts(a) === formatPorts(b);
-}
-
-function formatLabels({ labels }: Workload): string {
-  return JSON.stringify(Object.keys(labels).sort().map((key) => [key, labels[key]]));
-}
-
-function formatPorts({ ports }: Workload): string {
-  return ports.map((it) => `${it.name}/${it.protocol}/${it.port}`).join();
 }

@@ -345,3 +345,13 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
   graph.update("attachment", "c1/eth0", undefined);
   assertEquals(members(), []);
 });
+
+Deno.test("PolicyGraph.setOwnNode() comes to what the right name from the start comes to", () => {
+  fc.assert(fc.property(cluster, (world) => {
+    const facts = factsOf(world);
+    const graph = new PolicyGraph({ nodeName: "another" });
+    for (const fact of facts) graph.update(...fact);
+    graph.setOwnNode(NODE);
+    assertEquals(print(graph.flush()), print(graphOf(facts).flush()));
+  }));
+});

@@ -26,6 +26,7 @@ export type DispatchOptions = Pick<BaseOptions, "checksSource" | "judgesOutput">
 /** The sets and maps of this node's pods. */
 export function dispatchSets(desired: Desired, options: DispatchOptions): readonly NamedSet[] {
   const endpoints = [...desired.endpoints.values()];
+  const opened = endpoints.filter((it) => it.isClosed !== true);
   return [
     {
       name: SET_PODS,
@@ -34,12 +35,12 @@ export function dispatchSets(desired: Desired, options: DispatchOptions): readon
       elements: names(endpoints, interfacesOf, "none"),
     },
     interfaceMap(
-      endpoints,
+      opened,
       MAPS.ingress,
       "ingress",
       "interface of a pod: what governs its ingress",
     ),
-    interfaceMap(endpoints, MAPS.egress, "egress", "interface of a pod: what governs its egress"),
+    interfaceMap(opened, MAPS.egress, "egress", "interface of a pod: what governs its egress"),
     interfaceMap(
       endpoints.filter((it) => it.hostEgress !== undefined),
       MAP_HOST_EGRESS,

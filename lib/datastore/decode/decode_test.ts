@@ -431,3 +431,25 @@ Deno.test("decodePod() and decodeNode() take addresses as API servers do", () =>
     "192.0.2.1",
   ]);
 });
+
+Deno.test("decodeNode() takes the names that clouds give a machine beside the Node's", () => {
+  const aliasesOf = (spec: unknown, addresses: unknown): readonly string[] | undefined => {
+    const { value, problems } = decodeNode({
+      metadata: { name: "a" },
+      spec,
+      status: { addresses },
+    });
+    assertEquals(problems, []);
+    return value?.aliases;
+  };
+  assertEquals(
+    aliasesOf({ providerID: "aws:///eu-1a/i-0abc" }, [
+      { type: "InternalIP", address: "192.0.2.1" },
+      { type: "Hostname", address: "A" },
+      { type: "InternalDNS", address: "IP-192-0-2-1.ec2.internal" },
+      { type: "ExternalDNS", address: 7 },
+    ]),
+    ["ip-192-0-2-1.ec2.internal", "i-0abc"],
+  );
+  assertEquals(aliasesOf({ providerID: "" }, [{ type: "Hostname", address: "a" }]), undefined);
+});

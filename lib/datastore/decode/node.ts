@@ -39,7 +39,29 @@ export function decodeNode(object: unknown): Decoded<Node> {
     podCidrs: readPodCidrs(spec, problems),
     addresses: readAddresses(status, problems),
   };
-  return { value, problems: problems.all };
+  const aliases = readAliases(spec, status).filter((it) => it !== name);
+  return {
+    value: aliases.length === 0 ? value : { ...value, aliases },
+    problems: problems.all,
+  };
+}
+
+/**
+ * Names of a machine that clouds give beside the Node's: addresses of the types Hostname, InternalDNS and
+ * ExternalDNS, and the end of `aws:///zone/i-0abc` (`spec.providerID`). They only help to find a Node, so
+ * a strange value is no problem.
+ */
+function readAliases(spec: Fields, status: Fields): readonly string[] {
+  const ignored = new Problems();
+  const list = readList(status.addresses, "status.addresses", ignored) ?? [];
+  const names = list.flatMap((it) => {
+    const { type, address } = readObject(it, "status.addresses[]", ignored);
+    const isName = type === "Hostname" || type === "InternalDNS" || type === "ExternalDNS";
+    return isName && typeof address === "string" ? [address] : [];
+  });
+  const { providerID } = spec;
+  if (typeof providerID === "string") names.push(providerID.split("/").at(-1) ?? "");
+  return [...new Set(names.filter((it) => it !== "").map((it) => it.toLowerCase()))];
 }
 
 /** `spec.podCIDRs`, or `spec.podCIDR` where only that is set. */

@@ -1,0 +1,130 @@
+/**
+ * Which Node this machine is. Under a name that no Node has, no pod would be this node's: so nothing is
+ * enforced before the Node is there, and people are told which Nodes there are. A Node that goes later
+ * takes nothing with it.
+ */
+
+import type { Node } from "../lib/model/node.ts";
+
+/** What is known beforehand. */
+export interface OwnNodeOptions {
+  readonly name: string;
+  /** Whether that was given; otherwise it is the host name, a guess. */
+  readonly isNameGiven: boolean;
+  readonly nodes: () => Iterable<Node>;
+  /** Whether every Node has been listed. */
+  readonly isListed: () => boolean;
+  /** The machine's own, canonical texts. */
+  readonly hostAddresses: () => ReadonlySet<string>;
+}
+
+const NAMES_SHOWN_MAX = 5;
+
+/** This machine's Node: looked for until it is found, and never lost again. */
+export class OwnNode {
+  readonly #options: OwnNodeOptions;
+  #name: string;
+  #isFound = false;
+  #isGone = false;
+  /** What the Node said last, with what it said before of what it lacks now. */
+  #last: Node | undefined;
+
+  constructor(options: OwnNodeOptions) {
+    this.#options = options;
+    this.#name = options.name;
+  }
+
+  /** The name of the Node; until it is found, the one that was given. */
+  get name(): string {
+    return this.#name;
+  }
+
+  get isFound(): boolean {
+    return this.#isFound;
+  }
+
+  /**
+   * Looks for the Node: by its name; else by what clouds call the machine beside (`Node.aliases`); else,
+   * where no name was given, by the machine's addresses. Of several that could be meant it takes none.
+   *
+   * @returns whether it is found
+   */
+  find(): boolean {
+    if (this.#isFound) return true;
+    const { name, isNameGiven, nodes } = this.#options;
+    const all = [...nodes()];
+    const ways = [
+      all.filter((it) => it.name === name),
+      all.filter((it) => it.aliases?.includes(name)),
+      ...(isNameGiven ? [] : [this.#atHostAddresses(all)]),
+    ];
+    const [node, ...more] = ways.find((it) => it.length > 0) ?? [];
+    if (node === undefined || more.length > 0) return false;
+    this.#name = node.name;
+    this.#last = node;
+    return this.#isFound = true;
+  }
+
+  /**
+   * A Node has come or changed, or (`undefined`) gone.
+   *
+   * @returns what is to count: of this machine's Node, once it is found, what it said last; and of pod CIDRs
+   * and addresses, which no Node in use gives up, those that it had
+   */
+  complete(name: string, node: Node | undefined): Node | undefined {
+    if (name !== this.#name) return node;
+    this.#isGone = node === undefined;
+    if (!this.#isFound) return this.#last = node;
+    if (node !== undefined) {
+      const { podCidrs = [], addresses = [] } = this.#last ?? {};
+      this.#last = {
+        ...node,
+        podCidrs: node.podCidrs.length > 0 ? node.podCidrs : podCidrs,
+        addresses: node.addresses.length > 0 ? node.addresses : addresses,
+      };
+    }
+    return this.#last;
+  }
+
+  /** Why nothing can be enforced, in one sentence; `undefined`: the Node is found. */
+  get missing(): string | undefined {
+    const { name, nodes, isListed } = this.#options;
+    if (this.#isFound) return undefined;
+    if (!isListed()) return `Node ${name} is not known yet: the API server has not answered`;
+    const all = [...nodes()];
+    return `No Node is named ${name}; there are: ${formatNames(all)}; set CALYX_NODE_NAME ` +
+      `(--node-name) to the name of this machine's Node${this.#hint(all)}`;
+  }
+
+  /** What people must know of a Node that was found, one sentence each. */
+  get details(): readonly string[] {
+    if (!this.#isFound || !this.#isGone) return [];
+    return [`Node ${this.#name} is gone from the API server: what it said last stays in force`];
+  }
+
+  #hint(all: readonly Node[]): string {
+    const { name } = this.#options;
+    const likely = [...this.#atHostAddresses(all), ...all.filter((it) => isLike(it, name))];
+    const names = [...new Set(likely.map((it) => it.name))].slice(0, NAMES_SHOWN_MAX);
+    return names.length === 0 ? "" : `, perhaps ${names.join(" or ")}`;
+  }
+
+  #atHostAddresses(all: readonly Node[]): readonly Node[] {
+    const own = this.#options.hostAddresses();
+    return all.filter((it) => it.addresses.some((address) => own.has(address.toString())));
+  }
+}
+
+/** Whether both are one but for the domain, or the machine is called so elsewhere. */
+function isLike({ name, aliases = [] }: Node, wanted: string): boolean {
+  return [name, ...aliases].some((it) =>
+    it === wanted || it.startsWith(`${wanted}.`) || wanted.startsWith(`${it}.`)
+  );
+}
+
+function formatNames(nodes: readonly Node[]): string {
+  const names = nodes.map((it) => it.name).sort();
+  if (names.length === 0) return "none";
+  const more = names.length - NAMES_SHOWN_MAX;
+  return names.slice(0, NAMES_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

@@ -1,0 +1,173 @@
+/**
+ * What stands in for policy while an agent has no table in the kernel (another process flushed it while
+ * no agent ran) and does not know yet what the API server says: the last known program, as far as
+ * it is still about the interfaces that are there; without one, all pods' interfaces are closed but for
+ * what their node opens to them, as probes do. Stale is better than open.
+ */
+
+import type { Logger } from "../lib/base/log.ts";
+import type { Desired, DesiredEndpoint } from "../lib/model/desired.ts";
+import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
+import { isOurAlias, podDigestIn, podDigestOf } from "../lib/model/link_alias.ts";
+import type { Link } from "../lib/netlink/link/link.ts";
+import type { RememberedProgram } from "./program_file.ts";
+
+/** What it is made from. */
+export interface StandInOptions {
+  /** Reads the last known program; asked once. */
+  readonly remembered: () => RememberedProgram | undefined;
+  readonly attachments: () => Iterable<Attachment>;
+  /** The node's links as they are now, by name. */
+  readonly links: () => ReadonlyMap<string, Link>;
+  /** Addresses to which a route of one host leads, by the index of the link that it names. */
+  readonly hostRoutes: () => ReadonlyMap<number, readonly string[]>;
+  /** Whether the kernel judges pods' packets by a table of ours. */
+  readonly isTableAtWork: () => boolean;
+  readonly logger: Logger;
+}
+
+/** Stands in from `begin()` to `end()`. */
+export class StandIn {
+  readonly #options: StandInOptions;
+  #program: RememberedProgram | undefined;
+  /** Interfaces that were there when it began, where no program is known. */
+  #closed: ReadonlySet<string> = new Set();
+  #isActive = false;
+  #isOver = false;
+  #desired: Desired | undefined;
+
+  constructor(options: StandInOptions) {
+    this.#options = options;
+  }
+
+  get isActive(): boolean {
+    return this.#isActive;
+  }
+
+  /** Whether nothing is known but which interfaces there are. */
+  get isSkeleton(): boolean {
+    return this.#isActive && this.#program === undefined;
+  }
+
+  /**
+   * Stands in if that is called for: no table is at work, there are interfaces of ours, and `end()` was
+   * not called yet.
+   *
+   * @returns whether it stands in now and did not before
+   */
+  begin(): boolean {
+    if (this.#isActive || this.#isOver) return false;
+    const { remembered, attachments, links, isTableAtWork, logger } = this.#options;
+    if (isTableAtWork()) return false;
+    const ours = [...links().values()].filter((it) => isOurAlias(it.alias)).map((it) => it.name);
+    const closed = new Set([...ours, ...[...attachments()].map((it) => it.interfaceName)]);
+    if (closed.size === 0) return false;
+    this.#isActive = true;
+    this.#program = remembered();
+    this.#closed = closed;
+    logger.warn("there is no table in the kernel, and the API server has not answered", {
+      enforcing: this.details[0],
+      interfaces: closed.size,
+    });
+    return true;
+  }
+
+  /** What the API server says is known: from now on that counts. */
+  end(): void {
+    this.#isActive = false;
+    this.#isOver = true;
+    this.#desired = undefined;
+    this.#program = undefined;
+  }
+
+  /** Interfaces or attachments have changed. */
+  refresh(): void {
+    this.#desired = undefined;
+  }
+
+  /** What is to be enforced; `undefined`: it does not stand in. The same value until `refresh()`. */
+  get desired(): Desired | undefined {
+    if (!this.#isActive) return undefined;
+    return this.#desired ??= this.#program === undefined
+      ? this.#skeleton()
+      : this.#stillTrue(this.#program.desired);
+  }
+
+  /** What people must know, one sentence each. */
+  get details(): readonly string[] {
+    if (!this.#isActive) return [];
+    if (this.#program === undefined) {
+      return ["Stale: nothing is known of what was enforced, so all pods of this node are closed"];
+    }
+    const at = new Date(this.#program.savedAtMs).toISOString();
+    return [`Stale: enforcing what was known at ${at}`];
+  }
+
+  #stillTrue(desired: Desired): Desired {
+    const links = this.#options.links();
+    const attachments = Map.groupBy(this.#options.attachments(), (it) => it.interfaceName);
+    const isTrue = (endpoint: DesiredEndpoint): boolean => {
+      const { interfaceName } = endpoint;
+      if (interfaceName === undefined) return true; // such entries only close
+      const link = links.get(interfaceName);
+      return link !== undefined && isOf(link, attachments.get(interfaceName) ?? [], endpoint);
+    };
+    return {
+      ...desired,
+      endpoints: new Map([...desired.endpoints].filter(([, it]) => isTrue(it))),
+    };
+  }
+
+  #skeleton(): Desired {
+    const { attachments, links, hostRoutes } = this.#options;
+    const routes = hostRoutes();
+    const attached = Map.groupBy(attachments(), (it) => it.interfaceName);
+    const endpoints = new Map<string, DesiredEndpoint>();
+    for (const { name, index } of links().values()) {
+      if (!this.#closed.has(name)) continue;
+      const own = (attached.get(name) ?? []).flatMap((it) => it.addresses.map(String));
+      const addresses = [...new Set([...own, ...routes.get(index) ?? []])].sort();
+      endpoints.set(name, {
+        interfaceName: name,
+        workload: `closed: ${attached.get(name)?.map(podKeyOf).join(" ") ?? "pod not known"}`,
+        uid: "",
+        addresses,
+        attachedAddresses: addresses,
+        ingress: undefined,
+        egress: undefined,
+        hostEgress: undefined,
+        isClosed: true,
+      });
+    }
+    return { ...NOTHING, endpoints };
+  }
+}
+
+const NOTHING: Desired = {
+  endpoints: new Map(),
+  programs: new Map(),
+  policies: new Map(),
+  sets: new Map(),
+  hostAddresses: [],
+  conflicts: new Map(),
+};
+
+/** Whether an interface is still that of the pod that it was opened for. */
+function isOf(
+  { alias }: Link,
+  attachments: readonly Attachment[],
+  { workload, uid, attachedAddresses }: DesiredEndpoint,
+): boolean {
+  if (attachments.length === 0) {
+    // An attachment that went has closed it.
+    const [namespace = "", name = ""] = workload.split("/");
+    const digest = podDigestIn(alias);
+    return attachedAddresses.length === 0 &&
+      (digest === undefined || digest === podDigestOf(namespace, name));
+  }
+  return attachments.every((it) =>
+    podKeyOf(it) === workload && (it.uid === undefined || it.uid === uid) &&
+    it.addresses.length === attachedAddresses.length &&
+    it.addresses.every((address) => attachedAddresses.includes(address.toString()))
+  );
+}
