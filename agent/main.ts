@@ -13,7 +13,7 @@
  * however it stops, the rules stay in the kernel.
  */
 
-import { createLogger, type Logger } from "../lib/base/log.ts";
+import { createLogger } from "../lib/base/log.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
@@ -27,10 +27,12 @@ import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { BypassWatch } from "./bypass_watch.ts";
+import { cleanup } from "./cleanup.ts";
 import { CompileChoices } from "./compile_choices.ts";
 import { DetachmentStore } from "./detachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
+import { Forwarding } from "./forwarding.ts";
 import { serveHealth, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
@@ -68,7 +70,7 @@ export async function main(args: readonly string[]): Promise<number> {
     case "version":
       return print(`${formatVersion("calyx-agent")}\n`);
     case "cleanup":
-      return await cleanup(command.settings);
+      return await cleanup(command.settings).then(print, fail);
     case "run":
       return await run(command.settings);
   }
@@ -208,6 +210,11 @@ async function run(settings: Settings): Promise<number> {
       logger,
     });
     const watchingBypass = bypass.start(stop.signal);
+    const forwarding = new Forwarding({
+      endpoints: () => loop.enforced?.endpoints.values() ?? [],
+      logger,
+    });
+    const watchingForwarding = forwarding.start(stop.signal);
     let cutting: Promise<void> | undefined;
     let reporting: Promise<void> | undefined;
     const ownNode = new OwnNode({
@@ -283,7 +290,7 @@ async function run(settings: Settings): Promise<number> {
       doubts: () => graph.addressDoubts(),
       waitingPolicies: () => largePolicies.waiting,
       missing: () => ownNode.missing,
-      moreDetails: () => [...standIn.details, ...ownNode.details],
+      moreDetails: () => [...standIn.details, ...ownNode.details, ...forwarding.details],
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
@@ -325,7 +332,14 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await Promise.all([enforcing, cutting, reporting, watchingIpvs, watchingBypass]);
+    await Promise.all([
+      enforcing,
+      cutting,
+      reporting,
+      watchingIpvs,
+      watchingBypass,
+      watchingForwarding,
+    ]);
     await Promise.race([
       Promise.all([socket.shutdown(), programFile.save()]),
       sleep(SHUTDOWN_MS_MAX),
@@ -334,25 +348,6 @@ async function run(settings: Settings): Promise<number> {
   } catch (error) {
     logger.error("agent cannot run", { error });
     return 1;
-  }
-}
-
-/** Removes the table and what else the agent keeps; running pods keep their interfaces. */
-async function cleanup(settings: Settings): Promise<number> {
-  const logger: Logger = createLogger({ level: settings.logLevel });
-  try {
-    using netfilter = openNetfilter();
-    const isRemoved = await new Dataplane(netfilter, logger).remove();
-    const paths = ["attachments", "detachments", "program", "program.new"]
-      .map((it) => `${settings.stateDir}/${it}`);
-    for (const path of [...paths, nodeFilePath(settings.socketPath)]) {
-      await Deno.remove(path, { recursive: true }).catch(() => {});
-    }
-    return print(
-      isRemoved ? "Removed table inet calyx\n" : "There is no table inet calyx: nothing to do\n",
-    );
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
   }
 }
 
@@ -371,7 +366,8 @@ function print(text: string): number {
   return 0;
 }
 
-function fail(message: string): number {
+function fail(error: unknown): number {
+  const message = error instanceof Error ? error.message : String(error);
   Deno.stderr.writeSync(new TextEncoder().encode(`calyx-agent: ${message}\n`));
   return 1;
 }

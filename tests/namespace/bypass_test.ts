@@ -11,7 +11,7 @@ import { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
 import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
-import { writeSysctl } from "../../lib/kernel/sysctl.ts";
+import { readSysctl, writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { getLink, parseLink } from "../../lib/netlink/link/link.ts";
 import { SETLINK } from "../../lib/netlink/link/message.ts";
@@ -161,9 +161,22 @@ programTest(
     nft("delete table ip filter; delete table ip calico");
     await assertTold(node, "other_engine", "(table ip filter)", 0);
     await node.addPod("a");
+    // It is put back, where that can be.
+    const isOn = (): boolean => readSysctl("net/ipv4/ip_forward") === "1";
     writeSysctl("net/ipv4/ip_forward", "0");
-    await assertTold(node, "forwarding_off", ": net.ipv4.ip_forward");
-    writeSysctl("net/ipv4/ip_forward", "1");
+    await until("the node forwards again", isOn, () => node.agent.log);
+    const told = "Another process set net.ipv4.ip_forward to 0, and it was set back to 1: 1 times";
+    assert((await fetchHealth("/readyz")).includes(told));
+    node.agent.kill("SIGSTOP");
+    writeSysctl("net/ipv4/ip_forward", "0");
+    run("mount --bind -o ro /proc/sys /proc/sys");
+    try {
+      node.agent.kill("SIGCONT");
+      await assertTold(node, "forwarding_off", ": net.ipv4.ip_forward");
+    } finally {
+      run("umount /proc/sys");
+    }
+    await until("the node forwards again", isOn, () => node.agent.log);
     await assertTold(node, "forwarding_off", ": net.ipv4.ip_forward", 0);
   },
 );

@@ -1,0 +1,27 @@
+/** `calyx-agent cleanup`: takes away what the agent made on this machine. */
+
+import { createLogger } from "../lib/base/log.ts";
+import { Dataplane } from "../lib/dataplane/apply.ts";
+import { openNetfilter } from "./kernel_need.ts";
+import { nodeFilePath } from "./node_file.ts";
+import type { Settings } from "./settings.ts";
+
+/** In the state folder: what a later agent would go by. */
+const STATE = ["attachments", "detachments", "program", "program.new"];
+
+/**
+ * Removes the table and what else the agent keeps; running pods keep their interfaces.
+ *
+ * @returns what was done, in one line
+ * @throws {Error} one sentence why it could not be
+ */
+export async function cleanup(
+  { stateDir, socketPath, logLevel }: Pick<Settings, "stateDir" | "socketPath" | "logLevel">,
+): Promise<string> {
+  using netfilter = openNetfilter();
+  const isRemoved = await new Dataplane(netfilter, createLogger({ level: logLevel })).remove();
+  for (const path of [...STATE.map((it) => `${stateDir}/${it}`), nodeFilePath(socketPath)]) {
+    await Deno.remove(path, { recursive: true }).catch(() => {});
+  }
+  return isRemoved ? "Removed table inet calyx\n" : "There is no table inet calyx: nothing to do\n";
+}
