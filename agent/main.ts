@@ -270,7 +270,9 @@ async function run(settings: Settings): Promise<number> {
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
         begin();
-        if (!isBegun) logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
+        if (isBegun) return;
+        logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
+        notifier.status(ownNode.missing ?? "");
       },
     });
     const detected = freshMtu(route, logger, Date.now);

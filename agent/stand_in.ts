@@ -50,8 +50,8 @@ export class StandIn {
   }
 
   /**
-   * Stands in if that is called for: no table is at work, there are interfaces of ours, and `end()` was
-   * not called yet.
+   * Stands in if that is called for: no table is at work, there are interfaces of ours or pods in the last
+   * known program (of another plugin, then), and `end()` was not called yet.
    *
    * @returns whether it stands in now and did not before
    */
@@ -61,9 +61,10 @@ export class StandIn {
     if (isTableAtWork()) return false;
     const ours = [...links().values()].filter((it) => isOurAlias(it.alias)).map((it) => it.name);
     const closed = new Set([...ours, ...[...attachments()].map((it) => it.interfaceName)]);
-    if (closed.size === 0) return false;
+    const program = remembered();
+    if (closed.size === 0 && (program?.desired.endpoints.size ?? 0) === 0) return false;
     this.#isActive = true;
-    this.#program = remembered();
+    this.#program = program;
     this.#closed = closed;
     logger.warn("there is no table in the kernel, and the API server has not answered", {
       enforcing: this.details[0],
@@ -106,16 +107,19 @@ export class StandIn {
   #stillTrue(desired: Desired): Desired {
     const links = this.#options.links();
     const attachments = Map.groupBy(this.#options.attachments(), (it) => it.interfaceName);
-    const isTrue = (endpoint: DesiredEndpoint): boolean => {
-      const { interfaceName } = endpoint;
-      if (interfaceName === undefined) return true; // such entries only close
-      const link = links.get(interfaceName);
-      return link !== undefined && isOf(link, attachments.get(interfaceName) ?? [], endpoint);
-    };
-    return {
-      ...desired,
-      endpoints: new Map([...desired.endpoints].filter(([, it]) => isTrue(it))),
-    };
+    const endpoints = new Map<string, DesiredEndpoint>();
+    for (const [key, endpoint] of desired.endpoints) {
+      const { interfaceName, workload, attachedAddresses } = endpoint;
+      const link = links.get(interfaceName ?? "");
+      if (link !== undefined) {
+        const attached = attachments.get(link.name) ?? [];
+        if (isOf(link, attached, endpoint)) endpoints.set(key, endpoint);
+      } else if (attachedAddresses.length === 0) {
+        // Another plugin's: by its addresses, which can only close.
+        endpoints.set(workload, { ...endpoint, interfaceName: undefined });
+      }
+    }
+    return { ...desired, endpoints };
   }
 
   #skeleton(): Desired {

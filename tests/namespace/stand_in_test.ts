@@ -5,6 +5,7 @@ import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import { askAgent, isAgentReady } from "../support/agent_client.ts";
 import { ask, assertBecomes } from "../support/becomes.ts";
+import { runExecutable } from "../support/executable.ts";
 import { requireIsolation } from "../support/isolation.ts";
 import { listTable, nft } from "../support/nft_listing.ts";
 import { NODE_NAME, TestNode } from "../support/node.ts";
@@ -209,6 +210,18 @@ programTest("calyx-agent stands in when the table goes while it waits for the AP
     await scene.becomes("open", "timeout");
     await assertTold(node, /Stale: enforcing what was known at 20\d\d-/);
   }
+});
+
+programTest("calyx-agent stands in before it reads its credentials", ["nft"], async () => {
+  requireIsolation();
+  await using scene = await Scene.start();
+  await until("the program is written", () => isWritten("default/p"));
+  await scene.kill();
+  nft("flush", "ruleset");
+  const env = { KUBECONFIG: "/run/nowhere" };
+  const { code, stderr } = await runExecutable("calyx-agent", { env });
+  assertEquals(code, 1, stderr);
+  await scene.becomes("open", "timeout");
 });
 
 programTest("what a DEL said survives a restart of the agent", ["nft"], async () => {
