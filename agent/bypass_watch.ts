@@ -60,6 +60,10 @@ const FILTER_PARENTS: Readonly<Record<string, readonly number[]>> = {
 /** By what other policy engines show: a table of theirs, or a chain in one that several share. */
 const ENGINES = [
   { name: "Calico", table: "filter", chain: "cali-FORWARD" },
+  { name: "Calico", table: "filter", chain: "cali-INPUT" },
+  { name: "Calico", table: "filter", chain: "cali-OUTPUT" },
+  { name: "Calico", table: "mangle", chain: "cali-PREROUTING" },
+  { name: "Calico", table: "raw", chain: "cali-PREROUTING" },
   { name: "Calico", table: "calico", chain: undefined },
   { name: "Cilium", table: "filter", chain: "CILIUM_FORWARD" },
   { name: "kube-router", table: "filter", chain: "KUBE-ROUTER-FORWARD" },

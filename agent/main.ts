@@ -241,6 +241,7 @@ async function run(settings: Settings): Promise<number> {
       enforcing ??= loop.start(stop.signal);
       reporting = reportAddressDoubts({ doubts: health.doubts, logger }, stop.signal);
       loop.reaches(epoch, stop.signal).then(() => {
+        if (stop.signal.aborted) return;
         notifier.ready();
         rememberProgram();
         if (settings.flowCut) cutting = flowCut.start(stop.signal);

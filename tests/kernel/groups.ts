@@ -37,7 +37,11 @@ export const GROUPS: readonly Row[] = [
     seconds: HOUR / 2,
     short: "only",
   },
-  { name: "agent", files: ["tests/namespace/agent_test.ts"], seconds: HOUR / 2 },
+  {
+    name: "agent",
+    files: ["tests/namespace/agent_test.ts", "tests/namespace/stand_in_test.ts"],
+    seconds: HOUR / 2,
+  },
   {
     name: "links, flows",
     files: [

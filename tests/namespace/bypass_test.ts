@@ -151,14 +151,15 @@ programTest(
   async () => {
     requireIsolation();
     nft("add table ip filter; add chain ip filter cali-FORWARD; add table ip calico");
+    nft("add table ip raw; add chain ip raw cali-PREROUTING");
     await using node = await startNode();
     await assertTold(
       node,
       "other_engine",
-      ": Calico (table ip calico), Calico (table ip filter)",
-      2,
+      ": Calico (table ip calico), Calico (table ip filter), Calico (table ip raw)",
+      3,
     );
-    nft("delete table ip filter; delete table ip calico");
+    nft("delete table ip filter; delete table ip calico; delete table ip raw");
     await assertTold(node, "other_engine", "(table ip filter)", 0);
     await node.addPod("a");
     // It is put back, where that can be.
