@@ -1,8 +1,7 @@
 /**
  * `deno task soak`: changes and faults by chance for minutes, with every packet's verdict known.
  *
- *   --minutes N   how long [10]
- *   --seed N      repeats a run
+ * See HELP.
  */
 
 import { parseFlags } from "../../lib/base/flags.ts";
@@ -13,11 +12,28 @@ import { soak } from "./soak.ts";
 
 const MINUTES = 10;
 
+const HELP =
+  `deno task soak [flags]: change and break things by chance, with every packet's verdict known.
+
+  --minutes N   how long [${MINUTES}]
+  --seed N      repeats a run
+  --help        print this
+`;
+
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 }
 
 async function outside(args: readonly string[]): Promise<number> {
+  try {
+    if (parseOptions(args).isHelp) {
+      say(HELP);
+      return 0;
+    }
+  } catch (error) {
+    say(`soak: ${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    return 2;
+  }
   const missing = missingProgram(["nft"]);
   if (missing !== undefined) {
     say(`soak: ${missing}`);
@@ -58,11 +74,15 @@ async function inside(args: readonly string[]): Promise<number> {
   }
 }
 
+interface Options {
+  readonly minutes: number | undefined;
+  readonly seed: number | undefined;
+  readonly isHelp: boolean;
+}
+
 /** @throws {SyntaxError | RangeError} naming the flag */
-function parseOptions(
-  args: readonly string[],
-): { readonly [name in "minutes" | "seed"]: number | undefined } {
-  const flags = parseFlags(args, { string: ["minutes", "seed"] });
+function parseOptions(args: readonly string[]): Options {
+  const flags = parseFlags(args, { boolean: ["help"], string: ["minutes", "seed"] });
   const numberOf = (name: string): number | undefined => {
     const text = flags.get(name);
     if (text === undefined) return undefined;
@@ -70,7 +90,7 @@ function parseOptions(
     if (!(value > 0)) throw new RangeError(`--${name} is "${text}"; give a number above 0`);
     return value;
   };
-  return { minutes: numberOf("minutes"), seed: numberOf("seed") };
+  return { minutes: numberOf("minutes"), seed: numberOf("seed"), isHelp: flags.has("help") };
 }
 
 if (!isInside()) Deno.exit(await outside(Deno.args));
