@@ -82,6 +82,8 @@ async function run(settings: Settings): Promise<number> {
       },
       environment: settingsFromEnvironment(environment),
       userAgent: `calyx-agent/${version}`,
+    }, {
+      onNotRenewed: (error) => logger.warn("credentials not renewed", { error: error.message }),
     });
     using netfilter = openNetfilter();
     using tableReader = openNetfilter();

@@ -1,6 +1,10 @@
 /**
  * The cluster of the soak: pods of one node, and policies that come, go and change by chance. What the
  * API server holds is the truth; the evaluator says from it what becomes of every packet.
+ *
+ * The agent hears of pods and of policies on two watches, and either may be late. So every change also
+ * turns two marks that packets show, one by a pod's label and one by a policy: once both are in force,
+ * so is whatever came before them.
  */
 
 import { Address } from "../../lib/ip/address.ts";
@@ -20,6 +24,12 @@ const PODS = 4;
 const POLICIES_MAX = 6;
 const TIERS = ["a", "b", "c"];
 
+/** Every pod but those of the marks. */
+const ALL = { matchExpressions: [{ key: "tier", operator: "Exists" }] };
+/** Who sends and who receives, and the policies of the latter. */
+const MARK_PODS = ["mark-client", "mark-server"];
+const MARK_POLICIES = ["mark-by-label", "mark-by-port"];
+
 /** A way that packets go: from a pod to an address of another, at a port. */
 export interface Way {
   readonly from: TestPod;
@@ -34,7 +44,9 @@ export class SoakWorld {
   readonly #node: TestNode;
   readonly #chance: Chance;
   readonly #pods: TestPod[] = [];
+  readonly #marks: TestPod[] = [];
   #policies = 0;
+  #isMarked = false;
 
   constructor(node: TestNode, chance: Chance) {
     this.#node = node;
@@ -42,7 +54,7 @@ export class SoakWorld {
   }
 
   get pods(): readonly TestPod[] {
-    return this.#pods;
+    return [...this.#pods, ...this.#marks];
   }
 
   /** Attaches the pods. */
@@ -50,26 +62,38 @@ export class SoakWorld {
     for (let index = 1; index <= PODS; index++) {
       this.#pods.push(await this.#node.addPod(`pod${index}`, { tier: this.#tier() }));
     }
+    for (const name of MARK_PODS) this.#marks.push(await this.#node.addPod(name));
+    const { store } = this.#node.api;
+    for (const [name, spec] of Object.entries(this.#markPolicies())) {
+      store.create("networkpolicies", {
+        metadata: { name, namespace: this.#node.namespace },
+        spec,
+      });
+    }
   }
 
-  /** Every way between two different pods. */
+  /** Every way between two different pods, and those of the marks. */
   ways(): readonly Way[] {
-    return this.#pods.flatMap((from) =>
-      this.#pods.filter((to) => to !== from).flatMap((to) =>
-        to.addresses.flatMap((address) =>
-          PORTS.map((port) => ({
-            ...{ from, address, port },
-            name: `${from.name}>${to.name} ${address} port ${port}`,
-          }))
-        )
-      )
-    );
+    const [client, server] = this.#marks;
+    return [
+      ...this.#pods.flatMap((from) =>
+        this.#pods.filter((to) => to !== from).flatMap((to) => waysBetween(from, to))
+      ),
+      ...(client === undefined || server === undefined ? [] : waysBetween(client, server)),
+    ];
   }
 
   /** Makes one change of the cluster by chance, at the API server itself. @returns what it was */
   change(): string {
+    const change = this.#change();
+    this.#turnMarks();
+    return change;
+  }
+
+  #change(): string {
     const { store } = this.#node.api;
-    const policies = store.list("networkpolicies").map((it) => it.metadata.name);
+    const policies = store.list("networkpolicies").map((it) => it.metadata.name ?? "")
+      .filter((it) => !MARK_POLICIES.includes(it));
     const policy = this.#chance.pick(policies);
     const kind = this.#chance.below(4);
     if (kind === 0) {
@@ -102,6 +126,7 @@ export class SoakWorld {
     if (old === undefined) throw new Error("There is no pod");
     await this.#node.removePod(old);
     this.#pods[index] = await this.#node.addPod(old.name, { tier: this.#tier() });
+    this.#turnMarks();
     return `${old.name} is replaced`;
   }
 
@@ -137,13 +162,44 @@ export class SoakWorld {
     };
   }
 
+  #turnMarks(): void {
+    const { api: { store }, namespace } = this.#node;
+    this.#isMarked = !this.#isMarked;
+    const mark = this.#isMarked ? "on" : "off";
+    store.patch("pods", `${namespace}/${MARK_PODS[0]}`, { metadata: { labels: { mark } } });
+    for (const [name, spec] of Object.entries(this.#markPolicies())) {
+      store.patch("networkpolicies", `${namespace}/${name}`, { spec });
+    }
+  }
+
+  /** One lets a pod with a label in, the other one everybody, at this port or that. */
+  #markPolicies(): Readonly<Record<string, unknown>> {
+    const [, server = ""] = MARK_PODS;
+    const [first, second, third] = PORTS;
+    const podSelector = { matchLabels: { app: server } };
+    const [byLabel = "", byPort = ""] = MARK_POLICIES;
+    return {
+      [byLabel]: {
+        podSelector,
+        ingress: [{
+          from: [{ podSelector: { matchLabels: { mark: "on" } } }],
+          ports: [{ protocol: "UDP", port: first }],
+        }],
+      },
+      [byPort]: {
+        podSelector,
+        ingress: [{ ports: [{ protocol: "UDP", port: this.#isMarked ? second : third }] }],
+      },
+    };
+  }
+
   #tier(): string {
     return this.#chance.pick(TIERS) ?? "";
   }
 
   #spec(): Record<string, unknown> {
     const labels = (): unknown =>
-      this.#chance.below(4) === 0 ? {} : { matchLabels: { tier: this.#tier() } };
+      this.#chance.below(4) === 0 ? ALL : { matchLabels: { tier: this.#tier() } };
     const rules = (end: "from" | "to"): unknown[] =>
       Array.from({ length: this.#chance.below(3) }, () => ({
         ...(this.#chance.below(4) === 0 ? {} : { [end]: [{ podSelector: labels() }] }),
@@ -159,4 +215,13 @@ export class SoakWorld {
       ...(ways > 0 ? { egress: rules("to") } : {}),
     };
   }
+}
+
+function waysBetween(from: TestPod, to: TestPod): readonly Way[] {
+  return to.addresses.flatMap((address) =>
+    PORTS.map((port) => ({
+      ...{ from, address, port },
+      name: `${from.name}>${to.name} ${address} port ${port}`,
+    }))
+  );
 }
