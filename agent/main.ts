@@ -13,6 +13,7 @@
  * however it stops, the rules stay in the kernel.
  */
 
+import { raiseDescriptorLimit } from "../lib/kernel/limit.ts";
 import { createLogger, type Logger } from "../lib/base/log.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
@@ -28,7 +29,7 @@ import { AttachmentStore } from "./attachments.ts";
 import { BypassWatch } from "./bypass_watch.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
-import { serveHealth, unreadyReason } from "./health.ts";
+import { HealthServer, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
 import { LargePolicies } from "./large_policies.ts";
@@ -68,6 +69,7 @@ export async function main(args: readonly string[]): Promise<number> {
 async function run(settings: Settings): Promise<number> {
   const logger = createLogger({ level: settings.logLevel });
   Deno.umask(0o077); // what we make, the socket above all, is root's alone from its first moment
+  raiseDescriptorLimit();
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(name, () => stop.abort(name));
@@ -200,6 +202,7 @@ async function run(settings: Settings): Promise<number> {
       bypass,
       doubts: () => graph.addressDoubts(),
       waitingPolicies: () => largePolicies.waiting,
+      unreadyAfterMs: settings.unreadyAfterMs,
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
@@ -224,7 +227,7 @@ async function run(settings: Settings): Promise<number> {
     });
     await using _healthServer = settings.healthPort === 0
       ? undefined
-      : serveHealth({ ...health, facts, loop });
+      : new HealthServer({ ...health, facts, loop, logger });
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, stop.signal);
 

@@ -20,6 +20,8 @@ export interface Settings {
   readonly healthHost: string;
   /** 0 = no health and metrics server. */
   readonly healthPort: number;
+  /** 0 = however long the API server is away, what is in force is in force. */
+  readonly unreadyAfterMs: number;
   readonly interfacePrefix: string;
   /** 0 = the MTU of the interface of the default route. */
   readonly mtu: number;
@@ -102,6 +104,13 @@ const ROWS = {
     9099,
     parseInteger(0, 65535),
     "port of /healthz, /readyz and /metrics; 0 = none",
+  ),
+  unreadyAfterMs: row(
+    "unready-after",
+    ["CALYX_UNREADY_AFTER"],
+    0,
+    parseSeconds,
+    "seconds without the API server after which /readyz says 503; 0 = never",
   ),
   interfacePrefix: row(
     "interface-prefix",
@@ -253,6 +262,7 @@ function readSettings(
     logLevel: read(ROWS.logLevel),
     healthHost: read(ROWS.healthHost),
     healthPort: read(ROWS.healthPort),
+    unreadyAfterMs: read(ROWS.unreadyAfterMs),
     interfacePrefix: read(ROWS.interfacePrefix),
     mtu: read(ROWS.mtu),
     resyncIntervalMs: read(ROWS.resyncIntervalMs),
