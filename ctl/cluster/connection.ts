@@ -22,7 +22,7 @@ import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
-import { type ClusterReader, UnreadError } from "./reader.ts";
+import { type ClusterReader, type Scope, UnreadError } from "./reader.ts";
 import { warnOf } from "./warning.ts";
 
 /** A cluster to read, until it is disposed of. */
@@ -77,17 +77,18 @@ function connectionOf(
       );
     }
   }
-  async function list<T>(kind: ResourceKind<T>, namespace?: string): Promise<readonly T[]> {
+  async function list<T>(kind: ResourceKind<T>, scope: Scope = {}): Promise<readonly T[]> {
+    const { namespace } = scope;
     const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
-    const { items } = await ask(() => listAll(api, scoped, { signal }));
+    const { items } = await ask(() => listAll(api, scoped, { signal, ...selectorOf(scope) }));
     return [...items].flatMap(([key, { value, problems }]) => {
       if (problems.length > 0) warn(kind.name, key, problems);
       return value === undefined ? [] : [value];
     });
   }
   return {
-    pods: (namespace) => list(podKind, namespace),
-    policies: (namespace) => list(networkPolicyKind, namespace),
+    pods: (scope) => list(podKind, scope),
+    policies: (scope) => list(networkPolicyKind, scope),
     clusterPolicies: async () => {
       const kind = clusterNetworkPolicyKind;
       const served = await ask(() => discover(api, kind, signal));
@@ -97,8 +98,8 @@ function connectionOf(
       if (await ask(() => hasNoObjects(api, kind, version, signal))) return [];
       throw new UnreadError(describeUnknown(kind, served.versions));
     },
-    namespaces: () => list(namespaceKind),
-    nodes: () => list(nodeKind),
+    namespaces: (scope) => list(namespaceKind, scope),
+    nodes: (scope) => list(nodeKind, scope),
     version: async () => {
       const answer = await ask(() => getJson(api, "/version", "get the version", signal));
       const { gitVersion } = answer as { gitVersion?: unknown };
@@ -109,6 +110,15 @@ function connectionOf(
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The server then looks up one object, or those of one node, in place of sending all. */
+function selectorOf({ name, node }: Scope): { readonly fieldSelector?: string } {
+  const terms = [
+    ...name === undefined ? [] : [`metadata.name=${name}`],
+    ...node === undefined ? [] : [`spec.nodeName=${node}`],
+  ];
+  return terms.length === 0 ? {} : { fieldSelector: terms.join() };
 }
 
 /** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */

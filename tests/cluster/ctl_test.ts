@@ -4,36 +4,10 @@
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { Terminal } from "../../ctl/command.ts";
-import { run } from "../../ctl/program.ts";
 import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
+import { calyxctl, type Outcome } from "../support/ctl.ts";
 
 const TOKEN = "token-of-the-test";
-
-interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs one line; an argument holds no blanks. */
-async function calyxctl(
-  line: string,
-  environment: Readonly<Record<string, string>> = {},
-  input = "",
-): Promise<Outcome> {
-  let stdout = "";
-  let stderr = "";
-  const terminal: Terminal = {
-    environment,
-    configFile: "/nonexistent/calicoctl.cfg",
-    readInput: () => Promise.resolve(input),
-    print: (text) => stdout += text,
-    printError: (text) => stderr += text + "\n",
-  };
-  const status = await run(line.split(" ").filter((it) => it !== ""), terminal);
-  return { status, stdout, stderr };
-}
 
 /** A server with two pods on two nodes, and a policy that lets one reach the other on one port. */
 function startCluster(): SmallApiServer {
@@ -249,8 +223,8 @@ spec:
   ingress: [{action: Deny, from: [{namespaces: {}}]}]
 `;
   const first = async (apiVersion: string): Promise<string | undefined> => {
-    const { stdout, stderr } = await calyxctl("explain -f - x/b x/a:80", {}, manifest(apiVersion));
-    return (stdout.split("\n")[0] ?? "") + (stderr === "" ? "" : ", warned");
+    const { stdout } = await calyxctl("explain -f - x/b x/a:80", {}, manifest(apiVersion));
+    return (stdout.split("\n")[0] ?? "") + (stdout.includes("\nWarning: ") ? ", warned" : "");
   };
   const verdict = "x/b to x/a, TCP port 80: ";
   for (const version of ["v1alpha2", "v1beta1"]) {
