@@ -149,7 +149,7 @@ export function describeReadError(what: string, error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return `${what} does not exist`;
   if (error instanceof Deno.errors.PermissionDenied) return `${what} may not be read by this user`;
   if (error instanceof Deno.errors.IsADirectory) return `${what} is a directory`;
-  return `${what} cannot be read`;
+  return `${what} cannot be read: ${error instanceof Error ? error.message : error}`;
 }
 
 interface Deadline {

@@ -45,7 +45,9 @@ export function parseManifest(text: string, path: string): Manifest {
       strays.push({ kind: "notYaml", sentence: `${place} is not YAML${near}` });
       continue;
     }
-    if (value !== null && value !== undefined) flatten(value, place, objects, strays);
+    if (hasCycle(value)) {
+      strays.push({ kind: "notYaml", sentence: `${place} has an alias within what it stands for` });
+    } else if (value !== null && value !== undefined) flatten(value, place, objects, strays);
   }
   return { objects, strays };
 }
@@ -70,12 +72,24 @@ function flatten(value: unknown, place: string, objects: ManifestObject[], stray
   }
   // A typed list leaves out what its items are.
   const kind = value.kind.slice(0, -"List".length);
-  for (const item of items) {
+  for (const [index, item] of items.entries()) {
     const typed = kind === "" || !isRecord(item)
       ? item
       : { apiVersion: value.apiVersion, kind, ...item };
-    flatten(typed, place, objects, strays);
+    flatten(typed, `${place} items[${index}]`, objects, strays);
   }
+}
+
+/** Whether a value holds itself, as YAML's aliases make it (`a: &a [*a]`): nothing of JSON does. */
+function hasCycle(value: unknown, above = new Set<unknown>(), seen = new Set<unknown>()): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (above.has(value)) return true;
+  if (seen.has(value)) return false;
+  seen.add(value);
+  above.add(value);
+  const isFound = Object.values(value).some((it) => hasCycle(it, above, seen));
+  above.delete(value);
+  return isFound;
 }
 
 /** By what it says, or by its name: it need not say anything. */

@@ -147,8 +147,9 @@ function podsOf(objects: readonly ManifestObject[], warn: Warn): readonly MadePo
       const last = [...lastOfEach(word, ofWord.map((it) => it.object), warn).values()].at(-1);
       const { origin } = ofWord.at(-1) ?? {};
       if (last === undefined || origin === undefined) return [];
-      const name = byWord.size === 1 ? origin.name : `${word}/${origin.name}`;
-      const object = { ...last, metadata: { ...last.metadata, name } };
+      const object = byWord.size === 1
+        ? last
+        : { ...last, metadata: { ...last.metadata, name: `${word}/${origin.name}` } };
       return [{ object, origin: { ...origin, replicas: scaledOf(objects, last, origin) } }];
     });
   });

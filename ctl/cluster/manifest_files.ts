@@ -21,6 +21,7 @@ export interface ManifestOptions {
   readonly terminal: Pick<Terminal, "readInput">;
 }
 
+const STDIN_PATHS = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 const FILE_NAME_REGEXP = /\.(ya?ml|json)$/i;
 
 /**
@@ -73,7 +74,8 @@ async function expandPaths(paths: readonly string[]): Promise<readonly string[]>
       expanded.push(...path.split(",").filter((it) => it !== ""));
     } else expanded.push(path);
   }
-  return [...new Set(expanded)];
+  // By these names the runtime refuses to read it.
+  return [...new Set(expanded.map((it) => STDIN_PATHS.includes(it) ? "-" : it))];
 }
 
 async function exists(path: string): Promise<boolean> {
