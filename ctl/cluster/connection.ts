@@ -22,6 +22,7 @@ import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
+import { describeForeignPolicies } from "./foreign_policies.ts";
 import { type ClusterReader, type Scope, UnreadError } from "./reader.ts";
 import { warnOf } from "./warning.ts";
 
@@ -100,6 +101,7 @@ function connectionOf(
     },
     namespaces: (scope) => list(namespaceKind, scope),
     nodes: (scope) => list(nodeKind, scope),
+    foreignPolicies: () => ask(() => describeForeignPolicies(api, signal)),
     version: async () => {
       const answer = await ask(() => getJson(api, "/version", "get the version", signal));
       const { gitVersion } = answer as { gitVersion?: unknown };

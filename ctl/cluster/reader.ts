@@ -25,6 +25,8 @@ export interface ClusterReader {
   clusterPolicies(): Promise<readonly ClusterNetworkPolicy[]>;
   namespaces(scope?: Scope): Promise<readonly Namespace[]>;
   nodes(scope?: Scope): Promise<readonly Node[]>;
+  /** Sentences about policies of other engines, which do not count. */
+  foreignPolicies(): Promise<readonly string[]>;
 }
 
 /** There is something that this program cannot read; the message says what, and the remedy. */
@@ -87,15 +89,16 @@ export async function readCluster(
     const labels = { "kubernetes.io/metadata.name": name };
     return found.length > 0 ? found : [{ name, labels, isIsolated: false, denyAction: undefined }];
   };
-  const [pods, namespaces, policies, clusterPolicies, nodes] = await Promise.all([
+  const [pods, namespaces, policies, clusterPolicies, nodes, notEvaluated] = await Promise.all([
     orAsked(reader.pods(), (namespace) => reader.pods({ namespace })),
     orAsked(reader.namespaces(), named),
     orAsked(reader.policies(), (namespace) => orNone(reader.policies({ namespace }))),
     orNone(reader.clusterPolicies()),
     orNone(reader.nodes()),
+    reader.foreignPolicies(),
   ]);
   const cluster = { pods, namespaces, policies, clusterPolicies, nodes };
-  return { cluster, unread: [...new Set(unread)], notEvaluated: [], origins: new Map() };
+  return { cluster, unread: [...new Set(unread)], notEvaluated, origins: new Map() };
 }
 
 function isUnreadable(error: unknown): error is Error {

@@ -28,7 +28,10 @@ const DECIDING_REGEXP = /(endpoint|networkset|tier|group|profile|policyrecommend
 const NETWORKING_KINDS = ["Ingress", "IngressClass", "IPAddress", "ServiceCIDR", "ClusterCIDR"];
 /** Groups in which a kind that is not known is misspelt, or of an API that is not read. */
 const POLICY_GROUPS = ["networking.k8s.io", "policy.networking.k8s.io"];
-const NAMES_SHOWN_MAX = 5;
+/** How many objects of a kind are named. */
+export const NAMES_SHOWN_MAX = 5;
+/** Why a policy of another engine is not evaluated. */
+export const NOT_ENFORCED = "Calyx does not enforce it";
 
 /** Sentences about those of `objects` that are not of `kinds` and look as if they were. */
 export function describeUnevaluated(
@@ -46,11 +49,29 @@ export function describeUnevaluated(
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const { apiVersion, kind } = first.object;
-    const names = formatNames(group.map(({ object }) => objectKey(object) ?? "without a name"));
-    const verb = group.length === 1 ? "is" : "are";
-    return [`${kind} ${names} of ${apiVersion} ${verb} not evaluated: ${first.reason}`];
+    const { object: { apiVersion, kind }, reason } = first;
+    const names = group.map(({ object }) => objectKey(object) ?? "without a name");
+    return [formatUnevaluated({ kind, apiVersion, names, count: group.length, reason })];
   });
+}
+
+/** Objects of one kind that do not count. */
+export interface Unevaluated {
+  readonly kind: string;
+  readonly apiVersion: string;
+  /** A few at least; those beyond are only counted. */
+  readonly names: readonly string[];
+  /** How many there are. */
+  readonly count: number;
+  readonly reason: string;
+}
+
+/** `CiliumNetworkPolicy shop/a, shop/b of cilium.io/v2 are not evaluated: …`. */
+export function formatUnevaluated(
+  { kind, apiVersion, names, count, reason }: Unevaluated,
+): string {
+  const verb = count === 1 ? "is" : "are";
+  return `${kind} ${formatNames(names, count)} of ${apiVersion} ${verb} not evaluated: ${reason}`;
 }
 
 /** Whether `object` is one of `kind`, in a version that is read. */
@@ -84,7 +105,7 @@ function reasonOf(
   if (meant !== undefined && (group === meant.group || !group.includes("."))) {
     return `there is no such kind; did you mean ${meant.kind} of ${formatVersions(meant)}?`;
   }
-  if (isTheirs && !isOther) return "Calyx does not enforce it";
+  if (isTheirs && !isOther) return NOT_ENFORCED;
   const isStrange = POLICY_GROUPS.includes(group) && !NETWORKING_KINDS.includes(kind);
   return isStrange ? "Calyx does not know this kind" : undefined;
 }
@@ -93,8 +114,8 @@ function formatVersions({ group, versions }: EvaluatedKind): string {
   return versions.map((it) => group === "" ? it : `${group}/${it}`).join(" and ");
 }
 
-function formatNames(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN_MAX;
-  if (more <= 0) return names.join(", ");
-  return `${names.slice(0, NAMES_SHOWN_MAX).join(", ")} and ${more} more`;
+function formatNames(names: readonly string[], count: number): string {
+  const shown = names.slice(0, NAMES_SHOWN_MAX);
+  const more = count - shown.length;
+  return more <= 0 ? shown.join(", ") : `${shown.join(", ")} and ${more} more`;
 }

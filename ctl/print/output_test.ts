@@ -58,6 +58,7 @@ const policy: NetworkPolicy = {
 
 const cluster: ClusterReader = {
   clusterPolicies: () => Promise.resolve([]),
+  foreignPolicies: () => Promise.resolve([]),
   pods: () =>
     Promise.resolve([
       pod("shop", "web-1", {

@@ -103,6 +103,39 @@ Deno.test("get says that one namespace may be asked where all may not", async ()
   assertEquals((await ctl(server, "get wep -n shop")).status, 0);
 });
 
+Deno.test("explain names the policies of other engines that the API server has", async (t) => {
+  await using server = startCluster();
+  const kind = {
+    group: "cilium.io",
+    version: "v2",
+    plural: "ciliumnetworkpolicies",
+    kind: "CiliumNetworkPolicy",
+    namespaced: true,
+    custom: true,
+  };
+  const warnings = async (): Promise<readonly string[]> => {
+    const { stdout, stderr } = await ctl(server, FLOW);
+    assertMatch(stdout, CERTAIN, stderr);
+    return stdout.split("\n").filter((it) => it.startsWith("Warning: "));
+  };
+  assertEquals(await warnings(), []);
+  server.store.register(kind);
+  await t.step("none", async () => assertEquals(await warnings(), []));
+  for (let index = 0; index < 7; index++) {
+    server.store.create(kind.plural, { metadata: { name: `p${index}`, namespace: "shop" } });
+  }
+  await t.step("several", async () => {
+    assertEquals(await warnings(), [
+      "Warning: CiliumNetworkPolicy shop/p0, shop/p1, shop/p2, shop/p3, shop/p4 and 2 more of " +
+      "cilium.io/v2 are not evaluated: Calyx does not enforce it",
+    ]);
+  });
+  await t.step("which this user may not read", async () => {
+    server.faults.refuse({ status: 403, path: /cilium/ });
+    assertEquals(await warnings(), []);
+  });
+});
+
 /** A line, and the requests for objects that it may cost. */
 const REQUESTS: readonly [string, string, readonly string[]][] = [
   ["get wep shop/web", "shop.web", ["/api/v1/namespaces/shop/pods metadata.name=web"]],
