@@ -20,7 +20,7 @@ const TITLES: Readonly<Record<FactKind, string>> = {
 const KINDS = Object.keys(TITLES) as readonly FactKind[];
 
 const NAMES_SHOWN_MAX = 5;
-/** Names of one kind that are told apart; of a first list nobody reads them all. */
+/** Names of one kind that are told apart: a first list may bring very many. */
 const NAMES_KEPT_MAX = 1000;
 
 /** Gathers names until what they stand for is in the kernel. */

@@ -1,6 +1,6 @@
 /**
  * Environment variables with our prefix that no setting reads: a misspelt one would change nothing, and
- * without a word. Those that Kubernetes makes for a Service called `calyx…` are nobody's mistake. Pure.
+ * without a word. Those that Kubernetes makes for a Service called `calyx…` are left out. Pure.
  */
 
 import { nearestWord } from "../lib/base/nearest_word.ts";
