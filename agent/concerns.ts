@@ -4,7 +4,7 @@
  */
 
 import type { LogFields } from "../lib/base/log.ts";
-import type { FactKind } from "../lib/model/facts.ts";
+import { type FactKind, type FactTypes, podKeyOf } from "../lib/model/facts.ts";
 
 /** What the kinds are called for people, the most telling first. */
 const TITLES: Readonly<Record<FactKind, string>> = {
@@ -14,7 +14,7 @@ const TITLES: Readonly<Record<FactKind, string>> = {
   namespace: "Namespace",
   node: "Node",
   detachment: "detached pod",
-  attachment: "attachment",
+  attachment: "attached pod",
   link: "interface",
 };
 const KINDS = Object.keys(TITLES) as readonly FactKind[];
@@ -29,9 +29,11 @@ export class Concerns {
   /** Taken by an apply that has not succeeded yet. */
   #taken = new Map<FactKind, Set<string>>();
 
-  /** A fact changed that concerns this node. */
-  note(kind: FactKind, key: string): void {
-    add(this.#pending, kind, key);
+  /** A fact changed that concerns this node; `value` is what it is now. */
+  note(kind: FactKind, key: string, value?: FactTypes[FactKind]): void {
+    // The key is the sandbox's, which says little.
+    const isAttachment = value !== undefined && "containerId" in value;
+    add(this.#pending, kind, isAttachment ? podKeyOf(value) : key);
   }
 
   /** What changed since the last apply that succeeded, as fields of its event. */

@@ -20,6 +20,21 @@ Deno.test("Concerns names what changed, policies first, and counts what is beyon
   assertEquals(changes, 1001);
 });
 
+Deno.test("Concerns names an attachment by its pod", () => {
+  const concerns = new Concerns();
+  const value = {
+    containerId: "c",
+    ifname: "eth0",
+    namespace: "shop",
+    pod: "web",
+    uid: "u",
+    interfaceName: "cali1",
+    addresses: [],
+  };
+  concerns.note("attachment", "c/eth0", value);
+  assertEquals(concerns.take(), { because: ["attached pod shop/web"] });
+});
+
 Deno.test("Concerns keeps names until the kernel has what they stand for", () => {
   const concerns = new Concerns();
   concerns.note("policy", "a/first");

@@ -103,7 +103,7 @@ async function run(settings: Settings): Promise<number> {
     const concerns = new Concerns();
     const graph = new PolicyGraph({
       ...settings,
-      onConcern: (kind, key) => concerns.note(kind, key),
+      onConcern: (kind, key, value) => concerns.note(kind, key, value),
     });
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();

@@ -50,7 +50,11 @@ export interface PolicyGraphOptions {
   /** Whether the annotation of NetworkPolicy's first days counts. @default {false} */
   readonly isolationAnnotation?: boolean;
   /** Is told of each fact that concerns this node: what changes its pods' part, or the members of a set. */
-  readonly onConcern?: (kind: FactKind, key: string) => void;
+  readonly onConcern?: (
+    kind: FactKind,
+    key: string,
+    value: FactTypes[FactKind] | undefined,
+  ) => void;
 }
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
@@ -109,7 +113,7 @@ export class PolicyGraph {
     const wasDirty = this.#isLocalDirty;
     this.#isLocalDirty = false;
     const isSetChanged = this.#take(kind, key, value);
-    if (isSetChanged || this.#isLocalDirty) this.#options.onConcern?.(kind, key);
+    if (isSetChanged || this.#isLocalDirty) this.#options.onConcern?.(kind, key, value);
     this.#isLocalDirty ||= wasDirty;
     return isSetChanged || this.#isLocalDirty;
   }
