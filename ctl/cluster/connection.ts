@@ -14,7 +14,8 @@ import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import type { ResourceKind } from "../../lib/datastore/kind.ts";
+import { DatastoreError } from "../../lib/datastore/error.ts";
+import { type Decoded, isOfKind, objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
 import { listAll } from "../../lib/datastore/list.ts";
 import { getJson } from "../../lib/datastore/request.ts";
 import { describeUnknown, discover, hasNoObjects } from "../../lib/datastore/served.ts";
@@ -23,6 +24,7 @@ import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
 import { describeForeignPolicies } from "./foreign_policies.ts";
+import { isObjectName } from "../namespace.ts";
 import { type ClusterReader, type Scope, UnreadError } from "./reader.ts";
 import { warnOf } from "./warning.ts";
 
@@ -78,14 +80,32 @@ function connectionOf(
       );
     }
   }
-  async function list<T>(kind: ResourceKind<T>, scope: Scope = {}): Promise<readonly T[]> {
-    const { namespace } = scope;
-    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
-    const { items } = await ask(() => listAll(api, scoped, { signal, ...selectorOf(scope) }));
+  function valuesOf<T>(kind: ResourceKind<T>, items: Iterable<readonly [string, Decoded<T>]>): T[] {
     return [...items].flatMap(([key, { value, problems }]) => {
       if (problems.length > 0) warn(kind.name, key, problems);
       return value === undefined ? [] : [value];
     });
+  }
+  async function list<T>(kind: ResourceKind<T>, scope: Scope = {}): Promise<readonly T[]> {
+    const { namespace, name, node } = scope;
+    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
+    if (name !== undefined) return await getOne(scoped, name);
+    const selector = node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
+    const { items } = await ask(() => listAll(api, scoped, { signal, ...selector }));
+    return valuesOf(kind, items);
+  }
+  /** None where there is no object of that name. */
+  async function getOne<T>(kind: ResourceKind<T>, name: string): Promise<readonly T[]> {
+    if (!isObjectName(name)) return [];
+    const operation = `get ${kind.name} ${name}`;
+    try {
+      const object = await ask(() => getJson(api, `${kind.path}/${name}`, operation, signal));
+      const key = isOfKind(kind, object) ? objectKey(object) : undefined;
+      return key === undefined ? [] : valuesOf(kind, [[key, kind.decode(object)]]);
+    } catch (error) {
+      if (error instanceof DatastoreError && error.status === 404) return [];
+      throw error;
+    }
   }
   return {
     pods: (scope) => list(podKind, scope),
@@ -112,15 +132,6 @@ function connectionOf(
       await api[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The server then looks up one object, or those of one node, in place of sending all. */
-function selectorOf({ name, node }: Scope): { readonly fieldSelector?: string } {
-  const terms = [
-    ...name === undefined ? [] : [`metadata.name=${name}`],
-    ...node === undefined ? [] : [`spec.nodeName=${node}`],
-  ];
-  return terms.length === 0 ? {} : { fieldSelector: terms.join() };
 }
 
 /** `/api/v1/pods` to `/api/v1/namespaces/shop/pods`. */

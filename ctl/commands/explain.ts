@@ -11,6 +11,7 @@ import { CtlError } from "../error.ts";
 import { parseSource, parseTarget, type Party } from "../explain/end.ts";
 import { describeExplanation, explain, formatExplanation } from "../explain/explanation.ts";
 import { flowsBetween, otherReplicaOf, resolveParty } from "../explain/resolve.ts";
+import { readNamespace } from "../namespace.ts";
 import { suggest } from "../suggest.ts";
 
 const FORMATS = ["text", "yaml", "json"];
@@ -56,7 +57,7 @@ Examples:
           (isShellList ? "; each file needs its own -f, or give their folder" : ""),
       );
     }
-    const namespace = call.flags.get("namespace") ?? "default";
+    const namespace = readNamespace(call.flags) ?? "default";
     const party = parseSource(sourceText, namespace);
     const target = parseTarget(targetText, namespace);
     const read = await clusterFor(call, namespace, [party, target.party]);

@@ -4,6 +4,7 @@ import { DatastoreError } from "../../lib/datastore/error.ts";
 import { openCluster } from "../cluster/connection.ts";
 import type { ClusterReader } from "../cluster/reader.ts";
 import type { Call, Command } from "../command.ts";
+import { readNamespace } from "../namespace.ts";
 import { CtlError } from "../error.ts";
 import { matchesLabels } from "../../lib/model/labels.ts";
 import { formatItems, parseOutput, shows } from "../print/output.ts";
@@ -49,8 +50,8 @@ Examples:
     if (node !== undefined && !view.onNodes) {
       throw new CtlError(`A ${view.kind} is on no node: leave --node out`);
     }
-    await using cluster = await openCluster(call);
     const namespace = view.namespaced ? namespaceOf(call) : undefined;
+    await using cluster = await openCluster(call);
     const query = { namespace, shows: (column: string) => shows(output, column) };
     const items = await listItems(view, cluster, query, names);
     const chosen = items.filter((it) =>
@@ -61,7 +62,8 @@ Examples:
 };
 
 function namespaceOf({ flags }: Call): string | undefined {
-  return flags.has("all-namespaces") ? undefined : flags.get("namespace");
+  const namespace = readNamespace(flags);
+  return flags.has("all-namespaces") ? undefined : namespace;
 }
 
 /**

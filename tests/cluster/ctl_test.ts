@@ -275,6 +275,8 @@ const MISTAKES: readonly [string, Readonly<Record<string, string>>, RegExp][] = 
   ["get wep -c /usr", {}, /file \/usr is a directory/],
   ["get wep --request-timeout soon", {}, /--request-timeout: Cannot parse duration "soon"/],
   ["get wep --log-level loud", {}, /--log-level: Log level must be one of/],
+  ["get wep -n ..", {}, /--namespace "\.\." can be no namespace's name/],
+  ["explain a b -n A/b", {}, /--namespace "A\/b" can be no namespace's name/],
   ["get wep -o yml", {}, /Unknown output format "yml"; did you mean "yaml"\?/],
   ["get wep -o", {}, /Flag "--output" needs a value/],
   ["get wep --nodes n1", {}, /Unknown flag "--nodes"; did you mean "--node"\?/],
