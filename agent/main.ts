@@ -56,7 +56,8 @@ export async function main(args: readonly string[]): Promise<number> {
     command = parseCommand(args, Deno.env.toObject(), Deno.hostname());
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    return fail(`${error.message}; see calyx-agent --help`);
+    const isQuestion = error.message.endsWith("?");
+    return fail(`${error.message}${isQuestion ? " See" : "; see"} calyx-agent --help`);
   }
   switch (command.kind) {
     case "help":

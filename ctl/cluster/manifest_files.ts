@@ -48,7 +48,7 @@ export async function readManifests(
   };
   for (const path of await expandPaths(paths)) {
     if (path === "-") {
-      take(await options.terminal.readInput(), "stdin", true);
+      take(await readStdin(options), "stdin", true);
       continue;
     }
     const { files, isNamed } = await filesOf(path, options.isRecursive, skipped);
@@ -59,7 +59,22 @@ export async function readManifests(
       take(text, file, isNamed);
     }
   }
+  if (objects.length === 0) {
+    const [reason] = [...unread, ...skipped];
+    throw new CtlError(
+      `No Kubernetes object in ${paths.map((it) => it === "-" ? "stdin" : it).join(", ")}` +
+        (reason === undefined ? "" : `: ${reason}`),
+    );
+  }
   return { objects, unread, skipped };
+}
+
+async function readStdin({ terminal }: ManifestOptions): Promise<string> {
+  try {
+    return await terminal.readInput();
+  } catch (error) {
+    throw new CtlError(describeReadError("stdin", error), { cause: error });
+  }
 }
 
 function requireSkippable({ kind, sentence }: Stray): void {

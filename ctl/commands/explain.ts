@@ -28,6 +28,9 @@ With -f no server is asked. A Deployment and the like stand for the pods that th
 deployment/name and namespace/deployment/name; to itself means: from one of its pods to another, where
 it makes several. What the manifests have that looks like a policy and is not evaluated is named.
 
+A verdict is what policy says. Which packets of a node pass policy by, only that node's agent knows: its
+/readyz names the ways.
+
 Flags:
   -f, --filename PATH   ask the manifests of a file, a folder, or stdin (-); may be repeated, and all
                         paths count together

@@ -228,6 +228,8 @@ const REFUSALS: readonly [string, Readonly<Record<string, string>>, string, RegE
     "-f @/v.yaml",
     /v\.yaml items\[0\] is no Kubernetes object/,
   ],
+  ["a folder without objects", { "a.yaml": "# nothing\n" }, "-f @", /No Kubernetes object in @\n/],
+  ["what holds no objects", { "v.yaml": "a: 1\n" }, "-f @", /in @: @\/v\.yaml is no Kubernetes/],
   ["files after one -f", { "n.yaml": DENY, "p.yaml": PODS }, "-f @/n.yaml @/p.yaml", /its own -f/],
   ["an empty folder", { "x/p.yaml": PODS }, "-f @", /Folder @ holds no .*; -R also reads/],
   ["one of two that is missing", { "n.yaml": DENY }, "-f @/n.yaml -f @/p", /@\/p does not exist/],

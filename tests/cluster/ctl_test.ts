@@ -406,6 +406,11 @@ Deno.test("calyxctl as a process: exit status, and silence when nobody reads", a
     stdout: "",
     stderr: 'calyxctl: Unknown command "gte"; did you mean "get"?\n',
   });
+  const full = await shell("ctl help > /dev/full");
+  assertMatch(full.stderr, /^calyxctl: Cannot write the answer: No space left[^\n]*\n$/);
+  assertEquals(full.status, 1);
+  const folder = await shell("ctl explain -f - a/b c/d < /tmp");
+  assertMatch(folder.stderr, /^calyxctl: stdin (is a directory|cannot be read: .*)\n$/);
   const closed = await shell("{ ctl help; echo $? >&2; } | true");
   assertEquals(closed, { status: 0, stdout: "", stderr: "0\n" });
 });
