@@ -90,17 +90,7 @@ function answerHealth(options: HealthOptions, request: Request): Response {
       return new Response("ok\n");
     case "/readyz": {
       const reason = unreadyReason(options);
-      // A detail is for people: it does not make a node unready for all its other pods.
-      const details = [
-        ...unreadKinds(options.facts),
-        ...formatStale(options.facts, options.nowMs()),
-        ...formatAddressDoubts(options.doubts()),
-        ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
-        ...options.ipvs.details,
-        ...options.bypass.details,
-        ...formatWaiting(options.waitingPolicies()),
-      ];
-      const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
+      const text = [reason ?? "ok", ...readyDetails(options)].map((line) => `${line}\n`).join("");
       return new Response(text, { status: reason === undefined ? 200 : 503 });
     }
     case "/metrics":
@@ -110,6 +100,24 @@ function answerHealth(options: HealthOptions, request: Request): Response {
     default:
       return new Response("There are /healthz, /readyz and /metrics\n", { status: 404 });
   }
+}
+
+/** What people should know: it does not make a node unready for all its other pods. */
+export function readyDetails(
+  options: Pick<
+    HealthOptions,
+    "facts" | "loop" | "doubts" | "ipvs" | "bypass" | "waitingPolicies" | "nowMs"
+  >,
+): readonly string[] {
+  return [
+    ...unreadKinds(options.facts),
+    ...formatStale(options.facts, options.nowMs()),
+    ...formatAddressDoubts(options.doubts()),
+    ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
+    ...options.ipvs.details,
+    ...options.bypass.details,
+    ...formatWaiting(options.waitingPolicies()),
+  ];
 }
 
 /** Why policy is not in force, in one sentence; `undefined` when it is. */

@@ -13,11 +13,13 @@
  * however it stops, the rules stay in the kernel.
  */
 
+import { createLogger, JOURNAL_PREFIXES, type Logger } from "../lib/base/log.ts";
+import { escapeControls } from "../lib/base/printable.ts";
 import { raiseDescriptorLimit } from "../lib/kernel/limit.ts";
-import { createLogger, type Logger } from "../lib/base/log.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
+import { isJournal, STDERR } from "../lib/kernel/journal.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
 import type { NetworkPolicy } from "../lib/model/policy.ts";
 import { podDigestIn } from "../lib/model/link_alias.ts";
@@ -27,9 +29,10 @@ import { reportAddressDoubts } from "./address_report.ts";
 import { AttachmentFacts } from "./attachment_facts.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { BypassWatch } from "./bypass_watch.ts";
+import { Concerns } from "./concerns.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
-import { HealthServer, unreadyReason } from "./health.ts";
+import { HealthServer, readyDetails, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
 import { LargePolicies } from "./large_policies.ts";
@@ -38,9 +41,11 @@ import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
 import { hasInterface, readLinks, stopLearning } from "./pod_links.ts";
-import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
+import { type Command, formatHelp, parseCommand, type Settings, VARIABLES } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
+import { reportStatus } from "./status_report.ts";
 import { guardTable } from "./table_guard.ts";
+import { findUnknownVariables } from "./variables.ts";
 
 /** How long requests in progress may take to end when the agent stops. */
 const SHUTDOWN_MS_MAX = 2_000;
@@ -52,7 +57,8 @@ export async function main(args: readonly string[]): Promise<number> {
     command = parseCommand(args, Deno.env.toObject(), Deno.hostname());
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    return fail(`${error.message}; see calyx-agent --help`);
+    const isQuestion = error.message.endsWith("?");
+    return fail(`${error.message}${isQuestion ? " See" : "; see"} calyx-agent --help`);
   }
   switch (command.kind) {
     case "help":
@@ -67,7 +73,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function run(settings: Settings): Promise<number> {
-  const logger = createLogger({ level: settings.logLevel });
+  const logger = openLog(settings);
   Deno.umask(0o077); // what we make, the socket above all, is root's alone from its first moment
   raiseDescriptorLimit();
   const stop = new AbortController();
@@ -75,6 +81,9 @@ async function run(settings: Settings): Promise<number> {
     Deno.addSignalListener(name, () => stop.abort(name));
   }
   const environment = Deno.env.toObject();
+  for (const unknown of findUnknownVariables(environment, VARIABLES)) {
+    logger.warn("environment variable is not known; see calyx-agent --help", { ...unknown });
+  }
   const notifier = createNotifier(environment, logger);
   try {
     await using api = await openApiServer({
@@ -96,7 +105,11 @@ async function run(settings: Settings): Promise<number> {
     if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
     logger.info("agent started", { version, node: settings.nodeName, server: api.server });
 
-    const graph = new PolicyGraph(settings);
+    const concerns = new Concerns();
+    const graph = new PolicyGraph({
+      ...settings,
+      onConcern: (kind, key, value) => concerns.note(kind, key, value),
+    });
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();
     const attachmentFacts = new AttachmentFacts({
@@ -127,6 +140,7 @@ async function run(settings: Settings): Promise<number> {
       compileOptions: () => compileOptions,
       resyncIntervalMs: settings.resyncIntervalMs,
       takeTurn: () => largePolicies.takeTurn(),
+      concerns,
       onChanged: () => flowCut.kick(),
       logger,
     });
@@ -230,6 +244,12 @@ async function run(settings: Settings): Promise<number> {
       : new HealthServer({ ...health, facts, loop, logger });
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, stop.signal);
+    const telling = reportStatus({
+      notifier,
+      loop,
+      unreadyReason: () => unreadyReason({ ...health, facts, loop }),
+      details: () => readyDetails({ ...health, facts, loop }),
+    }, stop.signal);
 
     // After the socket is there: whoever found none has made its link by now.
     for (const { name, alias } of readLinks(route).values()) {
@@ -239,7 +259,7 @@ async function run(settings: Settings): Promise<number> {
     await facts.watch(stop.signal);
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
-    await Promise.all([enforcing, cutting, reporting, watchingIpvs, watchingBypass]);
+    await Promise.all([enforcing, cutting, reporting, telling, watchingIpvs, watchingBypass]);
     await Promise.race([socket.shutdown(), sleep(SHUTDOWN_MS_MAX)]);
     return 0;
   } catch (error) {
@@ -250,7 +270,7 @@ async function run(settings: Settings): Promise<number> {
 
 /** Removes the table and what else the agent keeps; running pods keep their interfaces. */
 async function cleanup(settings: Settings): Promise<number> {
-  const logger: Logger = createLogger({ level: settings.logLevel });
+  const logger = openLog(settings);
   try {
     using netfilter = openNetfilter();
     const isRemoved = await new Dataplane(netfilter, logger).remove();
@@ -263,6 +283,12 @@ async function cleanup(settings: Settings): Promise<number> {
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** On stderr; where that is the journal, each line says how severe it is. */
+function openLog({ logLevel }: Settings): Logger {
+  const prefixes = isJournal(STDERR, Deno.env.get("JOURNAL_STREAM")) ? JOURNAL_PREFIXES : undefined;
+  return createLogger({ level: logLevel, prefixes });
 }
 
 function countsOf(facts: Facts): Readonly<Record<string, number>> {
@@ -281,7 +307,11 @@ function print(text: string): number {
 }
 
 function fail(message: string): number {
-  Deno.stderr.writeSync(new TextEncoder().encode(`calyx-agent: ${message}\n`));
+  const isToJournal = isJournal(STDERR, Deno.env.get("JOURNAL_STREAM"));
+  const text = `${isToJournal ? JOURNAL_PREFIXES.error : ""}calyx-agent: ${
+    escapeControls(message)
+  }`;
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   return 1;
 }
 

@@ -184,6 +184,9 @@ const ROWS = {
   ),
 } as const;
 
+/** Every environment variable that a setting reads. */
+export const VARIABLES: readonly string[] = Object.values(ROWS).flatMap((it) => it.environment);
+
 const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
   kubeconfig: "kubeconfig file (or KUBECONFIG, K8S_API_ENDPOINT and K8S_*, or in-cluster)",
   context: "context of the kubeconfig",

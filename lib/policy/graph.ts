@@ -12,13 +12,14 @@
  * all its facts when one of them changes, and put together with what the others bring.
  */
 
-import type {
-  DenyAction,
-  Desired,
-  DesiredEndpoint,
-  DesiredPolicy,
-  DesiredProgram,
-  DesiredSet,
+import {
+  type DenyAction,
+  type Desired,
+  type DesiredEndpoint,
+  type DesiredPolicy,
+  type DesiredProgram,
+  type DesiredSet,
+  NOTHING_DESIRED,
 } from "../model/desired.ts";
 import type { Attachment, Detachment, FactKind, FactTypes, PodLink } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
@@ -48,6 +49,12 @@ export interface PolicyGraphOptions {
   readonly denyAction?: DenyAction;
   /** Whether the annotation of NetworkPolicy's first days counts. @default {false} */
   readonly isolationAnnotation?: boolean;
+  /** Is told of each fact that concerns this node: what changes its pods' part, or the members of a set. */
+  readonly onConcern?: (
+    kind: FactKind,
+    key: string,
+    value: FactTypes[FactKind] | undefined,
+  ) => void;
 }
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
@@ -69,14 +76,7 @@ export class PolicyGraph {
   readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
   readonly #index: SetIndex;
   #isLocalDirty = true;
-  #desired: Desired = {
-    endpoints: new Map(),
-    programs: new Map(),
-    policies: new Map(),
-    sets: new Map(),
-    hostAddresses: [],
-    conflicts: new Map(),
-  };
+  #desired: Desired = NOTHING_DESIRED;
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
@@ -110,7 +110,11 @@ export class PolicyGraph {
    * @returns whether there is something to flush: most changes in a cluster concern no pod of this node
    */
   update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    const wasDirty = this.#isLocalDirty;
+    this.#isLocalDirty = false;
     const isSetChanged = this.#take(kind, key, value);
+    if (isSetChanged || this.#isLocalDirty) this.#options.onConcern?.(kind, key, value);
+    this.#isLocalDirty ||= wasDirty;
     return isSetChanged || this.#isLocalDirty;
   }
 
