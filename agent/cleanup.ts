@@ -1,9 +1,9 @@
 /** `calyx-agent cleanup`: takes away what the agent made on this machine. */
 
-import { createLogger } from "../lib/base/log.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
 import { openNetfilter } from "./kernel_need.ts";
 import { nodeFilePath } from "./node_file.ts";
+import { openLog } from "./output.ts";
 import type { Settings } from "./settings.ts";
 
 /** In the state folder: what a later agent would go by. */
@@ -19,7 +19,7 @@ export async function cleanup(
   { stateDir, socketPath, logLevel }: Pick<Settings, "stateDir" | "socketPath" | "logLevel">,
 ): Promise<string> {
   using netfilter = openNetfilter();
-  const isRemoved = await new Dataplane(netfilter, createLogger({ level: logLevel })).remove();
+  const isRemoved = await new Dataplane(netfilter, openLog({ logLevel })).remove();
   for (const path of [...STATE.map((it) => `${stateDir}/${it}`), nodeFilePath(socketPath)]) {
     await Deno.remove(path, { recursive: true }).catch(() => {});
   }

@@ -37,6 +37,11 @@ export interface KindState {
   /** In which it is read, of a kind that has several. */
   version: string | undefined;
   isInSync: boolean;
+  /** When the API server has last said something of it; by Date.now(), 0: never. */
+  heardAtMs: number;
+  /** How often it was listed whole, and how often a list or watch failed. */
+  lists: number;
+  failures: number;
   objects: number;
   /** Objects with problems, by key. */
   readonly problems: Map<string, readonly string[]>;
@@ -90,8 +95,12 @@ export class Facts {
       onUpdate: (key, item) => {
         if (this.#take(kind, key, item)) onChange();
       },
+      onHeard: () => {
+        this.#state(kind).heardAtMs = Date.now();
+      },
       onState: (state, detail) => {
         const kindState = this.#state(kind);
+        if (state === "failed") kindState.failures++;
         kindState.state = state;
         kindState.detail = detail;
         if (state === "absent" || state === "unreadable") kindState.version = undefined;
@@ -132,7 +141,9 @@ export class Facts {
 
   #onListed(kind: string): void {
     const before = this.isInSync;
-    this.#state(kind).isInSync = true;
+    const state = this.#state(kind);
+    state.isInSync = true;
+    state.lists++;
     if (!before && this.isInSync) this.#options.onInSync();
     this.#options.onChange();
   }
@@ -150,6 +161,9 @@ function newState(): KindState {
     detail: undefined,
     version: undefined,
     isInSync: false,
+    heardAtMs: 0,
+    lists: 0,
+    failures: 0,
     objects: 0,
     problems: new Map(),
   };

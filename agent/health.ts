@@ -8,8 +8,11 @@ import type { BypassWatch } from "./bypass_watch.ts";
 import type { Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
+import { ageSeconds, formatDuration, formatStale, isStale, staleMs } from "./freshness.ts";
+import { HttpServer } from "./http_server.ts";
 import { formatWaiting } from "./large_policies.ts";
 import { type EnforcementLoop, formatConflicts } from "./loop.ts";
+import type { Logger } from "../lib/base/log.ts";
 import { version } from "../lib/base/version.ts";
 import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
 
@@ -31,51 +34,103 @@ export interface HealthOptions {
   readonly missing?: () => string | undefined;
   /** What else people must know, one sentence each. */
   readonly moreDetails?: () => readonly string[];
+  /** After so long without the API server it is not ready; 0: it stays so. */
+  readonly unreadyAfterMs: number;
   readonly nowMs: () => number;
+  readonly logger: Logger;
 }
 
+/** How often it tries to listen. */
+const LISTEN_INTERVAL_MS = 10_000;
 /** A loop that has failed for so long is not ready any more. */
 const FAILURE_MS_MAX = 60_000;
 
-/**
- * Serves until closed.
- *
- * @throws {Deno.errors.AddrInUse} if the port is taken
- */
-export function serveHealth(options: HealthOptions): Deno.HttpServer {
-  const { host, port } = options;
-  return Deno.serve({ hostname: host, port, onListen: () => {} }, (request) => {
-    switch (new URL(request.url).pathname) {
-      case "/healthz":
-        return new Response("ok\n");
-      case "/readyz": {
-        const reason = unreadyReason(options);
-        // A detail is for people: it does not make a node unready for all its other pods.
-        const details = [
-          ...unreadKinds(options.facts),
-          ...formatAddressDoubts(options.doubts()),
-          ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
-          ...options.ipvs.details,
-          ...options.bypass.details,
-          ...formatWaiting(options.waitingPolicies()),
-          ...options.moreDetails?.() ?? [],
-        ];
-        const text = [reason ?? "ok", ...details].map((line) => `${line}\n`).join("");
-        return new Response(text, { status: reason === undefined ? 200 : 503 });
-      }
-      case "/metrics":
-        return new Response(formatMetrics(options), {
-          headers: { "content-type": "text/plain; version=0.0.4" },
-        });
-      default:
-        return new Response("There are /healthz, /readyz and /metrics\n", { status: 404 });
+/** Answers until it is disposed of. Where it cannot listen it says so, and tries again: enforcement goes on. */
+export class HealthServer implements AsyncDisposable {
+  readonly #options: HealthOptions;
+  #server: HttpServer | undefined;
+  #timer: number | undefined;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    this.#open();
+  }
+
+  /** Where it listens; `undefined`: nowhere yet. */
+  get addr(): Deno.Addr | undefined {
+    return this.#server?.addr;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#server?.shutdown();
+  }
+
+  #open(): void {
+    const { host, port, logger } = this.#options;
+    try {
+      const listener = Deno.listen({ hostname: host, port });
+      const answer = (request: Request): Response => answerHealth(this.#options, request);
+      this.#server = new HttpServer({ name: "the health port", listener, answer, logger });
+    } catch (error) {
+      const reason = error instanceof Deno.errors.AddrInUse
+        ? "another process has it"
+        : error instanceof Error
+        ? error.message
+        : String(error);
+      logger.warn("health port not open; trying again", {
+        error: `Cannot listen on ${host} port ${port}: ${reason}. ` +
+          "Set --health-host and --health-port (CALYX_HEALTH_HOST, CALYX_HEALTH_PORT)",
+        delayMs: LISTEN_INTERVAL_MS,
+      });
+      this.#timer = setTimeout(() => this.#open(), LISTEN_INTERVAL_MS);
     }
-  });
+  }
+}
+
+function answerHealth(options: HealthOptions, request: Request): Response {
+  switch (new URL(request.url).pathname) {
+    case "/healthz":
+      return new Response("ok\n");
+    case "/readyz": {
+      const reason = unreadyReason(options);
+      const text = [reason ?? "ok", ...readyDetails(options)].map((line) => `${line}\n`).join("");
+      return new Response(text, { status: reason === undefined ? 200 : 503 });
+    }
+    case "/metrics":
+      return new Response(formatMetrics(options), {
+        headers: { "content-type": "text/plain; version=0.0.4" },
+      });
+    default:
+      return new Response("There are /healthz, /readyz and /metrics\n", { status: 404 });
+  }
+}
+
+/** What people should know: it does not make a node unready for all its other pods. */
+export function readyDetails(
+  options: Pick<
+    HealthOptions,
+    "facts" | "loop" | "doubts" | "ipvs" | "bypass" | "waitingPolicies" | "moreDetails" | "nowMs"
+  >,
+): readonly string[] {
+  return [
+    ...unreadKinds(options.facts),
+    ...formatStale(options.facts, options.nowMs()),
+    ...formatAddressDoubts(options.doubts()),
+    ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
+    ...options.ipvs.details,
+    ...options.bypass.details,
+    ...formatWaiting(options.waitingPolicies()),
+    ...options.moreDetails?.() ?? [],
+  ];
 }
 
 /** Why policy is not in force, in one sentence; `undefined` when it is. */
 export function unreadyReason(
-  { facts, loop, missing, nowMs }: Pick<HealthOptions, "facts" | "loop" | "missing" | "nowMs">,
+  { facts, loop, missing, unreadyAfterMs, nowMs }: Pick<
+    HealthOptions,
+    "facts" | "loop" | "missing" | "unreadyAfterMs" | "nowMs"
+  >,
 ): string | undefined {
   for (const [kind, state] of Object.entries(facts.states)) {
     if (!state.isInSync) {
@@ -87,6 +142,9 @@ export function unreadyReason(
   if (loop.counts.applied === 0) return "Nothing is in the kernel yet: see the agent's log";
   if (loop.failingSinceMs !== undefined && nowMs() - loop.failingSinceMs > FAILURE_MS_MAX) {
     return "The kernel refuses changes: see the agent's log";
+  }
+  if (unreadyAfterMs > 0 && staleMs(facts, nowMs()) > unreadyAfterMs) {
+    return `The API server was not heard for ${formatDuration(unreadyAfterMs / 1_000)}`;
   }
   return undefined;
 }
@@ -131,11 +189,32 @@ function formatMetrics(options: HealthOptions): string {
   metric(
     "in_sync",
     "gauge",
-    "Whether the kind has been listed, and can still be read.",
-    states.map(([kind, { isInSync, state }]) => [
+    "Whether the kind has been listed, can still be read, and is up to date.",
+    states.map(([kind, state]) => [
       `{kind="${kind}"}`,
-      isInSync && state !== "unreadable" ? 1 : 0,
+      state.isInSync && state.state !== "unreadable" && !isStale(state, options.nowMs()) ? 1 : 0,
     ]),
+  );
+  metric(
+    "age_seconds",
+    "gauge",
+    "Time since the API server has last said something of the kind.",
+    states.flatMap(([kind, state]) => {
+      const age = ageSeconds(state, options.nowMs());
+      return age === undefined ? [] : [[`{kind="${kind}"}`, age] as const];
+    }),
+  );
+  metric(
+    "lists_total",
+    "counter",
+    "How often the kind was listed whole.",
+    perKind((kind) => facts.states[kind]?.lists ?? 0),
+  );
+  metric(
+    "api_failures_total",
+    "counter",
+    "How often a list or a watch of the kind failed.",
+    perKind((kind) => facts.states[kind]?.failures ?? 0),
   );
   metric(
     "unreadable",

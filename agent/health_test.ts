@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
+import { createLogger } from "../lib/base/log.ts";
 import { BYPASS_KINDS, type BypassKind } from "./bypass.ts";
 import type { Facts, KindState } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
-import { serveHealth } from "./health.ts";
+import { type HealthOptions, HealthServer } from "./health.ts";
 import type { EnforcementLoop } from "./loop.ts";
 
 const FLOW_CUT: FlowCutCounts = {
@@ -21,11 +22,9 @@ const NO_BYPASS = Object.fromEntries(BYPASS_KINDS.map((it) => [it, 0])) as Recor
   number
 >;
 
-type HealthOptions = Parameters<typeof serveHealth>[0];
-
 /** What the agent answers to GET `path`. */
 async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<[number, string]> {
-  const server = serveHealth({
+  await using server = new HealthServer({
     host: "127.0.0.1",
     port: 0,
     facts: { states: {} } as Facts,
@@ -35,16 +34,14 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
     bypass: { counts: NO_BYPASS, details: [] },
     doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
     waitingPolicies: () => [],
+    unreadyAfterMs: 0,
     nowMs: () => 0,
+    logger: createLogger({ level: "error" }),
     ...changes,
   });
-  try {
-    const { port } = server.addr as Deno.NetAddr;
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
-    return [response.status, await response.text()];
-  } finally {
-    await server.shutdown();
-  }
+  const { port } = server.addr as Deno.NetAddr;
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return [response.status, await response.text()];
 }
 
 Deno.test("/readyz says ok, and in a line of its own which pods claim one interface", async () => {
@@ -104,6 +101,9 @@ function factsIn(change: Partial<KindState>): Facts {
     detail: undefined,
     version: "v1beta1",
     isInSync: true,
+    heardAtMs: 0,
+    lists: 1,
+    failures: 0,
     objects: 1,
     problems: new Map(),
     ...change,

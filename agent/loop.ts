@@ -7,7 +7,7 @@
  */
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
-import type { Logger } from "../lib/base/log.ts";
+import type { LogFields, Logger } from "../lib/base/log.ts";
 import { backoffDelayMs } from "../lib/base/retry.ts";
 import { Turns } from "../lib/base/turns.ts";
 import { compile, type CompileOptions } from "../lib/dataplane/compile/compile.ts";
@@ -34,6 +34,8 @@ export interface LoopOptions {
    * Takes one of the facts that wait for turns of their own. @returns whether there is something to flush
    */
   readonly takeTurn?: () => boolean;
+  /** What the log says of why the ruleset changed: taken with each flush, forgotten when it is applied. */
+  readonly concerns?: { take(): LogFields; forget(): void };
   /** After an apply that changed something, when everybody who waits for it has been told. */
   readonly onChanged?: () => void;
   readonly logger: Logger;
@@ -161,13 +163,14 @@ export class EnforcementLoop {
   }
 
   async #applyOnce(): Promise<void> {
-    const { flush, dataplane, compileOptions, logger } = this.#options;
+    const { flush, dataplane, compileOptions, concerns, logger } = this.#options;
     this.#isDirty = false;
     this.#wake = Promise.withResolvers();
     const epoch = this.#epoch;
     const startMs = performance.now();
     const turns = new Turns();
     const desired = flush();
+    const because = concerns?.take();
     const options = compileOptions();
     await turns.pass();
     if (this.#compiled?.desired !== desired || this.#compiled.options !== options) {
@@ -176,6 +179,7 @@ export class EnforcementLoop {
       await turns.pass();
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);
+    concerns?.forget();
     this.#enforced = desired;
     this.#enforcedEpoch = epoch;
     this.counts.applied++;
@@ -184,6 +188,7 @@ export class EnforcementLoop {
     if (applied.requests > 0) {
       logger.info("ruleset applied", {
         ...applied,
+        ...because,
         endpoints: desired.endpoints.size,
         policies: desired.policies.size,
         durationMs: Number(this.counts.durationMs.toFixed(2)),

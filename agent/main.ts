@@ -13,7 +13,7 @@
  * however it stops, the rules stay in the kernel.
  */
 
-import { createLogger } from "../lib/base/log.ts";
+import { raiseDescriptorLimit } from "../lib/kernel/limit.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
@@ -29,11 +29,12 @@ import { AttachmentStore } from "./attachments.ts";
 import { BypassWatch } from "./bypass_watch.ts";
 import { cleanup } from "./cleanup.ts";
 import { CompileChoices } from "./compile_choices.ts";
+import { Concerns } from "./concerns.ts";
 import { DetachmentStore } from "./detachments.ts";
 import { Facts } from "./facts.ts";
 import { FlowCut } from "./flow_cut.ts";
 import { Forwarding } from "./forwarding.ts";
-import { serveHealth, unreadyReason } from "./health.ts";
+import { HealthServer, readyDetails, unreadyReason } from "./health.ts";
 import { IpvsWatch } from "./ipvs.ts";
 import { missingConntrack, openNetfilter } from "./kernel_need.ts";
 import { LargePolicies } from "./large_policies.ts";
@@ -42,13 +43,16 @@ import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
 import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
+import { fail, openLog, print } from "./output.ts";
 import { OwnNode } from "./own_node.ts";
 import { hasInterface, readHostRoutes, readLinks, stopLearning } from "./pod_links.ts";
 import { ProgramFile } from "./program_file.ts";
-import { type Command, formatHelp, parseCommand, type Settings } from "./settings.ts";
+import { type Command, formatHelp, parseCommand, type Settings, VARIABLES } from "./settings.ts";
 import { serveAgentSocket } from "./socket.ts";
 import { StandIn } from "./stand_in.ts";
+import { reportStatus } from "./status_report.ts";
 import { guardTable } from "./table_guard.ts";
+import { findUnknownVariables } from "./variables.ts";
 
 /** How long requests in progress may take to end when the agent stops. */
 const SHUTDOWN_MS_MAX = 2_000;
@@ -62,7 +66,8 @@ export async function main(args: readonly string[]): Promise<number> {
     command = parseCommand(args, Deno.env.toObject(), Deno.hostname());
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    return fail(`${error.message}; see calyx-agent --help`);
+    const isQuestion = error.message.endsWith("?");
+    return fail(`${error.message}${isQuestion ? " See" : "; see"} calyx-agent --help`);
   }
   switch (command.kind) {
     case "help":
@@ -77,13 +82,17 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function run(settings: Settings): Promise<number> {
-  const logger = createLogger({ level: settings.logLevel });
+  const logger = openLog(settings);
   Deno.umask(0o077); // what we make, the socket above all, is root's alone from its first moment
+  raiseDescriptorLimit();
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(name, () => stop.abort(name));
   }
   const environment = Deno.env.toObject();
+  for (const unknown of findUnknownVariables(environment, VARIABLES)) {
+    logger.warn("environment variable is not known; see calyx-agent --help", { ...unknown });
+  }
   const notifier = createNotifier(environment, logger);
   try {
     using netfilter = openNetfilter();
@@ -95,7 +104,11 @@ async function run(settings: Settings): Promise<number> {
     if (reason !== undefined) logger.warn("flows cannot be cut", { reason });
     logger.info("agent started", { version, node: settings.nodeName });
 
-    const graph = new PolicyGraph(settings);
+    const concerns = new Concerns();
+    const graph = new PolicyGraph({
+      ...settings,
+      onConcern: (kind, key, value) => concerns.note(kind, key, value),
+    });
     const attachments = new AttachmentStore(`${settings.stateDir}/attachments`, logger);
     await attachments.load();
     const attachmentFacts = new AttachmentFacts({
@@ -142,6 +155,7 @@ async function run(settings: Settings): Promise<number> {
       compileOptions: () => standIn.isSkeleton ? options.closed : options.usual,
       resyncIntervalMs: settings.resyncIntervalMs,
       takeTurn: () => largePolicies.takeTurn(),
+      concerns,
       onChanged: () => {
         flowCut.kick();
         rememberProgram();
@@ -196,6 +210,8 @@ async function run(settings: Settings): Promise<number> {
       },
       environment: settingsFromEnvironment(environment),
       userAgent: `calyx-agent/${version}`,
+    }, {
+      onNotRenewed: (error) => logger.warn("credentials not renewed", { error: error.message }),
     });
     logger.info("API server chosen", { server: api.server });
     const watchingIpvs = ipvs.start(() => {
@@ -271,9 +287,7 @@ async function run(settings: Settings): Promise<number> {
       onInSync: () => {
         logger.info("every watch in sync", countsOf(facts));
         begin();
-        if (isBegun) return;
-        logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
-        notifier.status(ownNode.missing ?? "");
+        if (!isBegun) logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
       },
     });
     const detected = freshMtu(route, logger, Date.now);
@@ -294,6 +308,7 @@ async function run(settings: Settings): Promise<number> {
       waitingPolicies: () => largePolicies.waiting,
       missing: () => ownNode.missing,
       moreDetails: () => [...standIn.details, ...ownNode.details, ...forwarding.details],
+      unreadyAfterMs: settings.unreadyAfterMs,
       nowMs: Date.now,
     };
     await using socket = await serveAgentSocket({
@@ -323,9 +338,15 @@ async function run(settings: Settings): Promise<number> {
     });
     await using _healthServer = settings.healthPort === 0
       ? undefined
-      : serveHealth({ ...health, facts, loop });
+      : new HealthServer({ ...health, facts, loop, logger });
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, stop.signal);
+    const telling = reportStatus({
+      notifier,
+      loop,
+      unreadyReason: () => unreadyReason({ ...health, facts, loop }),
+      details: () => readyDetails({ ...health, facts, loop }),
+    }, stop.signal);
 
     // After the socket is there: whoever found none has made its link by now.
     for (const { name, alias } of readLinks(route).values()) {
@@ -336,12 +357,8 @@ async function run(settings: Settings): Promise<number> {
     logger.info("agent stops; the rules stay in force", { reason: String(stop.signal.reason) });
     notifier.stopping();
     await Promise.all([
-      enforcing,
-      cutting,
-      reporting,
-      watchingIpvs,
-      watchingBypass,
-      watchingForwarding,
+      ...[enforcing, cutting, reporting, telling],
+      ...[watchingIpvs, watchingBypass, watchingForwarding],
     ]);
     await Promise.race([
       Promise.all([socket.shutdown(), programFile.save()]),
@@ -362,17 +379,6 @@ function countsOf(facts: Facts): Readonly<Record<string, number>> {
 
 function sleep(durationMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, durationMs));
-}
-
-function print(text: string): number {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
-  return 0;
-}
-
-function fail(error: unknown): number {
-  const message = error instanceof Error ? error.message : String(error);
-  Deno.stderr.writeSync(new TextEncoder().encode(`calyx-agent: ${message}\n`));
-  return 1;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

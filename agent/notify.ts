@@ -1,6 +1,7 @@
 /** Tells systemd how we are: readiness, status, watchdog. sd_notify(3); silent where nobody asked. */
 
 import type { Logger } from "../lib/base/log.ts";
+import { escapeControls } from "../lib/base/printable.ts";
 import { sendUnixDatagram } from "../lib/kernel/datagram.ts";
 
 /** What the service manager can be told. */
@@ -13,6 +14,8 @@ export interface Notifier {
   /** Pings the watchdog, if there is one, for as long as `isAlive` says so. */
   watch(isAlive: () => boolean, signal: AbortSignal): void;
 }
+
+const STATUS_LENGTH_MAX = 1000;
 
 /** The notifier of NOTIFY_SOCKET and WATCHDOG_USEC; one that does nothing where they are not set. */
 export function createNotifier(
@@ -33,7 +36,7 @@ export function createNotifier(
   const watchdogMs = Number(environment.WATCHDOG_USEC ?? 0) / 1000;
   return {
     ready: () => send("READY=1"),
-    status: (text) => send(`STATUS=${text.replaceAll("\n", " ")}`),
+    status: (text) => send(`STATUS=${escapeControls(text).slice(0, STATUS_LENGTH_MAX)}`),
     stopping: () => send("STOPPING=1"),
     watch(isAlive, signal) {
       if (!(watchdogMs > 0)) return;

@@ -22,6 +22,8 @@ export interface Settings {
   readonly healthHost: string;
   /** 0 = no health and metrics server. */
   readonly healthPort: number;
+  /** 0 = however long the API server is away, what is in force is in force. */
+  readonly unreadyAfterMs: number;
   readonly interfacePrefix: string;
   /** 0 = the MTU of the interface of the default route. */
   readonly mtu: number;
@@ -105,6 +107,13 @@ const ROWS = {
     parseInteger(0, 65535),
     "port of /healthz, /readyz and /metrics; 0 = none",
   ),
+  unreadyAfterMs: row(
+    "unready-after",
+    ["CALYX_UNREADY_AFTER"],
+    0,
+    parseSeconds,
+    "seconds without the API server after which /readyz says 503; 0 = never",
+  ),
   interfacePrefix: row(
     "interface-prefix",
     ["CALYX_INTERFACE_PREFIX", "FELIX_INTERFACEPREFIX"],
@@ -176,6 +185,9 @@ const ROWS = {
     "policy for what IPVS sends to pods: auto where the kernel has IPVS, on, off",
   ),
 } as const;
+
+/** Every environment variable that a setting reads. */
+export const VARIABLES: readonly string[] = Object.values(ROWS).flatMap((it) => it.environment);
 
 const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
   kubeconfig: "kubeconfig file (or KUBECONFIG, K8S_API_ENDPOINT and K8S_*, or in-cluster)",
@@ -256,6 +268,7 @@ function readSettings(
     logLevel: read(ROWS.logLevel),
     healthHost: read(ROWS.healthHost),
     healthPort: read(ROWS.healthPort),
+    unreadyAfterMs: read(ROWS.unreadyAfterMs),
     interfacePrefix: read(ROWS.interfacePrefix),
     mtu: read(ROWS.mtu),
     resyncIntervalMs: read(ROWS.resyncIntervalMs),

@@ -13,6 +13,7 @@ Deno.test("parseCommand() has a default for everything", () => {
     isNodeNameGiven: false,
     socketPath: "/run/calyx/agent.sock",
     stateDir: "/run/calyx",
+    unreadyAfterMs: 0,
     logLevel: "info",
     healthHost: "127.0.0.1",
     healthPort: 9099,

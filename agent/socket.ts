@@ -14,6 +14,7 @@ import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
 import type { Node } from "../lib/model/node.ts";
 import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
+import { HttpServer } from "./http_server.ts";
 import { nodeAnswerOf } from "./node_file.ts";
 import type { OwnNode } from "./own_node.ts";
 
@@ -42,29 +43,27 @@ const WAIT_MS_DEFAULT = 10_000;
 const WAIT_MS_MAX = 120_000;
 /** A request's body; what the plugin sends is a few hundred bytes. */
 const BODY_BYTES_MAX = 16 << 10;
-/** How much of a body that is refused, and for how long, is read to keep the connection. */
-const DRAIN_BYTES_MAX = 4 << 20;
-const DRAIN_MS_MAX = 2_000;
+/** More than a node has pods, each of which may wait for its policy. */
+const CONNECTIONS_MAX = 1_024;
 
 /**
  * Listens on the socket; a stale one of a killed agent is replaced.
  *
  * @throws {Deno.errors.AddrInUse} if another agent answers on it
  */
-export async function serveAgentSocket(options: AgentSocketOptions): Promise<Deno.HttpServer> {
+export async function serveAgentSocket(options: AgentSocketOptions): Promise<HttpServer> {
   const { path, logger } = options;
   await prepareSocketPath(path);
-  const server = Deno.serve({
-    transport: "unix",
-    path,
-    onListen: () => {},
-    onError: (error) => {
-      logger.error("agent socket request failed", { error });
-      return failure(500, "The agent failed to answer: see its log");
-    },
-  }, async (request) => await settleBody(request, await answer(options, request)));
+  const listener = Deno.listen({ transport: "unix", path });
   await Deno.chmod(path, 0o600);
-  return server;
+  return new HttpServer({
+    name: path,
+    listener,
+    answer: (request) => answer(options, request),
+    logger,
+    connectionsMax: CONNECTIONS_MAX,
+    bodyBytesMax: BODY_BYTES_MAX,
+  });
 }
 
 /** The folder is root's alone before the socket appears in it, so nobody connects in between. */
@@ -95,41 +94,6 @@ async function answer(options: AgentSocketOptions, request: Request): Promise<Re
     if (route === "GET v1/status") return Response.json(options.status());
   }
   return failure(404, `There is no ${request.method} ${pathname}`);
-}
-
-/**
- * Reads what `answer` left of a request's body, within bounds, so that the connection can carry the
- * next request: the server closes one whose body was not read, while the client still writes into it
- * or has sent the next request already. Beyond the bounds the answer says `connection: close`
- * (RFC 9112, 9.6).
- */
-async function settleBody(request: Request, response: Response): Promise<Response> {
-  if (request.body === null || request.bodyUsed) return response;
-  if (!await drain(request.body)) response.headers.set("connection", "close");
-  return response;
-}
-
-/** Reads a stream to its end; false if that is too far away in bytes or time. */
-async function drain(body: ReadableStream<Uint8Array>): Promise<boolean> {
-  const reader = body.getReader();
-  let isOver = false;
-  const timer = setTimeout(() => {
-    isOver = true;
-    reader.cancel().catch(() => {});
-  }, DRAIN_MS_MAX);
-  try {
-    for (let bytes = 0; bytes <= DRAIN_BYTES_MAX;) {
-      const { done, value } = await reader.read();
-      if (done) return !isOver;
-      bytes += value.length;
-    }
-    await reader.cancel();
-  } catch {
-    // The client went away: there is no connection to keep.
-  } finally {
-    clearTimeout(timer);
-  }
-  return false;
 }
 
 function getNode({ node, ownNode, mtu }: AgentSocketOptions): Response {

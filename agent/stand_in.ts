@@ -6,7 +6,7 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
-import type { Desired, DesiredEndpoint } from "../lib/model/desired.ts";
+import { type Desired, type DesiredEndpoint, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
 import { isOurAlias, podDigestIn, podDigestOf } from "../lib/model/link_alias.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
@@ -143,18 +143,9 @@ export class StandIn {
         isClosed: true,
       });
     }
-    return { ...NOTHING, endpoints };
+    return { ...NOTHING_DESIRED, endpoints };
   }
 }
-
-const NOTHING: Desired = {
-  endpoints: new Map(),
-  programs: new Map(),
-  policies: new Map(),
-  sets: new Map(),
-  hostAddresses: [],
-  conflicts: new Map(),
-};
 
 /** Whether an interface is still that of the pod that it was opened for. */
 function isOf(

@@ -1,20 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import { Address } from "../lib/ip/address.ts";
-import type { Desired, DesiredEndpoint } from "../lib/model/desired.ts";
+import { type Desired, type DesiredEndpoint, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import type { Attachment } from "../lib/model/facts.ts";
 import { aliasOf } from "../lib/model/link_alias.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import { StandIn } from "./stand_in.ts";
 
-const NOTHING: Desired = {
-  endpoints: new Map(),
-  programs: new Map(),
-  policies: new Map(),
-  sets: new Map(),
-  hostAddresses: [],
-  conflicts: new Map(),
-};
 const ADDRESS = "10.0.0.1";
 const ENDPOINT: DesiredEndpoint = {
   interfaceName: "cali1",
@@ -53,7 +45,7 @@ function standIn(
   { endpoint, attachments = [], links = [], isTableAtWork = false }: Scene,
 ): StandIn {
   const program = (it: DesiredEndpoint): Desired => ({
-    ...NOTHING,
+    ...NOTHING_DESIRED,
     endpoints: new Map([[it.interfaceName ?? it.workload, it]]),
   });
   return new StandIn({

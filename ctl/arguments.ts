@@ -39,9 +39,10 @@ export function splitArguments(args: readonly string[]): SplitArguments {
  * @throws {CtlError} naming the flag that is unknown or lacks its value
  */
 export function parseArguments(args: readonly string[], spec: FlagSpec): Flags {
-  const merged: Required<Omit<FlagSpec, "collect">> = {
+  const merged: Required<FlagSpec> = {
     boolean: [...GLOBAL_FLAGS.boolean, ...(spec.boolean ?? [])],
     string: [...GLOBAL_FLAGS.string, ...(spec.string ?? [])],
+    collect: spec.collect ?? [],
     alias: { ...GLOBAL_FLAGS.alias, ...spec.alias },
   };
   const names = [...merged.boolean, ...merged.string].map((it) => `--${it}`);

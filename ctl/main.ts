@@ -4,6 +4,7 @@
  */
 
 import type { Terminal } from "./command.ts";
+import { CtlError } from "./error.ts";
 import { run } from "./program.ts";
 
 const encoder = new TextEncoder();
@@ -27,7 +28,12 @@ export function main(args: readonly string[]): Promise<number> {
 
 function writeAll(stream: typeof Deno.stdout, text: string): void {
   const bytes = encoder.encode(text);
-  for (let sent = 0; sent < bytes.length;) sent += stream.writeSync(bytes.subarray(sent));
+  try {
+    for (let sent = 0; sent < bytes.length;) sent += stream.writeSync(bytes.subarray(sent));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe || !(error instanceof Error)) throw error;
+    throw new CtlError(`Cannot write the answer: ${error.message}`, { cause: error });
+  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

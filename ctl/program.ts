@@ -14,6 +14,7 @@ import { refusedCommands } from "./commands/refuse.ts";
 import { versionCommand } from "./commands/version.ts";
 import { CtlError } from "./error.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
+import { guardTerminal } from "./print/text.ts";
 import { suggest } from "./suggest.ts";
 
 const helpCommand: Command = {
@@ -38,7 +39,8 @@ const COMMANDS: readonly Command[] = [
 ];
 
 /** Runs `calyxctl args…`; the result is the exit status. */
-export async function run(args: readonly string[], terminal: Terminal): Promise<0 | 1> {
+export async function run(args: readonly string[], outside: Terminal): Promise<0 | 1> {
+  const terminal = guardTerminal(outside);
   try {
     await dispatch(args, terminal);
     return 0;

@@ -38,7 +38,7 @@ const ROWS: readonly Row[] = [
   },
   {
     room: "lib/credentials",
-    may: ["lib/base"],
+    may: ["lib/ip", "lib/base"],
     packages: ["@kubernetes/client-node"],
     because: "secrets in one room, with the one package that knows every kubeconfig",
   },

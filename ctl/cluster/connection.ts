@@ -14,7 +14,8 @@ import { namespaceKind } from "../../lib/datastore/decode/namespace.ts";
 import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts";
 import { nodeKind } from "../../lib/datastore/decode/node.ts";
 import { podKind } from "../../lib/datastore/decode/pod.ts";
-import type { ResourceKind } from "../../lib/datastore/kind.ts";
+import { DatastoreError } from "../../lib/datastore/error.ts";
+import { type Decoded, isOfKind, objectKey, type ResourceKind } from "../../lib/datastore/kind.ts";
 import { listAll } from "../../lib/datastore/list.ts";
 import { getJson } from "../../lib/datastore/request.ts";
 import { describeUnknown, discover, hasNoObjects } from "../../lib/datastore/served.ts";
@@ -22,7 +23,9 @@ import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
 import { parseDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
-import { type ClusterReader, UnreadError } from "./reader.ts";
+import { describeForeignPolicies } from "./foreign_policies.ts";
+import { isObjectName } from "../namespace.ts";
+import { type ClusterReader, type Scope, UnreadError } from "./reader.ts";
 import { warnOf } from "./warning.ts";
 
 /** A cluster to read, until it is disposed of. */
@@ -77,17 +80,36 @@ function connectionOf(
       );
     }
   }
-  async function list<T>(kind: ResourceKind<T>, namespace?: string): Promise<readonly T[]> {
-    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
-    const { items } = await ask(() => listAll(api, scoped, { signal }));
+  function valuesOf<T>(kind: ResourceKind<T>, items: Iterable<readonly [string, Decoded<T>]>): T[] {
     return [...items].flatMap(([key, { value, problems }]) => {
       if (problems.length > 0) warn(kind.name, key, problems);
       return value === undefined ? [] : [value];
     });
   }
+  async function list<T>(kind: ResourceKind<T>, scope: Scope = {}): Promise<readonly T[]> {
+    const { namespace, name, node } = scope;
+    const scoped = namespace === undefined ? kind : { ...kind, path: pathIn(kind.path, namespace) };
+    if (name !== undefined) return await getOne(scoped, name);
+    const selector = node === undefined ? {} : { fieldSelector: `spec.nodeName=${node}` };
+    const { items } = await ask(() => listAll(api, scoped, { signal, ...selector }));
+    return valuesOf(kind, items);
+  }
+  /** None where there is no object of that name. */
+  async function getOne<T>(kind: ResourceKind<T>, name: string): Promise<readonly T[]> {
+    if (!isObjectName(name)) return [];
+    const operation = `get ${kind.name} ${name}`;
+    try {
+      const object = await ask(() => getJson(api, `${kind.path}/${name}`, operation, signal));
+      const key = isOfKind(kind, object) ? objectKey(object) : undefined;
+      return key === undefined ? [] : valuesOf(kind, [[key, kind.decode(object)]]);
+    } catch (error) {
+      if (error instanceof DatastoreError && error.status === 404) return [];
+      throw error;
+    }
+  }
   return {
-    pods: (namespace) => list(podKind, namespace),
-    policies: (namespace) => list(networkPolicyKind, namespace),
+    pods: (scope) => list(podKind, scope),
+    policies: (scope) => list(networkPolicyKind, scope),
     clusterPolicies: async () => {
       const kind = clusterNetworkPolicyKind;
       const served = await ask(() => discover(api, kind, signal));
@@ -97,8 +119,9 @@ function connectionOf(
       if (await ask(() => hasNoObjects(api, kind, version, signal))) return [];
       throw new UnreadError(describeUnknown(kind, served.versions));
     },
-    namespaces: () => list(namespaceKind),
-    nodes: () => list(nodeKind),
+    namespaces: (scope) => list(namespaceKind, scope),
+    nodes: (scope) => list(nodeKind, scope),
+    foreignPolicies: () => ask(() => describeForeignPolicies(api, signal)),
     version: async () => {
       const answer = await ask(() => getJson(api, "/version", "get the version", signal));
       const { gitVersion } = answer as { gitVersion?: unknown };
@@ -139,7 +162,7 @@ export function describeReadError(what: string, error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return `${what} does not exist`;
   if (error instanceof Deno.errors.PermissionDenied) return `${what} may not be read by this user`;
   if (error instanceof Deno.errors.IsADirectory) return `${what} is a directory`;
-  return `${what} cannot be read`;
+  return `${what} cannot be read: ${error instanceof Error ? error.message : error}`;
 }
 
 interface Deadline {

@@ -1,42 +1,142 @@
-/** Which files `-f` means: one, those of a directory, or stdin. */
+/** Which files `-f` means: named ones, those of folders, stdin, and all of them together. */
 
 import type { Terminal } from "../command.ts";
 import { CtlError } from "../error.ts";
 import { describeReadError } from "./connection.ts";
-import { type ManifestObject, parseManifest } from "./document.ts";
+import { type ManifestObject, parseManifest, type Stray } from "./document.ts";
 
-/**
- * Reads the objects of `path`: a file, the `.yaml`, `.yml` and `.json` files of a directory (not of
- * those within it), or `-` for stdin.
- *
- * @throws {CtlError} if there is none, or one is no manifest
- */
-export async function readManifests(
-  path: string,
-  terminal: Terminal,
-): Promise<readonly ManifestObject[]> {
-  if (path === "-") return parseManifest(await terminal.readInput(), "stdin");
-  const objects: ManifestObject[] = [];
-  for (const file of await filesOf(path)) {
-    const text = await Deno.readTextFile(file).catch((error) => {
-      throw new CtlError(describeReadError(file, error), { cause: error });
-    });
-    objects.push(...parseManifest(text, file));
-  }
-  return objects;
+/** What the files of `-f` hold together. */
+export interface Manifests {
+  readonly objects: readonly ManifestObject[];
+  /** Sentences about files that may hold anything and cannot be read. */
+  readonly unread: readonly string[];
+  /** Sentences about what was passed over. */
+  readonly skipped: readonly string[];
 }
 
-async function filesOf(path: string): Promise<readonly string[]> {
-  try {
-    const { isDirectory } = await Deno.stat(path);
-    if (!isDirectory) return [path];
-    const files: string[] = [];
-    for await (const { name, isDirectory } of Deno.readDir(path)) {
-      if (!isDirectory && /\.(ya?ml|json)$/.test(name)) files.push(`${path}/${name}`);
+/** What is asked. */
+export interface ManifestOptions {
+  /** Whether the folders within a folder are read too. */
+  readonly isRecursive: boolean;
+  readonly terminal: Pick<Terminal, "readInput">;
+}
+
+const STDIN_PATHS = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+const FILE_NAME_REGEXP = /\.(ya?ml|json)$/i;
+
+/**
+ * Reads the objects of all `paths`: each a file, a folder, whose `.yaml`, `.yml` and `.json` files count,
+ * or `-` for stdin. A path that is given twice is read once. What a folder has beside manifests is told
+ * of and passed over; a file that was named must be a manifest.
+ *
+ * @throws {CtlError} if there is none, or a named one is no manifest
+ */
+export async function readManifests(
+  paths: readonly string[],
+  options: ManifestOptions,
+): Promise<Manifests> {
+  const objects: ManifestObject[] = [];
+  const unread: string[] = [];
+  const skipped: string[] = [];
+  const take = (text: string, path: string, isNamed: boolean): void => {
+    const manifest = parseManifest(text, path);
+    objects.push(...manifest.objects);
+    for (const stray of manifest.strays) {
+      if (isNamed) requireSkippable(stray);
+      (stray.kind === "notYaml" ? unread : skipped).push(stray.sentence);
     }
-    if (files.length > 0) return files.sort();
+  };
+  for (const path of await expandPaths(paths)) {
+    if (path === "-") {
+      take(await readStdin(options), "stdin", true);
+      continue;
+    }
+    const { files, isNamed } = await filesOf(path, options.isRecursive, skipped);
+    for (const file of files) {
+      const text = await Deno.readTextFile(file).catch((error) => {
+        throw new CtlError(describeReadError(file, error), { cause: error });
+      });
+      take(text, file, isNamed);
+    }
+  }
+  if (objects.length === 0) {
+    const [reason] = [...unread, ...skipped];
+    throw new CtlError(
+      `No Kubernetes object in ${paths.map((it) => it === "-" ? "stdin" : it).join(", ")}` +
+        (reason === undefined ? "" : `: ${reason}`),
+    );
+  }
+  return { objects, unread, skipped };
+}
+
+async function readStdin({ terminal }: ManifestOptions): Promise<string> {
+  try {
+    return await terminal.readInput();
+  } catch (error) {
+    throw new CtlError(describeReadError("stdin", error), { cause: error });
+  }
+}
+
+function requireSkippable({ kind, sentence }: Stray): void {
+  if (kind !== "kustomization") throw new CtlError(sentence);
+}
+
+/** Takes `a,b` for two, as kubectl does, unless there is a file of that name. */
+async function expandPaths(paths: readonly string[]): Promise<readonly string[]> {
+  const expanded: string[] = [];
+  for (const path of paths) {
+    if (path.includes(",") && !await exists(path)) {
+      expanded.push(...path.split(",").filter((it) => it !== ""));
+    } else expanded.push(path);
+  }
+  // By these names the runtime refuses to read it.
+  return [...new Set(expanded.map((it) => STDIN_PATHS.includes(it) ? "-" : it))];
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, () => false);
+}
+
+interface FoundFiles {
+  readonly files: readonly string[];
+  /** Whether it is a file that was named, not one of a folder. */
+  readonly isNamed: boolean;
+}
+
+async function filesOf(
+  path: string,
+  isRecursive: boolean,
+  skipped: string[],
+): Promise<FoundFiles> {
+  const files: string[] = [];
+  try {
+    if (!(await Deno.stat(path)).isDirectory) return { files: [path], isNamed: true };
+    await collectFiles(path.replace(/(?<=.)\/+$/, ""), isRecursive, files, skipped);
   } catch (error) {
     throw new CtlError(describeReadError(path, error), { cause: error });
   }
-  throw new CtlError(`Directory ${path} holds no .yaml, .yml or .json file`);
+  if (files.length > 0) return { files, isNamed: false };
+  const remedy = isRecursive ? "" : "; -R also reads the folders within it";
+  throw new CtlError(`Folder ${path} holds no .yaml, .yml or .json file${remedy}`);
+}
+
+/** Files before folders, each in the order of their names. */
+async function collectFiles(
+  folder: string,
+  isRecursive: boolean,
+  files: string[],
+  skipped: string[],
+): Promise<void> {
+  const folders: string[] = [];
+  const own: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = folder === "/" ? `/${name}` : `${folder}/${name}`;
+    if (isDirectory && !name.startsWith(".")) folders.push(path);
+    if (!isDirectory && FILE_NAME_REGEXP.test(name)) own.push(path);
+  }
+  files.push(...own.sort());
+  for (const path of folders.sort()) {
+    if (isRecursive) await collectFiles(path, isRecursive, files, skipped);
+    else skipped.push(`Folder ${path} is not read: -R reads folders within folders too`);
+  }
 }

@@ -52,8 +52,8 @@ metadata: {name: web, namespace: shop}
 
 Deno.test("clusterOf() makes of manifests what a server would", () => {
   const warnings: string[] = [];
-  const cluster = clusterOf(
-    parseManifest(MANIFEST, "m.yaml"),
+  const { cluster, notEvaluated } = clusterOf(
+    parseManifest(MANIFEST, "m.yaml").objects,
     "here",
     (kind, key, problems) => warnings.push(`${kind} ${key}: ${problems.join()}`),
   );
@@ -71,23 +71,30 @@ Deno.test("clusterOf() makes of manifests what a server would", () => {
     })),
     nodes: cluster.nodes,
     warnings,
+    notEvaluated,
   }, {
     pods: [
+      { pod: "here/client", labels: {}, ports: [] },
       {
         pod: "shop/web",
         labels: { app: "web" },
         ports: [{ name: "http", protocol: "TCP", port: 80 }],
       },
       { pod: "jobs/nightly", labels: { job: "nightly" }, ports: [] },
-      { pod: "here/client", labels: {}, ports: [] },
     ],
     namespaces: [
       { name: "here", labels: { "kubernetes.io/metadata.name": "here" } },
-      { name: "shop", labels: { team: "a", "kubernetes.io/metadata.name": "shop" } },
       { name: "jobs", labels: { "kubernetes.io/metadata.name": "jobs" } },
+      { name: "shop", labels: { team: "a", "kubernetes.io/metadata.name": "shop" } },
     ],
     policies: [{ policy: "here/deny", ingress: undefined, egress: [] }],
     nodes: [],
-    warnings: ["networkpolicies shop/theirs: projectcalico.org/v3 is not evaluated"],
+    warnings: [
+      "networkpolicies here/deny: it is there more than once, and not alike: the last one counts",
+    ],
+    notEvaluated: [
+      "NetworkPolicy shop/theirs of projectcalico.org/v3 is not evaluated: " +
+      "Calyx reads NetworkPolicy of networking.k8s.io/v1",
+    ],
   });
 });

@@ -1,20 +1,32 @@
-/** Where commands read a cluster from: the API server, or a directory of manifests. */
+/** Where commands read a cluster from: the API server, or manifests. */
 
+import { DatastoreError } from "../../lib/datastore/error.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
 import type { Node } from "../../lib/model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../../lib/model/policy.ts";
 import type { Workload } from "../../lib/model/workload.ts";
 import type { Cluster } from "../../lib/policy/evaluate.ts";
 import { CtlError } from "../error.ts";
+import type { Origin } from "./workload_kind.ts";
 
-/** Reads facts; `namespace` undefined = all of them. */
+/** Which objects; `undefined` = all of them. */
+export interface Scope {
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+  /** Pods of this node. */
+  readonly node?: string | undefined;
+}
+
+/** Reads facts. */
 export interface ClusterReader {
-  pods(namespace?: string): Promise<readonly Workload[]>;
-  policies(namespace?: string): Promise<readonly NetworkPolicy[]>;
+  pods(scope?: Scope): Promise<readonly Workload[]>;
+  policies(scope?: Scope): Promise<readonly NetworkPolicy[]>;
   /** @throws {UnreadError} if there are some, in a version that this program does not know */
   clusterPolicies(): Promise<readonly ClusterNetworkPolicy[]>;
-  namespaces(): Promise<readonly Namespace[]>;
-  nodes(): Promise<readonly Node[]>;
+  namespaces(scope?: Scope): Promise<readonly Namespace[]>;
+  nodes(scope?: Scope): Promise<readonly Node[]>;
+  /** Sentences about policies of other engines, which do not count. */
+  foreignPolicies(): Promise<readonly string[]>;
 }
 
 /** There is something that this program cannot read; the message says what, and the remedy. */
@@ -24,22 +36,72 @@ export class UnreadError extends CtlError {}
 export interface ReadCluster {
   readonly cluster: Cluster;
   readonly unread: readonly string[];
+  /** Sentences about what looks as if it decided and does not count. */
+  readonly notEvaluated: readonly string[];
+  /** Where the pods of manifests come from, by the pods' keys. */
+  readonly origins: ReadonlyMap<string, Origin>;
 }
 
-/** Everything that decides a verdict, as far as it can be read. */
-export async function readCluster(reader: ClusterReader): Promise<ReadCluster> {
+/** What is asked of a cluster. */
+export interface Question {
+  /** Namespaces of the pods at the ends of the flow: read where not all may be. */
+  readonly namespaces: readonly string[];
+  /** Whether both ends are pods: then those of other namespaces decide nothing. */
+  readonly isBetweenPods: boolean;
+}
+
+/**
+ * Everything that decides a verdict, as far as this user may read it. What may not be read of all
+ * namespaces is read of those of the question.
+ *
+ * @throws {DatastoreError} if the server does not answer, or the pods at the ends may not be read
+ */
+export async function readCluster(
+  reader: ClusterReader,
+  { namespaces: asked, isBetweenPods }: Question,
+): Promise<ReadCluster> {
   const unread: string[] = [];
-  const noneIfUnread = (error: unknown): readonly never[] => {
-    if (!(error instanceof UnreadError)) throw error;
-    unread.push(error.message);
-    return [];
+  const orNone = async <T>(part: Promise<readonly T[]>): Promise<readonly T[]> => {
+    try {
+      return await part;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      unread.push(error.message);
+      return [];
+    }
   };
-  const [pods, namespaces, policies, clusterPolicies, nodes] = await Promise.all([
-    reader.pods(),
-    reader.namespaces(),
-    reader.policies(),
-    reader.clusterPolicies().catch(noneIfUnread),
-    reader.nodes(),
+  /** Of all namespaces, or else of each that is asked for. */
+  const orAsked = async <T>(
+    all: Promise<readonly T[]>,
+    one: (namespace: string) => Promise<readonly T[]>,
+  ): Promise<readonly T[]> => {
+    try {
+      return await all;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      if (!isBetweenPods || asked.length === 0) unread.push(error.message);
+      return (await Promise.all(asked.map(one))).flat();
+    }
+  };
+  const named = async (name: string): Promise<readonly Namespace[]> => {
+    const found = await orNone(reader.namespaces({ name }));
+    // Its name is a label of each namespace's.
+    const labels = { "kubernetes.io/metadata.name": name };
+    return found.length > 0 ? found : [{ name, labels, isIsolated: false, denyAction: undefined }];
+  };
+  const [pods, namespaces, policies, clusterPolicies, nodes, notEvaluated] = await Promise.all([
+    orAsked(reader.pods(), (namespace) => reader.pods({ namespace })),
+    orAsked(reader.namespaces(), named),
+    orAsked(reader.policies(), (namespace) => orNone(reader.policies({ namespace }))),
+    orNone(reader.clusterPolicies()),
+    orNone(reader.nodes()),
+    reader.foreignPolicies(),
   ]);
-  return { cluster: { pods, namespaces, policies, clusterPolicies, nodes }, unread };
+  const cluster = { pods, namespaces, policies, clusterPolicies, nodes };
+  return { cluster, unread: [...new Set(unread)], notEvaluated, origins: new Map() };
+}
+
+function isUnreadable(error: unknown): error is Error {
+  if (error instanceof UnreadError) return true;
+  return error instanceof DatastoreError && error.status === 403;
 }

@@ -16,7 +16,8 @@ export function warnOf({ flags, terminal }: Call): Warn {
   const level = parseLevel(flags.get("log-level") ?? "warn");
   if (level < LOG_LEVELS.indexOf("warn")) return () => {};
   return (kind, key, problems) => {
-    terminal.printError(`calyxctl: Warning: ${kind} ${key}: ${problems.join("; ")}`);
+    const name = key === "" ? "without a name" : key;
+    terminal.printError(`calyxctl: Warning: ${kind} ${name}: ${problems.join("; ")}`);
   };
 }
 

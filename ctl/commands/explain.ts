@@ -2,15 +2,16 @@
 
 import { formatYaml } from "../../lib/base/yaml.ts";
 import { openCluster } from "../cluster/connection.ts";
-import { clusterOf, unreadOf } from "../cluster/manifest.ts";
+import { clusterOf } from "../cluster/manifest.ts";
 import { readManifests } from "../cluster/manifest_files.ts";
 import { type ReadCluster, readCluster } from "../cluster/reader.ts";
 import { warnOf } from "../cluster/warning.ts";
 import type { Call, Command } from "../command.ts";
 import { CtlError } from "../error.ts";
-import { parseSource, parseTarget } from "../explain/end.ts";
+import { parseSource, parseTarget, type Party } from "../explain/end.ts";
 import { describeExplanation, explain, formatExplanation } from "../explain/explanation.ts";
-import { flowsBetween, resolveParty } from "../explain/resolve.ts";
+import { flowsBetween, otherReplicaOf, resolveParty } from "../explain/resolve.ts";
+import { readNamespace } from "../namespace.ts";
 import { suggest } from "../suggest.ts";
 
 const FORMATS = ["text", "yaml", "json"];
@@ -23,8 +24,17 @@ export const explainCommand: Command = {
 SOURCE and DESTINATION are namespace/pod, pod (of the namespace of -n), or an IP address. PORT is a
 number or the name of a container's port; PROTOCOL is tcp, udp or sctp [default: tcp].
 
+With -f no server is asked. A Deployment and the like stand for the pods that they make, by name or as
+deployment/name and namespace/deployment/name; to itself means: from one of its pods to another, where
+it makes several. What the manifests have that looks like a policy and is not evaluated is named.
+
+A verdict is what policy says. Which packets of a node pass policy by, only that node's agent knows: its
+/readyz names the ways.
+
 Flags:
-  -f, --filename PATH   ask the manifests of a file, of a directory, or of stdin (-): no server
+  -f, --filename PATH   ask the manifests of a file, a folder, or stdin (-); may be repeated, and all
+                        paths count together
+  -R, --recursive       read the folders within a folder too
   -o, --output FORMAT   text, yaml or json [default: text]
 
 Examples:
@@ -32,24 +42,33 @@ Examples:
   calyxctl explain -n shop client web:http
   calyxctl explain 192.0.2.7 shop/web:53/udp
   calyxctl explain -f manifests/ shop/client "[fd00::7]:443"
+  calyxctl explain -f policies/ -f app.yaml shop/deployment/web shop/db:5432
 `,
-  flags: { string: ["filename", "output"], alias: { f: "filename", o: "output" } },
+  flags: {
+    boolean: ["recursive"],
+    string: ["filename", "output"],
+    collect: ["filename"],
+    alias: { f: "filename", o: "output", R: "recursive" },
+  },
   run: async (call) => {
     const output = parseOutput(call.flags.get("output") ?? "text");
     const [sourceText, targetText, ...rest] = call.words;
     if (sourceText === undefined || targetText === undefined || rest.length > 0) {
+      const isShellList = rest.length > 0 && call.flags.has("filename");
       throw new CtlError(
-        'A flow has two ends: "calyxctl explain SOURCE DESTINATION[:PORT[/PROTOCOL]]"',
+        'A flow has two ends: "calyxctl explain SOURCE DESTINATION[:PORT[/PROTOCOL]]"' +
+          (isShellList ? "; each file needs its own -f, or give their folder" : ""),
       );
     }
-    const namespace = call.flags.get("namespace") ?? "default";
+    const namespace = readNamespace(call.flags) ?? "default";
     const party = parseSource(sourceText, namespace);
     const target = parseTarget(targetText, namespace);
-    const { cluster, unread } = await clusterFor(call, namespace);
-    const source = resolveParty(cluster, party);
-    const destination = resolveParty(cluster, target.party);
+    const read = await clusterFor(call, namespace, [party, target.party]);
+    const { cluster } = read;
+    const source = resolveParty(read, party);
+    const destination = otherReplicaOf(source, resolveParty(read, target.party));
     const flows = flowsBetween(source, destination, target.port);
-    const explanation = explain(cluster, source, destination, flows, unread);
+    const explanation = explain(cluster, source, destination, flows, read);
     if (output === "text") return call.terminal.print(formatExplanation(cluster, explanation));
     const value = describeExplanation(explanation);
     call.terminal.print(
@@ -58,14 +77,28 @@ Examples:
   },
 };
 
-async function clusterFor(call: Call, namespace: string): Promise<ReadCluster> {
-  const path = call.flags.get("filename");
-  if (path !== undefined) {
-    const objects = await readManifests(path, call.terminal);
-    return { cluster: clusterOf(objects, namespace, warnOf(call)), unread: unreadOf(objects) };
+async function clusterFor(
+  call: Call,
+  namespace: string,
+  parties: readonly Party[],
+): Promise<ReadCluster> {
+  const { flags, terminal } = call;
+  if (flags.has("filename")) {
+    const warn = warnOf(call);
+    const options = { isRecursive: flags.has("recursive"), terminal };
+    const { objects, unread, skipped } = await readManifests(flags.all("filename"), options);
+    const read = clusterOf(objects, namespace, warn);
+    return {
+      ...read,
+      unread: [...unread, ...read.unread],
+      notEvaluated: [...read.notEvaluated, ...skipped],
+    };
   }
   await using connection = await openCluster(call);
-  return await readCluster(connection);
+  return await readCluster(connection, {
+    namespaces: [...new Set(parties.flatMap((it) => it.kind === "pod" ? [it.namespace] : []))],
+    isBetweenPods: parties.every((it) => it.kind === "pod"),
+  });
 }
 
 function parseOutput(text: string): string {

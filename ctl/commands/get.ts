@@ -1,12 +1,15 @@
 /** `get KIND [NAME…]`: lists what there is. */
 
-import type { Call, Command } from "../command.ts";
+import { DatastoreError } from "../../lib/datastore/error.ts";
 import { openCluster } from "../cluster/connection.ts";
+import type { ClusterReader } from "../cluster/reader.ts";
+import type { Call, Command } from "../command.ts";
+import { readNamespace } from "../namespace.ts";
 import { CtlError } from "../error.ts";
 import { matchesLabels } from "../../lib/model/labels.ts";
-import { formatItems, parseOutput } from "../print/output.ts";
+import { formatItems, parseOutput, shows } from "../print/output.ts";
 import { viewOf, VIEWS } from "../resource/kinds.ts";
-import type { Item, View } from "../resource/view.ts";
+import type { Item, ListQuery, View } from "../resource/view.ts";
 import { parseSelector } from "../selector.ts";
 
 const kinds = VIEWS.map((it) => `  ${it.words.join("|")}\n`).join("");
@@ -47,26 +50,70 @@ Examples:
     if (node !== undefined && !view.onNodes) {
       throw new CtlError(`A ${view.kind} is on no node: leave --node out`);
     }
-    await using cluster = await openCluster(call);
     const namespace = view.namespaced ? namespaceOf(call) : undefined;
-    const items = (await view.list(cluster, namespace)).filter((it) =>
+    await using cluster = await openCluster(call);
+    const query = { namespace, shows: (column: string) => shows(output, column) };
+    const items = await listItems(view, cluster, query, names);
+    const chosen = items.filter((it) =>
       (node === undefined || it.node === node) && matchesLabels(selector, it.labels)
     );
-    call.terminal.print(formatItems(pick(items, view, names), view, output));
+    call.terminal.print(formatItems(chosen, view, output));
   },
 };
 
 function namespaceOf({ flags }: Call): string | undefined {
-  return flags.has("all-namespaces") ? undefined : flags.get("namespace");
+  const namespace = readNamespace(flags);
+  return flags.has("all-namespaces") ? undefined : namespace;
 }
 
-/** Those that are named; all of them where no name is given. */
-function pick(items: readonly Item[], view: View, names: readonly string[]): readonly Item[] {
+/**
+ * Those that are named, in the order of the names; all of them where no name is given. One that says
+ * where it is costs a request for itself alone.
+ */
+async function listItems(
+  view: View,
+  reader: ClusterReader,
+  query: ListQuery,
+  names: readonly string[],
+): Promise<readonly Item[]> {
+  let all: Promise<readonly Item[]> | undefined;
+  const listAll = (): Promise<readonly Item[]> => all ??= listOrExplain(view, reader, query);
+  if (names.length === 0) return await listAll();
+  const found = new Map<string, Item>();
   for (const name of names) {
-    if (!items.some((it) => it.names.includes(name))) {
-      throw new CtlError(`No ${view.kind} is named "${name}"`);
-    }
+    const items = await findItems(view, reader, query, name, listAll);
+    if (items.length === 0) throw new CtlError(`No ${view.kind} is named "${name}"`);
+    for (const it of items) found.set(`${it.node} ${it.names.join()}`, it);
   }
-  if (names.length === 0) return items;
-  return items.filter((it) => it.names.some((name) => names.includes(name)));
+  return [...found.values()];
+}
+
+async function findItems(
+  view: View,
+  reader: ClusterReader,
+  query: ListQuery,
+  name: string,
+  listAll: () => Promise<readonly Item[]>,
+): Promise<readonly Item[]> {
+  const isNamed = (it: Item): boolean => it.names.includes(name);
+  for (const scope of view.scopesOf?.(name, query.namespace) ?? []) {
+    const items = (await view.list(reader, { ...query, ...scope })).filter(isNamed);
+    if (items.length > 0 || name.includes("/")) return items;
+  }
+  return (await listAll()).filter(isNamed);
+}
+
+/** Who may not list all namespaces may perhaps list one. */
+async function listOrExplain(
+  view: View,
+  reader: ClusterReader,
+  query: ListQuery,
+): Promise<readonly Item[]> {
+  try {
+    return await view.list(reader, query);
+  } catch (error) {
+    const isForbidden = error instanceof DatastoreError && error.status === 403;
+    if (!isForbidden || !view.namespaced || query.namespace !== undefined) throw error;
+    throw new CtlError(`${error.message}; -n NAME asks for one namespace alone`, { cause: error });
+  }
 }

@@ -1,16 +1,28 @@
 /**
- * The ends of a flow as written on the command line: `ns/pod`, `pod` or an IP address, and after
- * the destination `:port` and `/protocol`. Text only; `resolve.ts` finds out who that is.
+ * The ends of a flow as written on the command line: `ns/pod`, `pod`, `ns/deployment/name` or
+ * an IP address, and after the destination `:port` and `/protocol`. Text only; `resolve.ts` finds out who that is.
  */
 
 import { Address } from "../../lib/ip/address.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
+import { isWorkloadWord } from "../cluster/workload_kind.ts";
 import { CtlError } from "../error.ts";
 
 /** Who is at an end. */
 export type Party =
-  | { readonly kind: "pod"; readonly namespace: string; readonly name: string }
+  | PodParty
   | { readonly kind: "address"; readonly address: Address };
+
+/** A pod, or what makes it. */
+export interface PodParty {
+  readonly kind: "pod";
+  readonly namespace: string;
+  readonly name: string;
+  /** A word for the kind of workload that makes it: `deployment`. */
+  readonly workload?: string;
+  /** `job/x` is a pod of the namespace job, or, if there is none, this. */
+  readonly otherwise?: PodParty;
+}
 
 /** A port of the destination; a name is one of the pod's container ports. */
 export interface PortText {
@@ -69,12 +81,17 @@ function parseParty(text: string, namespace: string): Party {
   if (/^\d+(\.\d+){3}(\/\d+)?$/.test(text) || text.startsWith("[")) {
     throw new CtlError(`"${text}" is no IP address`);
   }
-  const match = /^(?:([a-z0-9-]+)\/)?([a-z0-9.-]+)$/.exec(text);
-  const name = match?.[2];
+  const match = /^(?:([a-z0-9-]+)\/)?(?:([A-Za-z0-9.-]+)\/)?([a-z0-9.-]+)$/.exec(text);
+  const [, first, workload, name] = match ?? [];
   if (name === undefined) {
     throw new CtlError(`Cannot read "${text}": write namespace/pod, pod, or an IP address`);
   }
-  return { kind: "pod", namespace: match?.[1] ?? namespace, name };
+  if (workload !== undefined) {
+    return { kind: "pod", namespace: first ?? namespace, name, workload };
+  }
+  const party: PodParty = { kind: "pod", namespace: first ?? namespace, name };
+  if (first === undefined || !isWorkloadWord(first)) return party;
+  return { ...party, otherwise: { kind: "pod", namespace, name, workload: first } };
 }
 
 function parsePort(text: string): PortText {

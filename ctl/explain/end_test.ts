@@ -29,7 +29,7 @@ for (const [text, expected] of TARGETS) {
 
 const MALFORMED: readonly [string, string][] = [
   ["", 'Cannot read "": write namespace/pod, pod, or an IP address'],
-  ["a/b/c:1", 'Cannot read "a/b/c": write namespace/pod, pod, or an IP address'],
+  ["a/b/c/d:1", 'Cannot read "a/b/c/d": write namespace/pod, pod, or an IP address'],
   ["Shop/Web", 'Cannot read "Shop/Web": write namespace/pod, pod, or an IP address'],
   ["web:", '"" is no port: write a number from 1 to 65535, or a port\'s name'],
   ["web:0", '"0" is no port: write a number from 1 to 65535, or a port\'s name'],

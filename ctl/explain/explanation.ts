@@ -1,5 +1,6 @@
 /** What `explain` says: the verdict on each flow, and why. Pure. */
 
+import type { Address } from "../../lib/ip/address.ts";
 import { type Direction, DIRECTIONS } from "../../lib/model/policy.ts";
 import { keyOf } from "../../lib/model/workload.ts";
 import {
@@ -12,6 +13,7 @@ import {
 } from "../../lib/policy/evaluate.ts";
 import type { AnyPolicy } from "../../lib/policy/compile.ts";
 import { rulesOf } from "../../lib/policy/select.ts";
+import { formatLines } from "../print/text.ts";
 import type { ResolvedEnd } from "./resolve.ts";
 import { formatAction, formatPath, formatRule } from "./rule.ts";
 
@@ -23,18 +25,26 @@ export interface Explanation {
   readonly notes: readonly string[];
   /** What decides too and could not be read: without it no verdict is certain. */
   readonly unread: readonly string[];
+  /** What looks as if it decided and does not count. */
+  readonly notEvaluated: readonly string[];
 }
 
-/** Asks the evaluator about `flows`; `unread` says what is missing of `cluster`. */
+/** What of a cluster is missing, in sentences. */
+export interface Gaps {
+  readonly unread?: readonly string[];
+  readonly notEvaluated?: readonly string[];
+}
+
+/** Asks the evaluator about `flows`. */
 export function explain(
   cluster: Cluster,
   source: ResolvedEnd,
   destination: ResolvedEnd,
   flows: readonly Flow[],
-  unread: readonly string[] = [],
+  { unread = [], notEvaluated = [] }: Gaps = {},
 ): Explanation {
   const verdicts = flows.map((flow) => ({ flow, verdict: evaluate(cluster, flow) }));
-  const notes = [...source.notes, ...destination.notes];
+  const notes = [...source.notes, ...destination.notes, ...formatOrigins(source, destination)];
   if (isItself(source, destination)) {
     notes.push(
       `By its own address ${source.title} always reaches itself: that never leaves the pod, and no ` +
@@ -47,7 +57,24 @@ export function explain(
   if (verdicts.some((it) => it.verdict.allowed)) {
     notes.push("Policy allows it; another firewall on the way (or a dead server) still may not.");
   }
-  return { source, destination, verdicts, notes: [...new Set(notes)], unread };
+  return { source, destination, verdicts, notes: [...new Set(notes)], unread, notEvaluated };
+}
+
+/** What follows from where the pods come from. */
+function formatOrigins(source: ResolvedEnd, destination: ResolvedEnd): readonly string[] {
+  const notes = [source, destination].flatMap(({ title, origin }) =>
+    origin === undefined || !origin.word.includes(".") ? [] : [
+      `${title} is judged by the pod template of a ${origin.kind}, a kind that is not Kubernetes' ` +
+      "own: what makes its pods may give them other labels.",
+    ]
+  );
+  if (destination.isOtherReplica) {
+    notes.push(
+      `${source.title} makes several pods, and policy tells them apart: one reaches itself by its ` +
+        "own address whatever policy says.",
+    );
+  }
+  return notes;
 }
 
 /** Policy sees such a flow only where a Service of the pod's leads it back to the pod. */
@@ -57,11 +84,11 @@ function isItself(source: ResolvedEnd, destination: ResolvedEnd): boolean {
 
 /** As text; both families together where the same becomes of them. */
 export function formatExplanation(cluster: Cluster, explanation: Explanation): string {
-  const { source, destination, verdicts, notes, unread } = explanation;
+  const { source, destination, verdicts, notes, unread, notEvaluated } = explanation;
   const groups = Map.groupBy(verdicts, (it) => JSON.stringify(it.verdict));
-  const blocks = [...groups.values()].map((group) => {
+  const blocks = [...groups.values()].flatMap((group) => {
     const [first] = group;
-    if (first === undefined) return "";
+    if (first === undefined) return [];
     const flows = group.map((it) => it.flow);
     const from = formatEnd(source, flows.map((it) => it.source.address.toString()));
     const to = isItself(source, destination)
@@ -74,24 +101,27 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
     for (const direction of [...DIRECTIONS].reverse()) {
       lines.push(...formatDirection(cluster, explanation, direction, first.verdict[direction]));
     }
-    return lines.join("\n") + "\n";
+    return lines;
   });
-  const warnings = unread.map((it) => `Warning: ${it}\n`);
-  return [...blocks, ...warnings, ...notes.map((it) => `Note: ${it}\n`)].join("");
+  const warnings = [...unread, ...notEvaluated].map((it) => `Warning: ${it}`);
+  return formatLines([...blocks, ...warnings, ...notes.map((it) => `Note: ${it}`)]);
 }
 
 /** As a value for JSON and YAML. */
 export function describeExplanation(explanation: Explanation): Record<string, unknown> {
-  const { source, destination, verdicts, notes, unread } = explanation;
-  const nameOf = (end: ResolvedEnd): Record<string, unknown> => ({
-    ...(end.workload === undefined ? {} : { pod: keyOf(end.workload) }),
+  const { source, destination, verdicts, notes, unread, notEvaluated } = explanation;
+  const describeEnd = (end: ResolvedEnd, address: Address): Record<string, unknown> => ({
+    // A pod that has none yet is judged by a stand-in.
+    ...(end.addresses.length === 0 ? {} : { address: address.toString() }),
+    ...(end.workload === undefined ? {} : { pod: podKeyOf(end) }),
+    ...(end.isOtherReplica ? { otherReplica: true } : {}),
     ...(end.node === undefined ? {} : { node: end.node }),
   });
   return {
     allowed: verdicts.every((it) => it.verdict.allowed),
     flows: verdicts.map(({ flow, verdict }) => ({
-      source: { address: flow.source.address.toString(), ...nameOf(source) },
-      destination: { address: flow.destination.address.toString(), ...nameOf(destination) },
+      source: describeEnd(source, flow.source.address),
+      destination: describeEnd(destination, flow.destination.address),
       ...(flow.protocol === undefined ? {} : { protocol: flow.protocol, port: flow.port }),
       ...(isItself(source, destination) ? { throughService: true } : {}),
       allowed: verdict.allowed,
@@ -100,7 +130,14 @@ export function describeExplanation(explanation: Explanation): Record<string, un
     })),
     notes,
     ...(unread.length === 0 ? {} : { unread }),
+    ...(notEvaluated.length === 0 ? {} : { notEvaluated }),
   };
+}
+
+/** Another pod of a workload is named as the workload is. */
+function podKeyOf({ workload, isOtherReplica }: ResolvedEnd): string {
+  const key = workload === undefined ? "" : keyOf(workload);
+  return isOtherReplica ? key.slice(0, key.lastIndexOf("/")) : key;
 }
 
 function formatEnd(end: ResolvedEnd, addresses: readonly string[]): string {

@@ -92,8 +92,8 @@ const cluster: Cluster = {
 
 function ask(source: string, destination: string, facts = cluster) {
   const target = parseTarget(destination, "shop");
-  const from = resolveParty(facts, parseSource(source, "shop"));
-  const to = resolveParty(facts, target.party);
+  const from = resolveParty({ cluster: facts }, parseSource(source, "shop"));
+  const to = resolveParty({ cluster: facts }, target.party);
   return explain(facts, from, to, flowsBetween(from, to, target.port));
 }
 
@@ -207,7 +207,9 @@ Deno.test("formatExplanation() tells the families apart where the verdicts diffe
     }],
   };
   const changed = { ...cluster, policies: [blocks] };
-  const [from, to] = ["client", "web"].map((it) => resolveParty(cluster, parseSource(it, "shop")));
+  const [from, to] = ["client", "web"].map((it) =>
+    resolveParty({ cluster }, parseSource(it, "shop"))
+  );
   if (from === undefined || to === undefined) throw new Error("Two ends were asked for");
   const flows = flowsBetween(from, to, { port: "http", protocol: "TCP" });
   assertEquals(

@@ -4,9 +4,10 @@ import { Address, FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
 import { addressDoubts } from "../../lib/policy/address_doubts.ts";
 import { type Cluster, type Flow, resolveEnd } from "../../lib/policy/evaluate.ts";
+import { isNamedBy, isWorkloadWord, type Origin } from "../cluster/workload_kind.ts";
 import { CtlError } from "../error.ts";
 import { suggest } from "../suggest.ts";
-import type { Party, PortText } from "./end.ts";
+import type { Party, PodParty, PortText } from "./end.ts";
 
 /** An end that was found. */
 export interface ResolvedEnd {
@@ -17,8 +18,19 @@ export interface ResolvedEnd {
   readonly node: string | undefined;
   /** None where the pod has none yet. */
   readonly addresses: readonly Address[];
-  /** What somebody who reads the verdict should know of this end. */
+  /** What a reader of the verdict should know of this end. */
   readonly notes: readonly string[];
+  /** What makes the pod, where that is told by manifests. */
+  readonly origin?: Origin | undefined;
+  /** It stands for another pod of the same workload as the source. */
+  readonly isOtherReplica?: boolean;
+}
+
+/** A cluster, and where its pods come from. */
+export interface Population {
+  readonly cluster: Cluster;
+  /** By the pods' keys. */
+  readonly origins?: ReadonlyMap<string, Origin>;
 }
 
 /** Stands for the address of a pod that has none. */
@@ -28,14 +40,32 @@ const NO_ADDRESS: Readonly<Record<Family, Address>> = {
 };
 
 /**
- * Finds `party` in `cluster`.
+ * Finds `party` in a cluster.
  *
- * @throws {CtlError} if there is no such pod, or it has finished
+ * @throws {CtlError} if there is no such pod, it has finished, or several workloads have its name
  */
-export function resolveParty(cluster: Cluster, party: Party): ResolvedEnd {
-  return party.kind === "address"
-    ? resolveAddress(cluster, party.address)
-    : resolvePod(cluster, party.namespace, party.name);
+export function resolveParty(population: Population, party: Party): ResolvedEnd {
+  const { cluster, origins } = population;
+  if (party.kind === "address") return resolveAddress(cluster, party.address);
+  const pod = findPod(population, party);
+  return { ...resolvePod(cluster, pod), origin: origins?.get(keyOf(pod)) };
+}
+
+/**
+ * The destination of what `source` sends to `destination`: another pod of the same workload, where that
+ * makes several, since each of them is a pod of its own to policy.
+ */
+export function otherReplicaOf(source: ResolvedEnd, destination: ResolvedEnd): ResolvedEnd {
+  const { workload, origin, title } = destination;
+  if (workload === undefined || workload !== source.workload || (origin?.replicas ?? 1) < 2) {
+    return destination;
+  }
+  return {
+    ...destination,
+    title: `another pod of ${title}`,
+    workload: { ...workload, name: `${workload.name}/other` },
+    isOtherReplica: true,
+  };
 }
 
 /**
@@ -66,10 +96,43 @@ export function flowsBetween(
   );
 }
 
-function resolvePod(cluster: Cluster, namespace: string, name: string): ResolvedEnd {
-  const title = `${namespace}/${name}`;
-  const pod = cluster.pods.find((it) => it.namespace === namespace && it.name === name);
-  if (pod === undefined) throw new CtlError(`No pod ${title}${hint(cluster, namespace, name)}`);
+/** The pod of a name, or the one that a workload of that name makes. */
+function findPod(population: Population, party: PodParty): Workload {
+  const { cluster, origins = new Map<string, Origin>() } = population;
+  const { namespace, name, workload: word, otherwise } = party;
+  const named = cluster.pods.filter((it) => {
+    if (it.namespace !== namespace) return false;
+    const origin = origins.get(keyOf(it));
+    if ((origin?.name ?? it.name) !== name) return false;
+    return word === undefined || isNamedBy(origin ?? { ...POD_ORIGIN, name }, word);
+  });
+  const [pod, ...more] = named;
+  if (pod !== undefined && more.length === 0) return pod;
+  if (pod !== undefined) {
+    const ways = named.map((it) => `"${keyOf(it)}"`).sort();
+    throw new CtlError(
+      `${namespace}/${name} is several workloads: write ${ways.join(" or ")}`,
+    );
+  }
+  if (otherwise !== undefined) return findPod(population, otherwise);
+  if (word === undefined) {
+    throw new CtlError(`No pod ${namespace}/${name}${hint(cluster, namespace, name)}`);
+  }
+  if (!isWorkloadWord(word) && ![...origins.values()].some((it) => isNamedBy(it, word))) {
+    throw new CtlError(
+      `"${word}" makes no pods here: write namespace/pod, or a kind such as deployment/${name}`,
+    );
+  }
+  const remedy = origins.size > 0
+    ? hint(cluster, namespace, name)
+    : `: with an API server pods are asked by their own names; "kubectl get pods -n ${namespace}" lists them`;
+  throw new CtlError(`No ${word} ${namespace}/${name}${remedy}`);
+}
+
+const POD_ORIGIN: Origin = { kind: "Pod", word: "pod", name: "", replicas: 1 };
+
+function resolvePod(cluster: Cluster, pod: Workload): ResolvedEnd {
+  const title = keyOf(pod);
   if (pod.finished) {
     throw new CtlError(`Pod ${title} has finished: it has no address that is its own any more`);
   }

@@ -22,7 +22,7 @@ export function formatRule(
 
 /** What a rule does, for rules that do not simply allow: `denies `. */
 export function formatAction({ action, name }: ClusterPolicyRule): string {
-  const title = name === "" ? "" : `"${name}" `;
+  const title = name === "" ? "" : `${JSON.stringify(name)} `;
   return action === "accept" ? title : `${title}${action === "deny" ? "denies " : "passes "}`;
 }
 

@@ -3,6 +3,7 @@
  * a flat list, also of one object, so that whoever reads them needs one case.
  */
 
+import { escapeControls } from "../../lib/base/printable.ts";
 import { formatYaml } from "../../lib/base/yaml.ts";
 import { CtlError } from "../error.ts";
 import type { Item, View } from "../resource/view.ts";
@@ -39,6 +40,11 @@ export function parseOutput(text: string, view: View): Output {
   );
 }
 
+/** Whether what `column` shows is asked for: YAML and JSON have all of it. */
+export function shows(output: Output, column: string): boolean {
+  return output.kind !== "table" || output.headings.includes(column);
+}
+
 /** Formats `items`, which `view` has listed. */
 export function formatItems(items: readonly Item[], view: View, output: Output): string {
   switch (output.kind) {
@@ -48,7 +54,7 @@ export function formatItems(items: readonly Item[], view: View, output: Output):
       return JSON.stringify(items.map((it) => it.resource), null, 2) + "\n";
     case "table": {
       const columns = output.headings.map((it) => view.columns.aliases?.[it] ?? it);
-      const rows = items.map(({ cells }) => columns.map((it) => cells[it] ?? ""));
+      const rows = items.map(({ cells }) => columns.map((it) => escapeControls(cells[it] ?? "")));
       return formatTable(output.headings, rows);
     }
   }

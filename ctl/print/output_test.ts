@@ -58,6 +58,7 @@ const policy: NetworkPolicy = {
 
 const cluster: ClusterReader = {
   clusterPolicies: () => Promise.resolve([]),
+  foreignPolicies: () => Promise.resolve([]),
   pods: () =>
     Promise.resolve([
       pod("shop", "web-1", {
@@ -94,7 +95,11 @@ const cluster: ClusterReader = {
 /** What `get kind -o format` prints; a bar stands at each line's end, to show trailing blanks. */
 async function get(kind: string, format: string): Promise<string> {
   const view = viewOf(kind);
-  const text = formatItems(await view.list(cluster, undefined), view, parseOutput(format, view));
+  const text = formatItems(
+    await view.list(cluster, { shows: () => true }),
+    view,
+    parseOutput(format, view),
+  );
   return "\n" + text.replaceAll("\n", "|\n");
 }
 

@@ -1,7 +1,7 @@
 /** The kinds that `get` takes, and what it says to others. */
 
+import { nearestWord } from "../../lib/base/nearest_word.ts";
 import { CtlError } from "../error.ts";
-import { nearestWord } from "../suggest.ts";
 import { clusterPolicyView } from "./cluster_policy.ts";
 import { ipPoolView } from "./ip_pool.ts";
 import { nodeView } from "./node.ts";
@@ -27,6 +27,13 @@ const ABSENT: Readonly<Record<string, readonly string[]>> = {
   globalNetworkPolicy: ["globalnetworkpolicies", "globalnetworkpolicy", "gnp", "gnps"],
   networkSet: ["networksets", "networkset", "netsets", "globalnetworksets", "globalnetworkset"],
   tier: ["tiers", "tier"],
+  adminNetworkPolicy: ["adminnetworkpolicies", "adminnetworkpolicy", "anp", "anps"],
+  baselineAdminNetworkPolicy: [
+    "baselineadminnetworkpolicies",
+    "baselineadminnetworkpolicy",
+    "banp",
+    "banps",
+  ],
 };
 
 /** Words of kubectl that people try here. */

@@ -11,7 +11,8 @@ export const nodeView: View = {
   namespaced: false,
   onNodes: true,
   columns: { ps: ["NAME"], wide: WIDE, all: [...WIDE, "PODCIDRS"] },
-  list: async (reader) => sortBy(await reader.nodes(), (it) => it.name).map(itemOf),
+  scopesOf: (name) => [{ name }],
+  list: async (reader, query) => sortBy(await reader.nodes(query), (it) => it.name).map(itemOf),
 };
 
 function itemOf(node: Node): Item {

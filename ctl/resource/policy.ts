@@ -12,7 +12,7 @@ import {
   type PolicyRule,
 } from "../../lib/model/policy.ts";
 import { formatCalicoSelector } from "./calico_selector.ts";
-import { type Item, sortBy, type View, withoutEmpty } from "./view.ts";
+import { type Item, scopesOfNamespaced, sortBy, type View, withoutEmpty } from "./view.ts";
 
 /** All have the same order: there is none among NetworkPolicies. */
 const ORDER = 1000;
@@ -25,8 +25,9 @@ export const policyView: View = {
   namespaced: true,
   onNodes: false,
   columns: { ps: ["NAME"], wide: WIDE, all: WIDE },
-  list: async (reader, namespace) =>
-    sortBy(await reader.policies(namespace), (it) => `${it.namespace}\0${it.name}`).map(itemOf),
+  scopesOf: scopesOfNamespaced,
+  list: async (reader, query) =>
+    sortBy(await reader.policies(query), (it) => `${it.namespace}\0${it.name}`).map(itemOf),
 };
 
 function itemOf(policy: NetworkPolicy): Item {

@@ -16,7 +16,9 @@ export const profileView: View = {
   namespaced: false,
   onNodes: false,
   columns: { ps: ["NAME"], wide: ["NAME", "TAGS"], all: ["NAME", "TAGS"] },
-  list: async (reader) => sortBy(await reader.namespaces(), (it) => it.name).map(itemOf),
+  scopesOf: (name) => [{ name: name.replace(/^k8s_ns\./, "") }],
+  list: async (reader, query) =>
+    sortBy(await reader.namespaces(query), (it) => it.name).map(itemOf),
 };
 
 function itemOf(namespace: Namespace): Item {

@@ -4,7 +4,7 @@
  */
 
 import type { Labels } from "../../lib/model/labels.ts";
-import type { ClusterReader } from "../cluster/reader.ts";
+import type { ClusterReader, Scope } from "../cluster/reader.ts";
 
 /** An object as `-o yaml` and `-o json` show it. */
 export interface Resource {
@@ -43,8 +43,27 @@ export interface View {
     /** Other spellings of columns: HOSTNAME is what NODE was once called. */
     readonly aliases?: Readonly<Record<string, string>>;
   };
-  /** Lists its objects in the order to show; `namespace` undefined = all of them. */
-  list(reader: ClusterReader, namespace: string | undefined): Promise<readonly Item[]>;
+  /** Lists its objects in the order to show. */
+  list(reader: ClusterReader, query: ListQuery): Promise<readonly Item[]>;
+  /** Where an object called `name` may be, the likeliest first, so that not all need be listed. */
+  scopesOf?(name: string, namespace: string | undefined): readonly Scope[];
+}
+
+/** Which objects are to be listed, and what of them will be shown. */
+export interface ListQuery extends Scope {
+  /** Whether this column, or what a resource says instead, is to be shown. */
+  readonly shows: (column: string) => boolean;
+}
+
+/** `shop/web` and `shop.web` of the namespace shop, and `web` of `namespace`. */
+export function scopesOfNamespaced(name: string, namespace: string | undefined): readonly Scope[] {
+  const [, first, rest] = /^([^./]+)[./]([^/]+)$/.exec(name) ?? [];
+  const scopes: Scope[] = [];
+  if (rest !== undefined && (namespace === undefined || namespace === first)) {
+    scopes.push({ namespace: first, name: rest });
+  }
+  if (namespace !== undefined && !name.includes("/")) scopes.push({ namespace, name });
+  return scopes;
 }
 
 /** Orders objects by a text. */

@@ -1,7 +1,10 @@
 /** `get workloadendpoints`: the pods that have an address of their own. */
 
+import { DatastoreError } from "../../lib/datastore/error.ts";
+import type { Workload } from "../../lib/model/workload.ts";
 import { type WorkloadEndpoint, workloadEndpointOf } from "../../lib/model/workload_endpoint.ts";
-import { type Item, sortBy, type View, withoutEmpty } from "./view.ts";
+import type { ClusterReader } from "../cluster/reader.ts";
+import { type Item, scopesOfNamespaced, sortBy, type View, withoutEmpty } from "./view.ts";
 
 const PS = ["NODE", "ORCHESTRATOR", "WORKLOAD", "NAME"];
 const WIDE = [...PS, "NETWORKS", "NATS", "INTERFACE", "PROFILES"];
@@ -17,15 +20,39 @@ export const workloadEndpointView: View = {
     all: [...WIDE, "IPV4GATEWAY", "IPV6GATEWAY", "MAC"],
     aliases: { HOSTNAME: "NODE" },
   },
-  list: async (reader, namespace) => {
-    const endpoints = (await reader.pods(namespace))
-      .map(workloadEndpointOf)
-      .filter((it) => it !== undefined);
-    const shared = sharedNamesOf(endpoints);
+  scopesOf: scopesOfNamespaced,
+  list: async (reader, query) => {
+    const endpoints = endpointsOf(await reader.pods(query));
+    const isOne = query.name !== undefined;
+    const neighbours = isOne && query.shows("INTERFACE")
+      ? await listNeighbours(reader, endpoints)
+      : endpoints;
+    const shared = sharedNamesOf(neighbours ?? endpoints);
+    const isUnknown = (it: WorkloadEndpoint): boolean =>
+      neighbours === undefined || shared.has(placeOf(it));
     return sortBy(endpoints, (it) => `${it.namespace}\0${it.pod}`)
-      .map((it) => itemOf(it, shared.has(placeOf(it)) ? "" : it.interfaceName));
+      .map((it) => itemOf(it, isUnknown(it) ? "" : it.interfaceName));
   },
 };
+
+function endpointsOf(pods: readonly Workload[]): readonly WorkloadEndpoint[] {
+  return pods.map(workloadEndpointOf).filter((it) => it !== undefined);
+}
+
+/** All that are on the nodes of `endpoints`; `undefined` where this user may not see them. */
+async function listNeighbours(
+  reader: ClusterReader,
+  endpoints: readonly WorkloadEndpoint[],
+): Promise<readonly WorkloadEndpoint[] | undefined> {
+  const nodes = new Set(endpoints.map((it) => it.node));
+  try {
+    const lists = await Promise.all([...nodes].map((node) => reader.pods({ node })));
+    return lists.flatMap(endpointsOf);
+  } catch (error) {
+    if (error instanceof DatastoreError && error.status === 403) return undefined;
+    throw error;
+  }
+}
 
 /**
  * The interface names that are the first of several pods of one node: one of them at most has it, and

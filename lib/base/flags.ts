@@ -1,6 +1,7 @@
 /** Command-line flags, through `@std/cli`, strictly: an unknown flag or a missing value is an error. */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { nearestWord } from "./nearest_word.ts";
 
 /** What flags a command takes; `alias` maps the short letter to the long name. */
 export interface FlagSpec {
@@ -45,7 +46,12 @@ export function parseFlags(args: readonly string[], spec: FlagSpec): Flags {
       return false;
     },
   });
-  if (unknown.length > 0) throw new SyntaxError(`Unknown flag "${unknown[0]}"`);
+  const [first] = unknown;
+  if (first !== undefined) {
+    const nearest = nearestWord(first, [...booleans, ...strings].map((it) => `--${it}`));
+    const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
+    throw new SyntaxError(`Unknown flag "${first}"${hint}`);
+  }
   for (const name of strings) {
     if (allOf(values[name]).includes("")) throw new SyntaxError(`Flag "--${name}" needs a value`);
   }

@@ -6,6 +6,8 @@
  * so that what nobody reads costs nothing.
  */
 
+import { escapeControls } from "./printable.ts";
+
 /** The levels, most severe first. */
 export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -31,15 +33,30 @@ export interface LoggerOptions {
   /** Milliseconds since the epoch. @default {Date.now} */
   readonly nowMs?: () => number;
   readonly fields?: LogFields;
+  /** What stands before a line of a level: see {@link JOURNAL_PREFIXES}. @default {nothing} */
+  readonly prefixes?: Readonly<Record<LogLevel, string>> | undefined;
 }
+
+/** By which the journal knows how severe a line is: sd-daemon(3), `SyslogLevelPrefix=`. */
+export const JOURNAL_PREFIXES: Readonly<Record<LogLevel, string>> = {
+  error: "<3>",
+  warn: "<4>",
+  info: "<6>",
+  debug: "<7>",
+};
+
+/** Names of errors that tell of a fault in the program: of all others the message says enough. */
+const FAULTS = ["AssertionError", "ReferenceError", "TypeError"];
 
 /** Makes a logger that writes JSON lines `{time, level, message, …fields}`. */
 export function createLogger(options: LoggerOptions = {}): Logger {
   const { level = "info", write = writeToStderr, nowMs = Date.now, fields: common = {} } = options;
+  const { prefixes } = options;
   const threshold = LOG_LEVELS.indexOf(level);
   function log(at: LogLevel, message: string, fields: LogFields | undefined): void {
     const time = new Date(nowMs()).toISOString();
-    write(JSON.stringify({ time, level: at, message, ...common, ...fields }, replaceError));
+    const text = JSON.stringify({ time, level: at, message, ...common, ...fields }, replaceError);
+    write(`${prefixes?.[at] ?? ""}${escapeControls(text)}`);
   }
   const enabled = (at: LogLevel): boolean => LOG_LEVELS.indexOf(at) <= threshold;
   return {
@@ -47,7 +64,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
     warn: (message, fields) => enabled("warn") ? log("warn", message, fields) : undefined,
     info: (message, fields) => enabled("info") ? log("info", message, fields) : undefined,
     debug: (message, fields) => enabled("debug") ? log("debug", message, fields?.()) : undefined,
-    with: (fields) => createLogger({ level, write, nowMs, fields: { ...common, ...fields } }),
+    with: (fields) => createLogger({ ...options, fields: { ...common, ...fields } }),
   };
 }
 
@@ -76,8 +93,12 @@ export function parseLogLevel(text: string): LogLevel {
 
 function replaceError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
-  const cause = value.cause instanceof Error ? `: ${value.cause.message}` : "";
-  return `${value.name}: ${value.message}${cause}`;
+  const { name, message, cause } = value;
+  const known = message !== "" && !FAULTS.includes(name) ? message : `${name}: ${message}`;
+  // Many messages end with their cause's.
+  return cause instanceof Error && !message.includes(cause.message)
+    ? `${known}: ${cause.message}`
+    : known;
 }
 
 const encoder = new TextEncoder();

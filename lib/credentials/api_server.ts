@@ -9,6 +9,7 @@ import { chooseConnection, type Connection } from "./connection.ts";
 import { CredentialsError } from "./error.ts";
 import type { Identity } from "./login.ts";
 import { checkAuthorities, checkCertificate } from "./pem.ts";
+import { takeRuntimeEnvironment } from "./runtime_environment.ts";
 import { equalSecrets, type Secret } from "./secret.ts";
 import {
   type CredentialSettings,
@@ -16,6 +17,7 @@ import {
   requireKubernetes,
   type SettingSources,
 } from "./settings.ts";
+import { readSystemAuthorities } from "./system_authorities.ts";
 
 /** Where to look for the API server, in falling priority, and who asks. */
 export interface ApiServerSources extends SettingSources {
@@ -30,6 +32,8 @@ export interface ApiServerSources extends SettingSources {
 export interface ApiServerOptions {
   /** @default {systemClock} */
   readonly clock?: Clock;
+  /** Hears why what was renewed is not used, once for each reason; what was there before still is. */
+  readonly onNotRenewed?: (error: CredentialsError) => void;
 }
 
 /** An API server and our credentials for it. */
@@ -40,6 +44,8 @@ export interface ApiServer extends Disposable, AsyncDisposable {
   readonly identity: string;
   /** By what we know the server, for messages: `CA "/etc/ca.crt" (K8S_CA_FILE)`. */
   readonly authority: string;
+  /** Through what we go, for messages: `proxy http://10.0.0.1:3128 (HTTPS_PROXY)`. */
+  readonly proxy: string | undefined;
   /**
    * Sends a request for `path` (`/api/v1/pods?limit=500`). Any status is an answer.
    *
@@ -56,12 +62,14 @@ export interface ApiServer extends Disposable, AsyncDisposable {
  */
 export async function openApiServer(
   sources: ApiServerSources,
-  { clock = systemClock }: ApiServerOptions = {},
+  { clock = systemClock, onNotRenewed = () => {} }: ApiServerOptions = {},
 ): Promise<ApiServer> {
   const settings = mergeSettings(sources);
   requireKubernetes(settings);
   const choose = (): Promise<Connection> => chooseConnection(settings, { ...sources, clock });
-  const server = new HttpApiServer(await choose(), choose, sources.userAgent, clock);
+  takeRuntimeEnvironment();
+  const { userAgent } = sources;
+  const server = new HttpApiServer(await choose(), { choose, userAgent, clock, onNotRenewed });
   try {
     await server.open();
   } catch (error) {
@@ -84,10 +92,14 @@ interface Session {
 /** How long nothing is got anew by force after that was done. */
 const FORCE_INTERVAL_MS = 2_000;
 
+interface HttpOptions extends Required<ApiServerOptions> {
+  readonly choose: () => Promise<Connection>;
+  readonly userAgent: string;
+}
+
 class HttpApiServer implements ApiServer {
   #connection: Connection;
-  readonly #choose: () => Promise<Connection>;
-  readonly #userAgent: string;
+  readonly #options: HttpOptions;
   readonly #clock: Clock;
   #session: Session | undefined;
   /** The client before this one. */
@@ -95,17 +107,13 @@ class HttpApiServer implements ApiServer {
   #turn: Promise<unknown> = Promise.resolve();
   #forcedAtMs = -Infinity;
   #isClosed = false;
+  /** Why what was renewed last is not used. */
+  #notRenewed: string | undefined;
 
-  constructor(
-    connection: Connection,
-    choose: () => Promise<Connection>,
-    userAgent: string,
-    clock: Clock,
-  ) {
+  constructor(connection: Connection, options: HttpOptions) {
     this.#connection = connection;
-    this.#choose = choose;
-    this.#userAgent = userAgent;
-    this.#clock = clock;
+    this.#options = options;
+    this.#clock = options.clock;
   }
 
   get server(): string {
@@ -119,6 +127,10 @@ class HttpApiServer implements ApiServer {
 
   get authority(): string {
     return this.#connection.authority?.name ?? "the system's certificate authorities";
+  }
+
+  get proxy(): string | undefined {
+    return this.#connection.proxy?.name;
   }
 
   /** Reads everything for the first time. */
@@ -165,7 +177,7 @@ class HttpApiServer implements ApiServer {
   async #send(session: Session, path: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     if (!headers.has("accept")) headers.set("accept", "application/json");
-    headers.set("user-agent", this.#userAgent);
+    headers.set("user-agent", this.#options.userAgent);
     for (const [name, value] of Object.entries(this.#connection.headers)) headers.set(name, value);
     if (session.authorization !== undefined) {
       headers.set("authorization", session.authorization.reveal());
@@ -198,7 +210,9 @@ class HttpApiServer implements ApiServer {
 
   async #read(isForced: boolean): Promise<Session> {
     const known = this.#session;
-    if (isForced && await this.#connection.isStale()) this.#connection = await this.#choose();
+    if (isForced && await this.#connection.isStale()) {
+      this.#connection = await this.#options.choose();
+    }
     const connection = this.#connection;
     const authority = await connection.authority?.read(isForced);
     const identity = await connection.login?.identify(isForced);
@@ -215,47 +229,52 @@ class HttpApiServer implements ApiServer {
       if (equalSecrets(known.authorization, authorization)) return known;
       return this.#session = { ...known, authorization };
     }
-    let expiresAtMs: number;
+    let checked: Checked;
     try {
-      expiresAtMs = this.#check(connection, authority, pair);
+      checked = this.#check(connection, authority, pair);
     } catch (error) {
       // Half of a rotation: the old pair serves until the new one is whole, or is refused.
-      if (known !== undefined && !isForced && error instanceof CredentialsError) return known;
-      throw error;
+      if (known === undefined || isForced || !(error instanceof CredentialsError)) throw error;
+      if (this.#notRenewed !== error.message) this.#options.onNotRenewed(error);
+      this.#notRenewed = error.message;
+      return known;
     }
-    const client = this.#createClient(connection, authority, pair);
+    this.#notRenewed = undefined;
+    const { expiresAtMs } = checked;
+    const client = this.#createClient(connection, checked);
     // Watches keep their connections, and a request may be just about to use the old client.
     this.#retired?.close();
     this.#retired = known?.client;
     return this.#session = { client, authority, pair, authorization, expiresAtMs };
   }
 
-  #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): number {
-    if (authority !== undefined) checkAuthorities(authority.reveal(), this.authority);
-    if (pair === undefined) return Infinity;
+  #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): Checked {
+    const isPlain = connection.server.startsWith("http:");
+    const authorities = authority !== undefined
+      ? checkAuthorities(authority.reveal(), this.authority)
+      : isPlain
+      ? undefined
+      : readSystemAuthorities();
+    if (pair === undefined) return { authorities, pair, expiresAtMs: Infinity };
     const login = connection.login?.name ?? "login";
     const names = connection.pair === undefined
       ? { certificate: `certificate of ${login}`, key: `key of ${login}` }
       : { certificate: connection.pair.certificate.name, key: connection.pair.key.name };
     const pem = { certificate: pair.certificate.reveal(), key: pair.key.reveal() };
-    return checkCertificate(pem, names, this.#clock.nowMs()).expiresAtMs;
+    const checked = checkCertificate(pem, names, this.#clock.nowMs());
+    return { authorities, pair: checked, expiresAtMs: checked.expiresAtMs };
   }
 
-  #createClient(
-    connection: Connection,
-    authority: Secret | undefined,
-    pair: Identity["pair"],
-  ): Deno.HttpClient {
+  #createClient(connection: Connection, { authorities, pair }: Checked): Deno.HttpClient {
     const options: Deno.CreateHttpClientOptions = {
       // Each request on a connection of its own: one that died unnoticed takes no other with it.
       http2: false,
-      ...(authority === undefined ? {} : { caCerts: [authority.reveal()] }),
-      ...(connection.proxy === undefined ? {} : { proxy: connection.proxy }),
+      ...(authorities === undefined ? {} : { caCerts: [authorities] }),
+      ...(connection.proxy === undefined ? {} : { proxy: connection.proxy.options }),
     };
     try {
       if (pair === undefined) return Deno.createHttpClient(options);
-      const [cert, key] = [pair.certificate.reveal(), pair.key.reveal()];
-      return Deno.createHttpClient({ ...options, cert, key });
+      return Deno.createHttpClient({ ...options, cert: pair.certificate, key: pair.key });
     } catch (error) {
       // The reason is Deno's own text about the certificates; it repeats none of them.
       const reason = error instanceof Error ? error.message : String(error);
@@ -264,6 +283,13 @@ class HttpApiServer implements ApiServer {
       );
     }
   }
+}
+
+/** What goes into a client, as PEM texts, and when it ends. */
+interface Checked {
+  readonly authorities: string | undefined;
+  readonly pair: { readonly certificate: string; readonly key: string } | undefined;
+  readonly expiresAtMs: number;
 }
 
 /** Whether one side ended the handshake because of a certificate: one of ours may have rotated. */

@@ -141,35 +141,35 @@ Deno.test("openApiServer() takes explicit values before the pod's service accoun
   await withFolder(async (folder) => {
     const [tokenFile, home] = [`${folder}/token`, `${folder}/config`];
     await Deno.writeTextFile(tokenFile, "t");
-    const pod = { apiEndpoint: "http://pod", tokenFile };
+    const pod = { apiEndpoint: "https://pod", tokenFile };
     const context = { cluster: "c" };
     await Deno.writeTextFile(
       home,
       JSON.stringify({
         "current-context": "x",
         contexts: [{ name: "x", context }],
-        clusters: [{ name: "c", cluster: { server: "http://home" } }],
+        clusters: [{ name: "c", cluster: { server: "https://home" } }],
       }),
     );
-    const noPod = { inCluster: { apiEndpoint: "http://pod", tokenFile: `${folder}/none` } };
+    const noPod = { inCluster: { apiEndpoint: "https://pod", tokenFile: `${folder}/none` } };
     const cases: readonly (readonly [string, Partial<ApiServerSources>, string])[] = [
       ["endpoint", {
-        environment: { apiEndpoint: "http://said" },
+        environment: { apiEndpoint: "https://said" },
         inCluster: pod,
         homeKubeconfig: home,
-      }, "http://said no credentials at all"],
+      }, "https://said no credentials at all"],
       [
         "pod",
         { inCluster: pod, homeKubeconfig: home },
-        `http://pod token "${tokenFile}" (the pod's service account)`,
+        `https://pod token "${tokenFile}" (the pod's service account)`,
       ],
       [
         "pod with a token of its own",
         { inCluster: pod, flags: { token: "t" } },
-        "http://pod token (--token)",
+        "https://pod token (--token)",
       ],
-      ["home", { ...noPod, homeKubeconfig: home }, "http://home no credentials at all"],
-      ["home alone", { homeKubeconfig: home }, "http://home no credentials at all"],
+      ["home", { ...noPod, homeKubeconfig: home }, "https://home no credentials at all"],
+      ["home alone", { homeKubeconfig: home }, "https://home no credentials at all"],
     ];
     for (const [name, sources, expected] of cases) {
       using api = await openApiServer({ environment: {}, userAgent, ...sources });
@@ -422,7 +422,7 @@ Deno.test("openApiServer() leaves out the kubeconfig's identity where one is exp
       JSON.stringify({
         "current-context": "x",
         contexts: [{ name: "x", context }],
-        clusters: [{ name: "c", cluster: { server: "http://a" } }],
+        clusters: [{ name: "c", cluster: { server: "https://a" } }],
         users: [{ name: "u", user }],
       }),
     );

@@ -6,7 +6,9 @@
 import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";
 import { type Login, tokenLogin } from "./login.ts";
-import { FileMaterial, inlineMaterial, type Material } from "./material.ts";
+import { FileMaterial, inlineMaterial, type Material, sentence } from "./material.ts";
+import { environmentProxy, isLoopback, type Proxy } from "./proxy.ts";
+import { takeRuntimeEnvironment } from "./runtime_environment.ts";
 import type { CredentialSettings, EffectiveSettings, Setting } from "./settings.ts";
 
 /** A client certificate and its key. */
@@ -19,13 +21,13 @@ export interface KeyPair {
 export interface Connection {
   /** URL without a slash at its end. */
   readonly server: string;
-  /** `undefined`: the system's certificate authorities alone. */
+  /** `undefined`: the system's certificate authorities. */
   readonly authority: Material | undefined;
   readonly pair: KeyPair | undefined;
   readonly login: Login | undefined;
   /** Headers of every request: whom to impersonate. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly proxy: Deno.Proxy | undefined;
+  readonly proxy: Proxy | undefined;
   /** Whether the kubeconfig has changed since, so that another connection would be chosen. */
   isStale(): Promise<boolean>;
 }
@@ -43,7 +45,8 @@ const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * Chooses the connection: the kubeconfig or endpoint that the settings name, else the pod's service
- * account, else the home kubeconfig; then explicit values override what was found.
+ * account, else the home kubeconfig; then explicit values override what was found. A proxy is the
+ * kubeconfig's, else the environment's.
  *
  * @throws {CredentialsError} if nothing says where the API server is, or what says it is wrong
  */
@@ -62,15 +65,30 @@ export async function chooseConnection(
         `supported: put the server's CA into certificate-authority or K8S_CA_FILE`,
     );
   }
+  const login = isExplicit ? override.login : found.login;
+  if (login !== undefined) refusePlain(found.server, login);
   return {
     server: found.server,
     authority,
     pair: isExplicit ? override.pair : found.pair,
-    login: isExplicit ? override.login : found.login,
+    login,
     headers: found.headers,
-    proxy: found.proxy,
+    proxy: found.proxy ?? environmentProxy(found.server, takeRuntimeEnvironment()),
     isStale: found.isStale,
   };
+}
+
+/**
+ * A token or password goes to another machine encrypted or not at all.
+ *
+ * @throws {CredentialsError} if it would go in clear
+ */
+function refusePlain(server: string, login: Login): void {
+  const { protocol, hostname } = new URL(server);
+  if (protocol === "https:" || isLoopback(hostname)) return;
+  throw new CredentialsError(
+    `${sentence(login.name)} would be readable on the way to ${server}: use https, or no token`,
+  );
 }
 
 /** A connection before explicit values override it. */

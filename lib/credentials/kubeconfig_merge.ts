@@ -8,6 +8,9 @@ import type { KubeconfigFile } from "./kubeconfig_file.ts";
 import { inlineMaterial, type Material, sentence } from "./material.ts";
 import type { Setting } from "./settings.ts";
 
+/** What `kubectl config view` writes in the place of secrets and certificates. */
+const OMITTED: readonly string[] = ["DATA+OMITTED", "DATA OMITTED", "REDACTED"];
+
 /** A cluster or a user of a kubeconfig. */
 export class Entry {
   /** For messages: `user "admin" of kubeconfig "/etc/k"`. */
@@ -30,6 +33,12 @@ export class Entry {
   text(key: string): string | undefined {
     const value = this.fields[key];
     if (value === undefined || value === null || value === "") return undefined;
+    if (typeof value === "string" && OMITTED.includes(value)) {
+      throw new CredentialsError(
+        `${sentence(this.name)}: ${key} is left out, as "kubectl config view" does: ` +
+          `write the kubeconfig with "kubectl config view --raw"`,
+      );
+    }
     if (typeof value === "string") return value;
     throw new CredentialsError(
       `${sentence(this.name)}: ${key} must be a text, so put its value in quotes`,

@@ -57,12 +57,12 @@ Deno.test("openApiServer() takes the current context of a kubeconfig, or another
       identity: "no credentials at all",
       authority,
     });
-    assertEquals(await open({}, { kubeconfig, apiEndpoint: "http://other:1", token: "t" }), {
-      server: "http://other:1",
+    assertEquals(await open({}, { kubeconfig, apiEndpoint: "https://other:1", token: "t" }), {
+      server: "https://other:1",
       identity: "token (K8S_TOKEN)",
       authority,
     });
-    assertEquals(await open({ kubeconfig }, { apiEndpoint: "http://other:1" }), first);
+    assertEquals(await open({ kubeconfig }, { apiEndpoint: "https://other:1" }), first);
   });
 });
 
@@ -71,12 +71,12 @@ Deno.test("openApiServer() merges several kubeconfigs: the first that says somet
     a: { contexts: [{ name: "x", context: { cluster: "c", user: "u" } }], clusters: null },
     b: {
       "current-context": "x",
-      clusters: [{ name: "c", cluster: { server: "http://first" } }],
+      clusters: [{ name: "c", cluster: { server: "https://first" } }],
       users: [{ name: "u", user: { tokenFile: "token" } }],
     },
     c: {
       "current-context": "y",
-      clusters: [{ name: "c", cluster: { server: "http://second" } }],
+      clusters: [{ name: "c", cluster: { server: "https://second" } }],
       contexts: [{ name: "x", context: { cluster: "z" } }],
     },
     token: "t",
@@ -86,7 +86,7 @@ Deno.test("openApiServer() merges several kubeconfigs: the first that says somet
       ":",
     );
     assertEquals(await open({}, { kubeconfig }), {
-      server: "http://first",
+      server: "https://first",
       // Relative to the file that it is written in.
       identity: `token "${folder}/token" (user "u" of kubeconfig "${folder}/b")`,
       authority: "the system's certificate authorities",

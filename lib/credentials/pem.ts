@@ -1,19 +1,28 @@
 /**
- * Checks of PEM texts before they go into a TLS client, which would otherwise stop the process over a
- * key that does not fit. RFC 7468 for the text, RFC 5280 for what is in it.
+ * Checks of PEM texts before they go into a TLS client, which stops the process over a certificate or a
+ * key that it does not take. What goes there is written again from what was checked, so that both read the
+ * same. RFC 7468 for the text, RFC 5280 for what is in it.
  */
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { CertificateFormError, readCertificateForm } from "./certificate_form.ts";
 import { CredentialsError } from "./error.ts";
 import { sentence } from "./material.ts";
 
-/** A client certificate that passed the checks, and when it stops being valid. */
+/** A client certificate that passed the checks, as PEM texts, and when it stops being valid. */
 export interface CheckedCertificate {
+  /** The chain. */
+  readonly certificate: string;
+  /** PKCS #8. */
+  readonly key: string;
   readonly expiresAtMs: number;
 }
 
 const CERTIFICATE_REGEXP = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
-const PRIVATE_KEY_REGEXP = /-----BEGIN (?:RSA |EC )?PRIVATE KEY-----/;
+/** The first one: EC PARAMETERS, certificates and other keys may stand beside it. */
+const PRIVATE_KEY_REGEXP =
+  /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[\s\S]*?-----END \1-----|-----BEGIN (?:RSA |EC )?PRIVATE KEY-----/;
 /** What rustls can sign with. */
 const CURVES: readonly string[] = ["prime256v1", "secp384r1", "secp521r1"];
 const RSA_BITS_MIN = 2048;
@@ -28,9 +37,10 @@ export function checkCertificate(
   names: { readonly certificate: string; readonly key: string },
   nowMs: number,
 ): CheckedCertificate {
-  const [certificate] = parseCertificates(pem.certificate, names.certificate);
+  const chain = parseCertificates(pem.certificate, names.certificate);
+  const [certificate] = chain;
   const key = parseKey(pem.key, names.key);
-  if (certificate === undefined || !certificate.checkPrivateKey(key)) {
+  if (certificate === undefined || !belongTogether(certificate, key, names.certificate)) {
     throw new CredentialsError(
       `${
         sentence(names.key)
@@ -50,16 +60,40 @@ export function checkCertificate(
         `set this machine's clock or renew it`,
     );
   }
-  return { expiresAtMs };
+  const text = key.export({ type: "pkcs8", format: "pem" });
+  return { certificate: formatCertificates(chain), key: String(text), expiresAtMs };
+}
+
+/** As TLS compares them: byte for byte, so that a point or a curve that is spelt otherwise does not fit. */
+function belongTogether(certificate: X509Certificate, key: KeyObject, name: string): boolean {
+  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
+  try {
+    return equalBytes(readCertificateForm(derOf(certificate)).publicKey, publicKey);
+  } catch (error) {
+    if (!(error instanceof CertificateFormError)) throw error;
+    throw new CredentialsError(`${sentence(name)} ${error.message}`);
+  }
+}
+
+function derOf(certificate: X509Certificate): Bytes {
+  return new Uint8Array(certificate.raw);
+}
+
+function formatCertificates(chain: readonly X509Certificate[]): string {
+  return chain.map((it) => {
+    const lines = derOf(it).toBase64().match(/.{1,64}/g) ?? [];
+    return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+  }).join("");
 }
 
 /**
  * Checks a bundle of certificate authorities.
  *
+ * @returns its certificates, as PEM text
  * @throws {CredentialsError} if there is no certificate in it, or one is garbage
  */
-export function checkAuthorities(pem: string, name: string): void {
-  parseCertificates(pem, name);
+export function checkAuthorities(pem: string, name: string): string {
+  return formatCertificates(parseCertificates(pem, name));
 }
 
 function parseCertificates(pem: string, name: string): X509Certificate[] {
@@ -86,12 +120,13 @@ function parseCertificates(pem: string, name: string): X509Certificate[] {
 }
 
 function parseKey(pem: string, name: string): KeyObject {
-  if (/ENCRYPTED/.test(pem)) {
+  if (/ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(pem)) {
     throw new CredentialsError(
-      `${sentence(name)} is encrypted, and nobody is there to type its passphrase: decrypt it`,
+      `${sentence(name)} is encrypted, and its passphrase cannot be asked for here: decrypt it`,
     );
   }
-  if (!PRIVATE_KEY_REGEXP.test(pem)) {
+  const block = PRIVATE_KEY_REGEXP.exec(pem)?.[0];
+  if (block === undefined) {
     const hint = pem.includes("BEGIN CERTIFICATE") ? " but a certificate" : "";
     throw new CredentialsError(
       `${sentence(name)} holds no PEM private key${hint}: ` +
@@ -100,7 +135,7 @@ function parseKey(pem: string, name: string): KeyObject {
   }
   let key: KeyObject;
   try {
-    key = createPrivateKey(pem);
+    key = createPrivateKey(block);
   } catch {
     throw new CredentialsError(
       `${sentence(name)} is damaged: its PEM private key cannot be decoded, copy it again`,

@@ -71,7 +71,7 @@ Deno.test("checkCertificate() says what is wrong with a pair, and stops no proce
     [
       "an encrypted key",
       { certificate, key: encrypted },
-      'Key "/k" is encrypted, and nobody is there to type its passphrase: decrypt it',
+      'Key "/k" is encrypted, and its passphrase cannot be asked for here: decrypt it',
     ],
     ["a short key", { certificate, key: await openssl("genrsa", "1024") }, `Key "/k" ${kind}`],
     [

@@ -10,6 +10,7 @@ import { describeExecFailure, parseExecCredential } from "./exec_credential.ts";
 import type { Entry } from "./kubeconfig_merge.ts";
 import { bearer, type Identity, type Login } from "./login.ts";
 import { sentence } from "./material.ts";
+import { takeRuntimeEnvironment } from "./runtime_environment.ts";
 import { Secret } from "./secret.ts";
 
 /** A program that hangs is given up after this. */
@@ -76,11 +77,16 @@ function readExec(entry: Entry, cluster: Entry): ExecSettings {
       ...(exec.provideClusterInfo === true ? { cluster: cluster.fields } : {}),
     },
   };
+  const surroundings = Object.entries(takeRuntimeEnvironment())
+    .map(([name, value]) => ({ name, value }));
   return {
     // A name alone is looked for in PATH.
     command: command.includes("/") ? entry.path(command) : command,
     args: args ?? [],
-    env: [...(env ?? []), { name: "KUBERNETES_EXEC_INFO", value: JSON.stringify(info) }],
+    env: [...surroundings, ...(env ?? []), {
+      name: "KUBERNETES_EXEC_INFO",
+      value: JSON.stringify(info),
+    }],
     installHint: typeof installHint === "string" ? installHint : undefined,
   };
 }

@@ -1,5 +1,7 @@
 /** The API server says no, or nothing: what was asked, what came back, what to do. */
 
+import type { ApiServer } from "../credentials/api_server.ts";
+
 /** A request of the API server that failed. */
 export class DatastoreError extends Error {
   override readonly name = "DatastoreError";
@@ -43,26 +45,86 @@ const REMEDIES: Readonly<Record<number, string>> = {
 
 /** How much of an answer that is no Status object goes into a message. */
 const EXCERPT_LENGTH_MAX = 200;
+/** How much of the runtime's text: the names that a certificate is for stand at its end. */
+const CAUSE_LENGTH_MAX = 1_000;
 
-/**
- * The error for a request without answer.
- *
- * @param server the API server's URL
- * @param authority by what we know it, for the message
- */
+/** What a failed handshake means, by the runtime's text; `authority` and `identity` are names. */
+const HANDSHAKE_FAILURES: readonly (readonly [
+  text: RegExp,
+  problem: (server: string, names: Pick<ServerNames, "authority" | "identity">) => string,
+])[] = [
+  [
+    /fatal alert: CertificateRequired/,
+    (server, { identity }) =>
+      `${server} asks for a client certificate, and we have ${identity}: give one`,
+  ],
+  [
+    /fatal alert: (?:\w*Certificate\w*|UnknownCA|AccessDenied|DecryptError)/,
+    (server, { identity }) =>
+      `${server} refuses ${identity}: use one that its own CA has signed, and that has not expired`,
+  ],
+  [
+    /fatal alert|HandshakeFailure|InappropriateHandshake|PeerIncompatible/,
+    (server) => `${server} and we agree on no way to speak TLS: it must offer TLS 1.2 or 1.3`,
+  ],
+  [
+    /CaUsedAsEndEntity/,
+    (server) =>
+      `the certificate of ${server} is a CA's, which TLS does not take for a server's here: ` +
+      "give it one with basicConstraints CA:FALSE, signed by that CA",
+  ],
+  [
+    /UnsupportedCertVersion/,
+    (server) =>
+      `the certificate of ${server} is of X.509 version 1, which TLS does not take here: ` +
+      "issue it again with a subjectAltName",
+  ],
+  [
+    /not valid for name|NotValidForName/,
+    (server) =>
+      `the certificate of ${server} is for other names: use one of them in the server's URL`,
+  ],
+  [
+    /certificate expired|Expired/,
+    (server) => `the certificate of ${server} has expired: renew it, or set this machine's clock`,
+  ],
+  [
+    /not valid yet|NotValidYet/,
+    (server) => `the certificate of ${server} is not valid yet: set this machine's clock`,
+  ],
+  [
+    /UnknownIssuer|BadSignature/,
+    (server, { authority }) =>
+      `the certificate of ${server} is not signed by ${authority}: give the CA that signed it`,
+  ],
+  [
+    /certificate/i,
+    (server, { authority }) =>
+      `the certificate of ${server} is not one that TLS takes by ${authority}: see the reason`,
+  ],
+];
+
+/** How we call the API server and what we know it by, for messages. */
+export type ServerNames = Pick<ApiServer, "server" | "authority" | "identity" | "proxy">;
+
+/** The error for a request without answer. */
 export function connectionError(
   operation: string,
-  server: string,
-  authority: string,
+  api: ServerNames,
   cause: unknown,
 ): DatastoreError {
+  const { server, proxy } = api;
   const texts: string[] = [];
   for (let error = cause; error instanceof Error; error = error.cause) texts.push(error.message);
-  const text = texts.at(-1)?.slice(0, EXCERPT_LENGTH_MAX) ?? String(cause);
-  const problem = /certificate|UnknownIssuer|NotValidForName/i.test(texts.join())
-    ? `the certificate of ${server} is not one that we trust by ${authority}: ` +
-      "give the CA that signed it, and a server name that it holds"
-    : `${server} does not answer: check the address and that the API server runs`;
+  const text = texts.at(-1)?.slice(-CAUSE_LENGTH_MAX) ?? String(cause);
+  const handshake = HANDSHAKE_FAILURES.find(([it]) => it.test(texts.join("\n")))?.[1];
+  const problem = handshake !== undefined
+    ? handshake(server, api)
+    : /protocol version|InvalidContentType|corrupt message/.test(text)
+    ? `${server} does not speak TLS: check its protocol and port`
+    : proxy === undefined
+    ? `${server} does not answer: check the address and that the API server runs`
+    : `${server} does not answer through ${proxy}: check both, or name the server in NO_PROXY`;
   return new DatastoreError(`Cannot ${operation}: ${problem} (${text})`, { cause });
 }
 

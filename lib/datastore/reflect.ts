@@ -14,9 +14,10 @@ import { backoffDelayMs } from "../base/retry.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
 import { CredentialsError } from "../credentials/error.ts";
 import { DatastoreError } from "./error.ts";
-import type { ResourceKind, VersionedKind } from "./kind.ts";
+import { type ResourceKind, resourceVersionOf, type VersionedKind } from "./kind.ts";
 import { listAll } from "./list.ts";
 import type { ReflectHandler } from "./reflect_handler.ts";
+import { getJson } from "./request.ts";
 import { ServedVersion } from "./served_version.ts";
 import { watch } from "./watch.ts";
 
@@ -30,8 +31,10 @@ export interface ReflectOptions {
   readonly fieldSelector?: string;
   /** @default {300} */
   readonly watchTimeoutSeconds?: number;
-  /** When nothing has come for so long, a watch is begun again. @default {150000} */
+  /** When nothing has come for so long, a watch is begun again. @default {90000} */
   readonly stallMs?: number;
+  /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
+  readonly pulseMs?: number;
 }
 
 /** A server that ends its watches at once must not be asked at once again. */
@@ -55,6 +58,8 @@ export async function reflect<T>(
   const version = "path" in kind ? undefined : new ServedVersion(api, kind, handler, options);
   let resourceVersion: string | undefined;
   let failures = 0;
+  /** Whether the last watch was too old from its beginning. */
+  let isGone = false;
   while (!signal.aborted) {
     try {
       const before = version?.kind;
@@ -71,27 +76,36 @@ export async function reflect<T>(
         handler.onState?.("listing", undefined);
         // Failures still count: lists that work between watches that fail must not come at once.
         resourceVersion = await list(api, current, version ?? handler, options);
+        handler.onHeard?.();
+      } else if (await isBehind(api, current, resourceVersion, signal)) {
+        logger.warn("API server went back to an older state; listing again", { resourceVersion });
+        resourceVersion = undefined;
+        continue;
       }
       handler.onState?.("watching", undefined);
       const startMs = clock.nowMs();
       const events = watch(api, current, watchOptions(options, resourceVersion, random()));
       for await (const event of events) {
         failures = 0;
+        isGone = false;
         resourceVersion = event.resourceVersion;
+        handler.onHeard?.();
         if (event.type === "changed") (version ?? handler).onUpdate(event.key, event.item);
         else if (event.type === "deleted") (version ?? handler).onUpdate(event.key, undefined);
       }
       if (clock.nowMs() - startMs < WATCH_MS_MIN) {
         await clock.sleep(delayOf(undefined, failures++, random()), signal).catch(() => {});
       } else failures = 0;
+      isGone = false;
     } catch (error) {
       if (signal.aborted) break;
       if (!(error instanceof DatastoreError || error instanceof CredentialsError)) throw error;
       if (error instanceof DatastoreError && error.isGone) {
         logger.info("watch too old; listing again", { resourceVersion });
         resourceVersion = undefined;
-        if (failures === 0) {
-          failures++;
+        // At once, however long the outage before it; but a server that says so of each list is waited for.
+        if (!isGone) {
+          isGone = true;
           continue;
         }
       }
@@ -106,10 +120,39 @@ export async function reflect<T>(
       const delayMs = delayOf(error, failures++, random());
       const detail = error.message;
       handler.onState?.("failed", detail);
-      logger.warn("API server not reached; trying again", { error: detail, delayMs, failures });
+      logger.warn(`${problemOf(error)}; trying again`, { error: detail, delayMs, failures });
       await clock.sleep(delayMs, signal).catch(() => {});
     }
   }
+}
+
+/** What a failure is, for the log. */
+function problemOf(error: DatastoreError | CredentialsError): string {
+  if (error instanceof CredentialsError) return "credentials cannot be used";
+  if (error.status === 401 || error.status === 403) return "API server refuses";
+  return error.status === undefined && !error.mustList
+    ? "API server not reached"
+    : "API server answers with an error";
+}
+
+/**
+ * Whether the server's newest version is older than ours: its data is from a backup, and what it tells
+ * from our version on is nothing (API concepts, "Resource versions": they order changes of a kind).
+ */
+async function isBehind<T>(
+  api: ApiServer,
+  kind: ResourceKind<T>,
+  resourceVersion: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  // Not out of a server's cache, which may lag behind.
+  const newest = resourceVersionOf(
+    await getJson(api, `${kind.path}?limit=1`, `list ${kind.name}`, signal),
+  );
+  const [own, theirs] = [resourceVersion, newest].map((it) =>
+    /^\d+$/.test(it ?? "") ? it : undefined
+  );
+  return own !== undefined && theirs !== undefined && BigInt(theirs) < BigInt(own);
 }
 
 async function list<T>(
@@ -129,7 +172,7 @@ async function list<T>(
 
 /** Watches of many agents must not all end in the same second. */
 function watchOptions(
-  { signal, fieldSelector, watchTimeoutSeconds = 300, stallMs }: ReflectOptions,
+  { signal, fieldSelector, watchTimeoutSeconds = 300, stallMs, pulseMs }: ReflectOptions,
   resourceVersion: string,
   random: number,
 ): Parameters<typeof watch>[2] {
@@ -138,6 +181,7 @@ function watchOptions(
     resourceVersion,
     timeoutSeconds: Math.max(1, Math.round(watchTimeoutSeconds * (1 + random))),
     ...(stallMs === undefined ? {} : { stallMs }),
+    ...(pulseMs === undefined ? {} : { pulseMs }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
 }

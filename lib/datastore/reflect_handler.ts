@@ -14,6 +14,8 @@ export interface ReflectHandler<T> {
   onReplace(items: ReadonlyMap<string, Decoded<T>>): void;
   /** One object came or changed; `undefined`: it went. */
   onUpdate(key: string, item: Decoded<T> | undefined): void;
+  /** The server has answered: a list, the beginning of a watch, an event or a bookmark. */
+  onHeard?(): void;
   onState?(state: ReflectState, detail: string | undefined): void;
   /** The version in which a kind of several is read from now on. */
   onVersion?(version: string): void;

@@ -21,6 +21,8 @@ const kind: ResourceKind<string> = {
   },
 };
 
+type TestOptions = Pick<ReflectOptions, "stallMs" | "pulseMs">;
+
 /** A reflection of `server`, with the state that its handler has built. */
 class Reflection implements AsyncDisposable {
   readonly state = new Map<string, string | undefined>();
@@ -31,7 +33,7 @@ class Reflection implements AsyncDisposable {
   readonly done: Promise<void>;
   readonly #stop = new AbortController();
 
-  constructor(api: ApiServer, options: Pick<ReflectOptions, "stallMs">) {
+  constructor(api: ApiServer, options: TestOptions) {
     const clock: Clock = {
       nowMs: () => Date.now(),
       sleep: (durationMs) => {
@@ -71,13 +73,20 @@ class Reflection implements AsyncDisposable {
   }
 }
 
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}
+
 async function withReflection(
   use: (
     server: SmallApiServer,
     reflection: Reflection,
     set: (name: string, v: string) => void,
   ) => Promise<void>,
-  options: Pick<ReflectOptions, "stallMs"> = {},
+  options: TestOptions = {},
   answer: Parameters<typeof lying>[1] = () => undefined,
 ): Promise<void> {
   await using server = startApiServer();
@@ -133,7 +142,58 @@ Deno.test("reflect() lists again after 410 Gone, and misses no deletion", async 
     server.faults.expire();
     await reflection.until(() => reflection.lists === 2);
     await reflection.until(() => !reflection.state.has("n3") && reflection.state.get("n4") === "1");
+    // After the watch that ended at once, and after 503: 410 itself costs none.
+    assertEquals(reflection.waits.length, 2);
   });
+});
+
+Deno.test("reflect() lists again when the server's data is from a backup", async () => {
+  const port = freePort();
+  await using before = startApiServer({ port });
+  before.store.create("namespaces", { metadata: { name: "withdrawn" } });
+  const backup = before.store.resourceVersion;
+  before.store.delete("namespaces", "withdrawn");
+  for (let i = 0; i < 100; i++) before.store.patch("namespaces", "default", { metadata: {} });
+  await using api = await openApiServer({
+    environment: { apiEndpoint: before.url },
+    userAgent: "test",
+  });
+  await using reflection = new Reflection(api, {});
+  await reflection.until(() => before.watches.size === 1);
+  assertEquals(reflection.state.has("withdrawn"), false);
+  await before.close();
+  await using after = startApiServer({ port });
+  after.store.create("namespaces", { metadata: { name: "withdrawn" } });
+  assert(after.store.resourceVersion <= backup);
+  await reflection.until(() => reflection.state.has("withdrawn"));
+});
+
+Deno.test("reflect() begins again when a silent server does not answer either", async () => {
+  let isDead = false;
+  await withReflection(
+    async (server, reflection, set) => {
+      server.faults.silenceWatches();
+      set("n5", "unheard");
+      isDead = true;
+      await reflection.until(() => reflection.waits.length > 0);
+      isDead = false;
+      await reflection.until(() => reflection.state.get("n5") === "unheard");
+      assertEquals(reflection.lists, 1);
+    },
+    { pulseMs: 50 },
+    (path) => {
+      if (isDead && path === "/version") throw new TypeError("connection lost");
+      return undefined;
+    },
+  );
+});
+
+Deno.test("reflect() leaves a silent server that answers alone", async () => {
+  await withReflection(async (server, reflection) => {
+    const asked = (): number => server.requests.filter((it) => it.path === "/version").length;
+    await reflection.until(() => asked() > 0);
+    assertEquals([reflection.waits.length, server.watches.size], [0, 1]);
+  }, { pulseMs: 50 });
 });
 
 Deno.test("reflect() waits ever longer, and as long as the server asks", async () => {

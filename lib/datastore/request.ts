@@ -42,9 +42,9 @@ export function readError(
   deadline: Deadline,
   error: unknown,
 ): unknown {
-  if (deadline.isOver) return connectionError(operation, api.server, api.authority, error);
+  if (deadline.isOver) return connectionError(operation, api, error);
   if (error instanceof CredentialsError || isAbort(error)) return error;
-  return connectionError(operation, api.server, api.authority, error);
+  return connectionError(operation, api, error);
 }
 
 function isAbort(error: unknown): boolean {

@@ -1,9 +1,11 @@
 /** One watch: events of a kind after a resource version, until the server or the caller ends it. */
 
 import type { ApiServer } from "../credentials/api_server.ts";
+import { CredentialsError } from "../credentials/error.ts";
 import { Deadline } from "./deadline.ts";
 import { DatastoreError, isRecord, statusError } from "./error.ts";
 import { type Decoded, isOfKind, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
+import { feelPulse } from "./pulse.ts";
 import { readError, sendGet } from "./request.ts";
 
 /** Where to watch from. */
@@ -13,8 +15,10 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** The server ends the watch after so long. */
   readonly timeoutSeconds: number;
-  /** When nothing has come for so long, nobody is there any more. @default {150000} */
+  /** When nothing has come for so long, the watch ends. @default {90000} */
   readonly stallMs?: number;
+  /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
+  readonly pulseMs?: number;
 }
 
 /** What happened; each carries the version to go on from. */
@@ -31,12 +35,14 @@ export type WatchEvent<T> =
 /** The longest event that we read; the API server takes objects up to 1.5 MB. */
 const LINE_BYTES_MAX = 8 << 20;
 /** Bookmarks come about once a minute: so long a silence means a connection that died unnoticed. */
-const STALL_MS = 150_000;
+const STALL_MS = 90_000;
+const PULSE_MS = 25_000;
 
 /**
  * Watches `kind`; ends when the server ends the watch in peace, or nothing has come for `stallMs`.
  *
- * @throws {DatastoreError} with `isGone` when the version is too old; or if the connection breaks
+ * @throws {DatastoreError} with `isGone` when the version is too old; if the connection breaks; or if
+ * nothing comes and the server does not answer
  */
 export async function* watch<T>(
   api: ApiServer,
@@ -65,23 +71,41 @@ async function* chunks(
   response: Response,
   operation: string,
   deadline: Deadline,
-  { signal, stallMs = STALL_MS }: WatchOptions,
+  { signal, stallMs = STALL_MS, pulseMs = PULSE_MS }: WatchOptions,
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   try {
     for (;;) {
       deadline.extend(stallMs);
-      const { done, value } = await reader.read();
+      const { done, value } = await readAlive(reader, api, pulseMs);
       if (done) return;
       yield value;
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof DatastoreError || error instanceof CredentialsError) throw error;
     if (deadline.isOver) return;
     throw readError(api, operation, deadline, error);
   } finally {
     await reader.cancel().catch(() => {});
+  }
+}
+
+/** The next chunk; while none comes, the server is asked again and again whether it is there. */
+async function readAlive(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  api: ApiServer,
+  pulseMs: number,
+): Promise<ReadableStreamReadResult<Uint8Array>> {
+  const next = reader.read();
+  next.catch(() => {}); // it may end after us
+  for (;;) {
+    let timer: number | undefined;
+    const quiet = new Promise<void>((resolve) => timer = setTimeout(resolve, pulseMs));
+    const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer)) ??
+      await Promise.race([next, feelPulse(api)]);
+    if (result !== undefined) return result;
   }
 }
 

@@ -19,6 +19,7 @@ import {
   openFile,
 } from "./descriptor.ts";
 import { check, errnoName, KernelError, lastErrno } from "./errno.ts";
+import { fileIdentity } from "./file_identity.ts";
 import { bindMount, unmount } from "./mount.ts";
 import { libc } from "./symbols.ts";
 
@@ -26,13 +27,6 @@ import { libc } from "./symbols.ts";
 const CLONE_NEWNET = 0x40000000;
 /** `_IO(0xb7, 3)`: CLONE_NEW* of a namespace file, <linux/nsfs.h>. */
 const NS_GET_NSTYPE = 0xb703n;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_INO = 0x100;
-/** `struct statx`, the same on every architecture: <linux/stat.h>. */
-const STATX_BYTES = 256;
-const STATX_OFFSET_INO = 32;
-const STATX_OFFSET_DEV_MAJOR = 136;
-const STATX_OFFSET_DEV_MINOR = 140;
 
 /** The calling thread's own namespace; only the main thread's is also `/proc/self/ns/net`. */
 const CURRENT = "/proc/thread-self/ns/net";
@@ -135,12 +129,8 @@ export function namespaceIdentity(namespace: string | Descriptor): string {
     using file = openNamespace(namespace);
     return namespaceIdentity(file);
   }
-  const stat = new Uint8Array(STATX_BYTES);
-  const result = libc().statx(namespace.fd, cString(""), AT_EMPTY_PATH, STATX_INO, stat);
-  check("identify network namespace", result);
-  const view = new Uint32Array(stat.buffer);
-  const inode = new BigUint64Array(stat.buffer)[STATX_OFFSET_INO / 8];
-  return `${view[STATX_OFFSET_DEV_MAJOR / 4]}.${view[STATX_OFFSET_DEV_MINOR / 4]}:${inode}`;
+  const { major, minor, inode } = fileIdentity(namespace.fd, "identify network namespace");
+  return `${major}.${minor}:${inode}`;
 }
 
 /** Whether there is a network namespace at `path`: not so for a missing path or another file. */

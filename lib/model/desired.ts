@@ -120,3 +120,13 @@ export interface RangeSet {
   readonly family: Family;
   readonly ranges: readonly AddressRange[];
 }
+
+/** The desired state of no facts. */
+export const NOTHING_DESIRED: Desired = {
+  endpoints: new Map(),
+  programs: new Map(),
+  policies: new Map(),
+  sets: new Map(),
+  hostAddresses: [],
+  conflicts: new Map(),
+};

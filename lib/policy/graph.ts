@@ -12,13 +12,14 @@
  * all its facts when one of them changes, and put together with what the others bring.
  */
 
-import type {
-  DenyAction,
-  Desired,
-  DesiredEndpoint,
-  DesiredPolicy,
-  DesiredProgram,
-  DesiredSet,
+import {
+  type DenyAction,
+  type Desired,
+  type DesiredEndpoint,
+  type DesiredPolicy,
+  type DesiredProgram,
+  type DesiredSet,
+  NOTHING_DESIRED,
 } from "../model/desired.ts";
 import type { Attachment, Detachment, FactKind, FactTypes, PodLink } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
@@ -48,6 +49,12 @@ export interface PolicyGraphOptions {
   readonly denyAction?: DenyAction;
   /** Whether the annotation of NetworkPolicy's first days counts. @default {false} */
   readonly isolationAnnotation?: boolean;
+  /** Is told of each fact that concerns this node: what changes its pods' part, or the members of a set. */
+  readonly onConcern?: (
+    kind: FactKind,
+    key: string,
+    value: FactTypes[FactKind] | undefined,
+  ) => void;
 }
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
@@ -70,14 +77,7 @@ export class PolicyGraph {
   readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
   readonly #index: SetIndex;
   #isLocalDirty = true;
-  #desired: Desired = {
-    endpoints: new Map(),
-    programs: new Map(),
-    policies: new Map(),
-    sets: new Map(),
-    hostAddresses: [],
-    conflicts: new Map(),
-  };
+  #desired: Desired = NOTHING_DESIRED;
 
   constructor(options: PolicyGraphOptions) {
     this.#options = options;
@@ -112,7 +112,11 @@ export class PolicyGraph {
    * @returns whether there is something to flush: most changes in a cluster concern no pod of this node
    */
   update<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
+    const wasDirty = this.#isLocalDirty;
+    this.#isLocalDirty = false;
     const isSetChanged = this.#take(kind, key, value);
+    if (isSetChanged || this.#isLocalDirty) this.#options.onConcern?.(kind, key, value);
+    this.#isLocalDirty ||= wasDirty;
     return isSetChanged || this.#isLocalDirty;
   }
 
@@ -122,7 +126,7 @@ export class PolicyGraph {
     this.#facts.setOwnNode(name);
     for (const key of this.#facts.workloadKeys(undefined)) {
       const workload = this.#facts.workload(key);
-      if (workload !== undefined && this.#isLocal(workload)) this.#local.add(key, workload);
+      if (workload && this.#isLocal(workload)) this.#local.add(key, workload);
       else this.#local.delete(key);
     }
     this.#parts.clear();
@@ -173,9 +177,7 @@ export class PolicyGraph {
   #updateWorkload(key: string, value: Workload | undefined): boolean {
     const previous = this.#facts.workload(key);
     const rivals = this.#facts.setWorkload(key, value);
-    if (previous !== undefined && value !== undefined && isSameToPolicy(previous, value)) {
-      return false;
-    }
+    if (previous && value && isSameToPolicy(previous, value)) return false;
     const namespace = (value ?? previous)?.namespace;
     if (namespace === undefined) return false;
     const isLocal = value !== undefined && this.#isLocal(value);
@@ -215,7 +217,8 @@ export class PolicyGraph {
     const pods = this.#facts.setNode(key, value);
     for (const pod of pods) this.#forget(this.#local.rivalsOf(pod));
     // Its addresses are few and rarely change, but what of them changed is to be flushed.
-    if (key === this.#nodeName) this.#isLocalDirty ||= this.#isHostMoved();
+    const { hostAddresses } = this.#desired;
+    this.#isLocalDirty ||= this.#hostAddresses().join() !== hostAddresses.join();
     const isSetChanged = this.#refresh(pods);
     return this.#index.refreshNode(key, value) || isSetChanged;
   }
@@ -247,10 +250,6 @@ export class PolicyGraph {
   #hostAddresses(): readonly string[] {
     const { addresses = [] } = this.#facts.node(this.#nodeName) ?? {};
     return addresses.map(String).sort();
-  }
-
-  #isHostMoved(): boolean {
-    return this.#hostAddresses().join() !== this.#desired.hostAddresses.join();
   }
 
   /** A pod with every address that it is known by, and that no newer pod holds. */

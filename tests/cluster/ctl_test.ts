@@ -4,36 +4,10 @@
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { Terminal } from "../../ctl/command.ts";
-import { run } from "../../ctl/program.ts";
 import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
+import { calyxctl, type Outcome } from "../support/ctl.ts";
 
 const TOKEN = "token-of-the-test";
-
-interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs one line; an argument holds no blanks. */
-async function calyxctl(
-  line: string,
-  environment: Readonly<Record<string, string>> = {},
-  input = "",
-): Promise<Outcome> {
-  let stdout = "";
-  let stderr = "";
-  const terminal: Terminal = {
-    environment,
-    configFile: "/nonexistent/calicoctl.cfg",
-    readInput: () => Promise.resolve(input),
-    print: (text) => stdout += text,
-    printError: (text) => stderr += text + "\n",
-  };
-  const status = await run(line.split(" ").filter((it) => it !== ""), terminal);
-  return { status, stdout, stderr };
-}
 
 /** A server with two pods on two nodes, and a policy that lets one reach the other on one port. */
 function startCluster(): SmallApiServer {
@@ -249,8 +223,8 @@ spec:
   ingress: [{action: Deny, from: [{namespaces: {}}]}]
 `;
   const first = async (apiVersion: string): Promise<string | undefined> => {
-    const { stdout, stderr } = await calyxctl("explain -f - x/b x/a:80", {}, manifest(apiVersion));
-    return (stdout.split("\n")[0] ?? "") + (stderr === "" ? "" : ", warned");
+    const { stdout } = await calyxctl("explain -f - x/b x/a:80", {}, manifest(apiVersion));
+    return (stdout.split("\n")[0] ?? "") + (stdout.includes("\nWarning: ") ? ", warned" : "");
   };
   const verdict = "x/b to x/a, TCP port 80: ";
   for (const version of ["v1alpha2", "v1beta1"]) {
@@ -301,6 +275,8 @@ const MISTAKES: readonly [string, Readonly<Record<string, string>>, RegExp][] = 
   ["get wep -c /usr", {}, /file \/usr is a directory/],
   ["get wep --request-timeout soon", {}, /--request-timeout: Cannot parse duration "soon"/],
   ["get wep --log-level loud", {}, /--log-level: Log level must be one of/],
+  ["get wep -n ..", {}, /--namespace "\.\." can be no namespace's name/],
+  ["explain a b -n A/b", {}, /--namespace "A\/b" can be no namespace's name/],
   ["get wep -o yml", {}, /Unknown output format "yml"; did you mean "yaml"\?/],
   ["get wep -o", {}, /Flag "--output" needs a value/],
   ["get wep --nodes n1", {}, /Unknown flag "--nodes"; did you mean "--node"\?/],
@@ -430,6 +406,11 @@ Deno.test("calyxctl as a process: exit status, and silence when nobody reads", a
     stdout: "",
     stderr: 'calyxctl: Unknown command "gte"; did you mean "get"?\n',
   });
+  const full = await shell("ctl help > /dev/full");
+  assertMatch(full.stderr, /^calyxctl: Cannot write the answer: No space left[^\n]*\n$/);
+  assertEquals(full.status, 1);
+  const folder = await shell("ctl explain -f - a/b c/d < /tmp");
+  assertMatch(folder.stderr, /^calyxctl: stdin (is a directory|cannot be read: .*)\n$/);
   const closed = await shell("{ ctl help; echo $? >&2; } | true");
   assertEquals(closed, { status: 0, stdout: "", stderr: "0\n" });
 });

@@ -61,6 +61,15 @@ function balance(server: TestPod): Disposable {
   return { [Symbol.dispose]: () => run("ipvsadm", "-C") };
 }
 
+/** As kube-proxy does: a pod that a Service leads back to itself would answer itself past the node. */
+function masqueradeItself({ addresses: [ipv4 = "", ipv6 = ""] }: TestPod): void {
+  nft(
+    "add table inet itself; add chain inet itself postrouting { type nat hook postrouting priority " +
+      `srcnat; }; add rule inet itself postrouting ip saddr ${ipv4} ip daddr ${ipv4} masquerade; ` +
+      `add rule inet itself postrouting ip6 saddr ${ipv6} ip6 daddr ${ipv6} masquerade`,
+  );
+}
+
 /** What both families say, if they agree. */
 async function both(
   from: Pick<TestPod, "namespace">,
@@ -99,6 +108,7 @@ skippableTest("policy holds for what IPVS sends to pods", missingIpvs(), async (
     stranger: () => both(stranger, VIRTUAL, SERVICE_PORT),
     outside: () => both(outside, UPLINK, NODE_PORT),
     host: () => both({ namespace: own }, VIRTUAL, SERVICE_PORT),
+    itself: () => both(server, VIRTUAL, SERVICE_PORT),
   };
   const expect = async (
     expected: Readonly<Record<keyof typeof answers, ProbeResult>>,
@@ -107,18 +117,37 @@ skippableTest("policy holds for what IPVS sends to pods", missingIpvs(), async (
       await assertBecomes(expected[name as keyof typeof answers], answer);
     }
   };
-  await expect({ friend: "open", stranger: "open", outside: "open", host: "open" });
+  masqueradeItself(server);
+  await expect({ friend: "open", stranger: "open", outside: "open", host: "open", itself: "open" });
   await node.createPolicy("in", onlyFrom("friend"));
-  await expect({ stranger: "timeout", friend: "open", outside: "timeout", host: "open" });
+  await expect({
+    stranger: "timeout",
+    friend: "open",
+    outside: "timeout",
+    host: "open",
+    itself: "open",
+  });
   await node.deletePolicy("in");
   await node.createPolicy("in", onlyFrom("friend", ...OUTSIDE_BLOCKS));
-  await expect({ stranger: "timeout", friend: "open", outside: "open", host: "open" });
+  await expect({
+    stranger: "timeout",
+    friend: "open",
+    outside: "open",
+    host: "open",
+    itself: "open",
+  });
   await node.createPolicy("out", {
     podSelector: { matchLabels: { app: "friend" } },
     policyTypes: ["Egress"],
     egress: [],
   });
-  await expect({ friend: "timeout", stranger: "timeout", outside: "open", host: "open" });
+  await expect({
+    friend: "timeout",
+    stranger: "timeout",
+    outside: "open",
+    host: "open",
+    itself: "open",
+  });
   await node.deletePolicy("out");
   await node.createPolicy("out", {
     podSelector: { matchLabels: { app: "friend" } },
@@ -128,7 +157,13 @@ skippableTest("policy holds for what IPVS sends to pods", missingIpvs(), async (
       ports: [{ port: PORT }],
     }],
   });
-  await expect({ friend: "open", stranger: "timeout", outside: "open", host: "open" });
+  await expect({
+    friend: "open",
+    stranger: "timeout",
+    outside: "open",
+    host: "open",
+    itself: "open",
+  });
   // As kube-proxy does for what comes from outside: the pod sees the node's address, policy does not.
   nft(
     "add table inet translated; add chain inet translated postrouting { type nat hook postrouting " +
@@ -136,11 +171,24 @@ skippableTest("policy holds for what IPVS sends to pods", missingIpvs(), async (
       '192.0.2.0/24 masquerade; add rule inet translated postrouting oifname "cali*" ip6 saddr ' +
       "2001:db8::/64 masquerade",
   );
-  await expect({ friend: "open", stranger: "timeout", outside: "open", host: "open" });
+  await expect({
+    friend: "open",
+    stranger: "timeout",
+    outside: "open",
+    host: "open",
+    itself: "open",
+  });
   await node.deletePolicy("in");
   await node.createPolicy("in", onlyFrom("friend"));
-  await expect({ stranger: "timeout", friend: "open", outside: "timeout", host: "open" });
+  await expect({
+    stranger: "timeout",
+    friend: "open",
+    outside: "timeout",
+    host: "open",
+    itself: "open",
+  });
   nft("delete table inet translated");
+  nft("delete table inet itself");
 });
 
 skippableTest(

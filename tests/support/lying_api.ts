@@ -11,6 +11,7 @@ export function lying(
     server: api.server,
     identity: api.identity,
     authority: api.authority,
+    proxy: api.proxy,
     fetch: async (path, init) => answer(path) ?? await api.fetch(path, init),
     [Symbol.dispose]: () => api[Symbol.dispose](),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),

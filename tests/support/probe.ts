@@ -164,10 +164,17 @@ export class PodServers implements Disposable {
   }
 }
 
-/** Sends one datagram from a fresh socket, so that no earlier flow speaks for it. */
-export function sendDatagram(target: Omit<Probe, "protocol">, payload: Bytes): void {
+/**
+ * Sends one datagram from a fresh socket, so that no earlier flow speaks for it; with `localPort` it is
+ * of the flow that has that port.
+ */
+export function sendDatagram(
+  target: Omit<Probe, "protocol"> & { readonly localPort?: number },
+  payload: Bytes,
+): void {
   const fd = openSocket({ ...target, protocol: "UDP" });
   try {
+    if (target.localPort !== undefined) bindPort(fd, target.address, target.localPort);
     const name = socketAddress(toAddress(target.address), target.port);
     libc().sendto(
       fd,
@@ -180,6 +187,11 @@ export function sendDatagram(target: Omit<Probe, "protocol">, payload: Bytes): v
   } finally {
     libc().close(fd);
   }
+}
+
+function bindPort(fd: number, to: Address | string, port: number): void {
+  const any = socketAddress(Address.parse(toAddress(to).family === 4 ? "0.0.0.0" : "::"), port);
+  check("bind socket", libc().bind(fd, any, any.length));
 }
 
 function openSocket({ namespace, protocol, address }: Probe): number {

@@ -255,11 +255,12 @@ function readProtocol(value: unknown, path: string, problems: Problems): readonl
     if (port === undefined || port === "") problems.add(`${path}.${kind}`, port);
     return PROTOCOLS.map((protocol) => ({ protocol, port: port ?? "" }));
   }
-  const protocol = PROTOCOLS.find((it) => it.toLowerCase() === kind);
-  if (kind === undefined || protocol === undefined) {
-    if (kind !== undefined) problems.add(`${path}.${kind}`, fields[kind], "this is not known");
-    return [];
+  const protocol = PROTOCOLS.find((it) => it.toLowerCase() === kind?.toLowerCase());
+  if (kind !== undefined && protocol?.toLowerCase() !== kind) {
+    const meant = protocol === undefined ? "" : `; did you mean ${protocol.toLowerCase()}?`;
+    problems.add(`${path}.${kind}`, fields[kind], `this is not known${meant}`);
   }
+  if (kind === undefined || protocol === undefined) return [];
   const at = `${path}.${kind}`;
   const inner = readObject(fields[kind], at, problems);
   refuseOthers(inner, ["destinationPort"], at, problems);

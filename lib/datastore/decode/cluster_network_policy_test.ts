@@ -173,3 +173,26 @@ Deno.test("decodeClusterNetworkPolicy() fails closed on the rest of the object",
     assertEquals(decoded.problems !== 0, true, name);
   }
 });
+
+Deno.test("decodeClusterNetworkPolicy() names all mistakes of one protocol, and takes none of it", () => {
+  const { value, problems } = decodeClusterNetworkPolicy({
+    metadata: { name: "p" },
+    spec: {
+      tier: "Admin",
+      priority: 1,
+      subject: { namespaces: {} },
+      ingress: [{
+        action: "Accept",
+        from: [{ namespaces: {} }],
+        protocols: [{ TCP: { destinationPort: { number: "80" } } }],
+      }],
+    },
+  });
+  assertEquals(value?.ingress, []);
+  assertEquals(problems, [
+    'spec.ingress[0].protocols[0].TCP cannot be {"destinationPort":{"number":"80"}}: ' +
+    "this is not known; did you mean tcp?",
+    'spec.ingress[0].protocols[0].TCP.destinationPort cannot be {"number":"80"}: ' +
+    "a number or a range from 1 to 65535 is expected",
+  ]);
+});

@@ -213,7 +213,45 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
       ingress: [{ peers: undefined, ports: ["TCP a-1"] }],
       egress: undefined,
       problems: [
-        'spec.ingress[0].ports[0].port cannot be "80": a port\'s name is expected',
+        'spec.ingress[0].ports[0].port cannot be "80": a port\'s name is expected; ' +
+        "a number stands without quotes",
+      ],
+    }],
+    ["several mistakes in one rule", {
+      ingress: [{
+        schedule: "night",
+        from: [{
+          ipBlock: { cidr: "10.0.0.0/33" },
+          podSelector: { matchExpressions: [{ key: "", operator: "Like", values: [1] }] },
+        }],
+        ports: [
+          { port: "80", protocol: "tcp" },
+          { port: 0, endPort: 70_000, protocol: "ICMP", name: "x" },
+          { endPort: 9, protocol: "x" },
+        ],
+      }],
+    }, {
+      selector: "<all>",
+      ingress: [],
+      egress: undefined,
+      problems: [
+        'spec.ingress[0].schedule cannot be "night": this field is not known',
+        'spec.ingress[0].from[0] cannot be {"ipBlock":{"cidr":"10.0.0.0/33"},"podSelector":' +
+        '{"matchExpressions":[{"key":"",": either ipBlock or selectors are expected',
+        'spec.ingress[0].from[0].podSelector.matchExpressions[0].key cannot be ""',
+        'spec.ingress[0].from[0].podSelector.matchExpressions[0].operator cannot be "Like": ' +
+        "one of In, NotIn, Exists, DoesNotExist is expected",
+        "spec.ingress[0].from[0].podSelector.matchExpressions[0].values cannot be [1]",
+        'spec.ingress[0].from[0].ipBlock.cidr cannot be "10.0.0.0/33": a CIDR is expected',
+        'spec.ingress[0].ports[0].protocol cannot be "tcp": TCP, UDP or SCTP is expected',
+        'spec.ingress[0].ports[0].port cannot be "80": a port\'s name is expected; ' +
+        "a number stands without quotes",
+        'spec.ingress[0].ports[1].name cannot be "x": this field is not known',
+        'spec.ingress[0].ports[1].protocol cannot be "ICMP": TCP, UDP or SCTP is expected',
+        "spec.ingress[0].ports[1].port cannot be 0: 1 to 65535 is expected",
+        "spec.ingress[0].ports[1].endPort cannot be 70000: 1 to 65535 is expected",
+        'spec.ingress[0].ports[2].protocol cannot be "x": TCP, UDP or SCTP is expected',
+        "spec.ingress[0].ports[2].endPort cannot be 9: it needs a port",
       ],
     }],
     ["a field of the spec that is not known: nobody knows what it takes back", {

@@ -175,13 +175,12 @@ function readRequirement(
   if (key === undefined || key === "") problems.add(`${path}.key`, fields.key);
   if (operator === undefined) {
     problems.add(`${path}.operator`, fields.operator, `one of ${OPERATORS.join(", ")} is expected`);
-    return undefined;
   }
   const texts = values.filter((it) => typeof it === "string");
   const takesValues = operator === "In" || operator === "NotIn";
-  if (texts.length < values.length || takesValues !== texts.length > 0) {
+  const isCounted = operator === undefined || takesValues === texts.length > 0;
+  if (texts.length < values.length || !isCounted) {
     problems.add(`${path}.values`, fields.values);
-    return undefined;
-  }
-  return { key: key ?? "", operator, values: texts };
+  } else if (operator !== undefined) return { key: key ?? "", operator, values: texts };
+  return undefined;
 }

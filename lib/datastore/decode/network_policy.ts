@@ -15,6 +15,7 @@ import {
   type PolicyRule,
   type PortRange,
 } from "../../model/policy.ts";
+import type { LabelSelector } from "../../model/labels.ts";
 import type { Decoded, ResourceKind } from "../kind.ts";
 import {
   type Fields,
@@ -42,10 +43,8 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
   const problems = new Problems();
   const fields = readObject(object, "object", problems);
   const { name, namespace, resourceVersion } = readMetadata(fields, problems);
-  if (name === "" || namespace === "") {
-    problems.add("metadata", fields.metadata, "name and namespace are expected");
-    return { value: undefined, problems: problems.all };
-  }
+  const isNamed = name !== "" && namespace !== "";
+  if (!isNamed) problems.add("metadata", fields.metadata, "name and namespace are expected");
   const before = problems.all.length;
   const spec = readObject(fields.spec, "spec", problems);
   const isSpec = problems.all.length === before;
@@ -68,7 +67,7 @@ export function decodeNetworkPolicy(object: unknown): Decoded<NetworkPolicy> {
     egress: read("egress"),
     resourceVersion,
   };
-  return { value, problems: problems.all };
+  return { value: isNamed ? value : undefined, problems: problems.all };
 }
 
 const SPEC_FIELDS = ["podSelector", "policyTypes", "ingress", "egress"];
@@ -109,13 +108,14 @@ function readRules(spec: Fields, direction: Direction, problems: Problems): read
     refuseOthers(fields, ["ports", peersField], at, problems);
     const peers = readList(fields[peersField], `${at}.${peersField}`, problems);
     const ports = readList(fields.ports, `${at}.ports`, problems);
-    if (problems.all.length > before) return []; // it may mean less than it seems to
+    const isUnderstood = problems.all.length === before;
     isFull = !bound.takes(peers, ports, at);
     if (isFull) return [];
-    return {
+    const read = {
       peers: readEach(peers, `${at}.${peersField}`, problems, readPeer),
       ports: readEach(ports, `${at}.ports`, problems, readPort),
     };
+    return isUnderstood ? read : []; // it may mean less than it seems to
   });
 }
 
@@ -148,20 +148,14 @@ function readPeer(fields: Fields, path: string, problems: Problems): NetworkPoli
   const given = Object.keys(fields).filter((it) => fields[it] !== undefined && fields[it] !== null);
   const unknown = given.filter((it) => !PEER_FIELDS.includes(it));
   const isBlock = given.includes("ipBlock");
-  if (given.length === 0 || unknown.length > 0 || (isBlock && given.length > 1)) {
-    problems.add(path, fields, "either ipBlock or selectors are expected");
-    return undefined;
-  }
-  if (isBlock) return readBlock(fields.ipBlock, `${path}.ipBlock`, problems);
-  return {
-    kind: "pods",
-    podSelector: readSelector(fields.podSelector, `${path}.podSelector`, problems) ?? [],
-    namespaceSelector: readSelector(
-      fields.namespaceSelector,
-      `${path}.namespaceSelector`,
-      problems,
-    ),
-  };
+  const isOne = given.length > 0 && unknown.length === 0 && !(isBlock && given.length > 1);
+  if (!isOne) problems.add(path, fields, "either ipBlock or selectors are expected");
+  const read = (field: string): LabelSelector | undefined =>
+    readSelector(fields[field], `${path}.${field}`, problems);
+  const [podSelector = [], namespaceSelector] = [read("podSelector"), read("namespaceSelector")];
+  const block = isBlock ? readBlock(fields.ipBlock, `${path}.ipBlock`, problems) : undefined;
+  if (!isOne) return undefined;
+  return isBlock ? block : { kind: "pods", podSelector, namespaceSelector };
 }
 
 function readBlock(
@@ -192,29 +186,34 @@ const PORT_FIELDS = ["protocol", "port", "endPort"];
 
 function readPort(fields: Fields, path: string, problems: Problems): PolicyPort | undefined {
   refuseOthers(fields, PORT_FIELDS, path, problems);
+  const { port, endPort } = fields;
   const protocol = fields.protocol ?? "TCP";
   if (!isProtocol(protocol)) {
     problems.add(`${path}.protocol`, protocol, "TCP, UDP or SCTP is expected");
+  }
+  const read = readPortNumber(port, endPort, path, problems);
+  return isProtocol(protocol) ? { protocol, port: read } : undefined;
+}
+
+/** A range or a name; `undefined`: every port, or one that is not understood. */
+function readPortNumber(
+  port: unknown,
+  endPort: unknown,
+  path: string,
+  problems: Problems,
+): PortRange | string | undefined {
+  const hasEnd = endPort !== undefined && endPort !== null;
+  if (port === undefined || port === null) {
+    if (hasEnd) problems.add(`${path}.endPort`, endPort, "it needs a port");
     return undefined;
   }
-  const { port, endPort } = fields;
-  if (port === undefined || port === null) {
-    if (endPort !== undefined && endPort !== null) {
-      problems.add(`${path}.endPort`, endPort, "it needs a port");
-    }
-    return { protocol, port: undefined };
+  if (typeof port !== "string") return readRange(port, endPort, path, problems);
+  if (hasEnd) problems.add(`${path}.endPort`, endPort, "it needs a numeric port");
+  if (!PORT_NAME_REGEXP.test(port)) {
+    const remedy = /^\d+$/.test(port) ? "; a number stands without quotes" : "";
+    problems.add(`${path}.port`, port, `a port's name is expected${remedy}`);
   }
-  if (typeof port === "string") {
-    if (endPort !== undefined && endPort !== null) {
-      problems.add(`${path}.endPort`, endPort, "it needs a numeric port");
-    }
-    if (!PORT_NAME_REGEXP.test(port)) {
-      problems.add(`${path}.port`, port, "a port's name is expected");
-    }
-    return { protocol, port };
-  }
-  const range = readRange(port, endPort, path, problems);
-  return range && { protocol, port: range };
+  return port;
 }
 
 function readRange(
@@ -224,10 +223,15 @@ function readRange(
   problems: Problems,
 ): PortRange | undefined {
   const last = endPort ?? port;
-  if (!isPort(port)) problems.add(`${path}.port`, port, "1 to 65535 is expected");
-  else if (!isPort(last) || last < port) {
-    problems.add(`${path}.endPort`, endPort, `${port} to 65535 is expected`);
-  } else return { first: port, last };
+  if (!isPort(port)) {
+    problems.add(`${path}.port`, port, "1 to 65535 is expected");
+    if (last !== port && !isPort(last)) {
+      problems.add(`${path}.endPort`, endPort, "1 to 65535 is expected");
+    }
+    return undefined;
+  }
+  if (isPort(last) && last >= port) return { first: port, last };
+  problems.add(`${path}.endPort`, endPort, `${port} to 65535 is expected`);
   return undefined;
 }
 

@@ -1,0 +1,45 @@
+/**
+ * How old what is enforced may be: since when the API server has said nothing of a kind. It ends no
+ * enforcement, and by itself not readiness: the rules in the kernel hold as they are. Pure.
+ */
+
+import type { Facts, KindState } from "./facts.ts";
+
+/**
+ * Watches bring at least a bookmark a minute; from so long a silence on it is told of, and sooner where a
+ * request has failed.
+ */
+const SILENCE_MS_MAX = 150_000;
+
+/** Whether what is known of a kind may be out of date. */
+export function isStale({ state, isInSync, heardAtMs }: KindState, nowMs: number): boolean {
+  return isInSync && state !== "absent" &&
+    (state === "failed" || nowMs - heardAtMs > SILENCE_MS_MAX);
+}
+
+/** Seconds since the API server has last said something of a kind; `undefined`: never. */
+export function ageSeconds({ heardAtMs }: KindState, nowMs: number): number | undefined {
+  return heardAtMs === 0 ? undefined : Math.max(0, Math.round((nowMs - heardAtMs) / 1_000));
+}
+
+/** A sentence for each kind that may be out of date. */
+export function formatStale({ states }: Pick<Facts, "states">, nowMs: number): readonly string[] {
+  return Object.entries(states).filter(([, it]) => isStale(it, nowMs)).map(([kind, state]) => {
+    const since = formatDuration(ageSeconds(state, nowMs) ?? 0);
+    return `What is enforced of ${kind} may be out of date: the API server was last heard ${since} ago` +
+      (state.detail === undefined ? "" : `: ${state.detail}`);
+  });
+}
+
+/** The longest silence of a kind that may be out of date, in milliseconds; 0: none. */
+export function staleMs({ states }: Pick<Facts, "states">, nowMs: number): number {
+  const ages = Object.values(states).filter((it) => isStale(it, nowMs))
+    .map((it) => nowMs - it.heardAtMs);
+  return Math.max(0, ...ages);
+}
+
+/** `45 s`, `12 min`, `3 h`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7_200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
+}

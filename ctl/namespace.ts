@@ -1,0 +1,23 @@
+/** `-n`, and what names may be: a name becomes a part of a path on the API server. */
+
+import type { Flags } from "../lib/base/flags.ts";
+import { CtlError } from "./error.ts";
+
+/**
+ * The namespace that `-n` names; `undefined` where none is given.
+ *
+ * @throws {CtlError} if it can be no namespace's name (RFC 1123, a label)
+ */
+export function readNamespace(flags: Flags): string | undefined {
+  const name = flags.get("namespace");
+  if (name === undefined || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return name;
+  throw new CtlError(
+    `--namespace "${name}" can be no namespace's name: write lower-case letters, digits and "-"`,
+  );
+}
+
+/** Whether an object of the API can be called so: a DNS name (RFC 1123), which every kind here has. */
+export function isObjectName(name: string): boolean {
+  return name.length <= 253 &&
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name);
+}

@@ -1,0 +1,29 @@
+/**
+ * Variables by which the runtime itself would choose whom to trust and through whom to go. Whom we trust
+ * is the CA that is given, and the way is proxy.ts': so they are taken out of this process before its
+ * first request, and given back to the programs that it starts.
+ */
+
+const TRUST = ["DENO_CERT", "DENO_TLS_CA_STORE"];
+const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+const NAMES = [...TRUST, ...PROXIES, ...PROXIES.map((it) => it.toLowerCase())];
+
+/** Names and values, as they were. */
+export type Environment = Readonly<Record<string, string>>;
+
+let taken: Environment | undefined;
+
+/** Takes them, the first time; what they were. */
+export function takeRuntimeEnvironment(): Environment {
+  if (taken !== undefined) return taken;
+  const found: Record<string, string> = {};
+  for (const name of NAMES) {
+    const value = Deno.env.get(name);
+    if (value === undefined) continue;
+    found[name] = value;
+    Deno.env.delete(name);
+  }
+  // No store at all: a client then trusts the certificates that it is made with, and no others.
+  Deno.env.set("DENO_TLS_CA_STORE", "");
+  return taken = found;
+}

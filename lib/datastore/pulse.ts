@@ -1,0 +1,42 @@
+/**
+ * Whether the API server is still there, asked when a watch has been silent: a connection that died
+ * without a word looks like one on which nothing happens. Any answer will do, and one serves all watches.
+ */
+
+import type { ApiServer } from "../credentials/api_server.ts";
+import { Deadline } from "./deadline.ts";
+import { readError } from "./request.ts";
+
+/** What everybody may ask of an API server (system:public-info-viewer), and costs it nothing. */
+const PATH = "/version";
+/** How long an answer may take. */
+const ANSWER_MS_MAX = 15_000;
+/** An answer serves for so long. */
+const FRESH_MS = 10_000;
+
+const answers = new WeakMap<ApiServer, { readonly atMs: number; readonly answer: Promise<void> }>();
+
+/**
+ * Resolves when the API server has answered.
+ *
+ * @throws {DatastoreError | CredentialsError} if it does not
+ */
+export function feelPulse(api: ApiServer): Promise<void> {
+  const nowMs = performance.now();
+  const known = answers.get(api);
+  if (known !== undefined && nowMs - known.atMs < FRESH_MS) return known.answer;
+  const answer = ask(api);
+  answer.catch(() => {}); // who asked hears of it
+  answers.set(api, { atMs: nowMs, answer });
+  return answer;
+}
+
+async function ask(api: ApiServer): Promise<void> {
+  using deadline = new Deadline(ANSWER_MS_MAX, undefined);
+  try {
+    const response = await api.fetch(PATH, { signal: deadline.signal });
+    await response.body?.cancel();
+  } catch (error) {
+    throw readError(api, "ask whether it is still there", deadline, error);
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * What goes wrong in the soak: at the API server, in the kernel and on the node. Each fault says what
+ * it spares: packets whose verdict no change touches go on being judged while it lasts.
+ */
+
+import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import type { Chance } from "../support/chance.ts";
+import { flushFlows } from "../support/many_flows.ts";
+import { nft } from "../support/nft_listing.ts";
+import type { TestNode } from "../support/node.ts";
+import { sleep } from "../support/until.ts";
+
+/** So that others can change the table: the kernel keeps them out of one that has an owner. */
+export const AGENT_ENV = { CALYX_TABLE_OWNER: "off" };
+
+/** One kind of fault. */
+export interface SoakFault {
+  readonly name: string;
+  /**
+   * What stays right meanwhile: every packet; those that policy allows (the table is away); none (it is
+   * wrong both ways). The agent mends its table, so the last two end by themselves.
+   */
+  readonly spares: "every packet" | "allowed packets" | "nothing";
+  /** Whether the agent is another one afterwards. */
+  readonly restarts?: boolean;
+  readonly strike: (node: TestNode, chance: Chance) => void | Promise<void>;
+  /** Ends what does not end by itself. */
+  readonly heal?: (node: TestNode) => void | Promise<void>;
+}
+
+/** At the API server: it refuses, breaks off, forgets, says nonsense or nothing. */
+const OF_API_SERVER: readonly SoakFault[] = [
+  ...[401, 403, 429, 500, 503].map((status): SoakFault => ({
+    name: `API server answers ${status}`,
+    spares: "every packet",
+    strike: ({ api }, chance) => {
+      api.faults.refuse({ status, times: 1 + chance.below(8) });
+      api.faults.closeWatches(chance.below(2) === 0 ? "end" : "reset");
+    },
+    heal: ({ api }) => api.faults.clear(),
+  })),
+  {
+    name: "API server is slow",
+    spares: "every packet",
+    strike: ({ api }, chance) => {
+      api.faults.delay(100 + chance.below(1_000), { times: 1 + chance.below(8) });
+      api.faults.closeWatches("end");
+    },
+    heal: ({ api }) => api.faults.clear(),
+  },
+  {
+    name: "answers break off",
+    spares: "every packet",
+    strike: ({ api }, chance) => {
+      api.faults.cut({ times: 1 + chance.below(5) });
+      api.faults.closeWatches("reset");
+    },
+    heal: ({ api }) => api.faults.clear(),
+  },
+  {
+    name: "watches break",
+    spares: "every packet",
+    strike: ({ api }) => api.faults.closeWatches("reset"),
+  },
+  {
+    name: "history is gone",
+    spares: "every packet",
+    strike: ({ api }) => {
+      api.faults.expire();
+      api.faults.closeWatches("end");
+    },
+  },
+  {
+    name: "watches say nonsense",
+    spares: "every packet",
+    strike: ({ api }, chance) =>
+      api.faults.sendText(
+        chance.pick(['{"type":', "\u0000\n", "[]\n", '{"type":"MODIFIED","object":null}\n']) ?? "",
+      ),
+  },
+];
+
+/** By then the agent has looked at the flows of a table that it has made again. */
+const FIRST_LOOK_MS = 1_000;
+
+function forgetFlows(): void {
+  using socket = openNetlinkSocket(NETLINK_NETFILTER);
+  flushFlows(socket);
+}
+
+/** Makes conntrack see every packet, as kube-proxy's rules do. */
+export function keepFlowsKnown(): void {
+  nft(
+    "table ip kube-proxy { chain c { type filter hook forward priority 10; ct state new counter; }; }; " +
+      "table ip6 kube-proxy { chain c { type filter hook forward priority 10; ct state new counter; }; }",
+  );
+}
+
+/** In the kernel: others take away or change what is ours. */
+const OF_KERNEL: readonly SoakFault[] = [
+  {
+    name: "the table is deleted",
+    spares: "allowed packets",
+    strike: () => void nft("delete", "table", "inet", "calyx"),
+  },
+  {
+    // Nothing keeps conntrack awake then: it meets flows in their middle, and takes whom it sees first for
+    // the one who called. A flow that it holds the wrong way round is cut as such.
+    name: "the ruleset is flushed",
+    spares: "nothing",
+    strike: () => void nft("flush", "ruleset"),
+    heal: async (node) => {
+      await node.agent.until("the table is back", () => nft("list", "tables").includes("calyx"));
+      await sleep(FIRST_LOOK_MS);
+      forgetFlows();
+      keepFlowsKnown();
+    },
+  },
+  {
+    name: "a base chain is emptied",
+    spares: "nothing",
+    strike: () => void nft("flush", "chain", "inet", "calyx", "forward-ingress"),
+  },
+  {
+    name: "a rule of others is in front of ours",
+    spares: "nothing",
+    strike: () => void nft("insert", "rule", "inet", "calyx", "forward-ingress", "accept"),
+  },
+  {
+    name: "a map is emptied",
+    spares: "nothing",
+    strike: () => void nft("flush", "map", "inet", "calyx", "ingress"),
+  },
+  {
+    name: "flows are forgotten",
+    spares: "every packet",
+    strike: forgetFlows,
+  },
+];
+
+/** On the node: the agent ends, or stands still. */
+const OF_NODE: readonly SoakFault[] = [
+  {
+    name: "the agent is killed",
+    spares: "every packet",
+    restarts: true,
+    strike: async (node) => {
+      node.agent.kill("SIGKILL");
+      await node.agent.status;
+    },
+    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
+  },
+  {
+    name: "the agent is ended",
+    spares: "every packet",
+    restarts: true,
+    strike: async (node) => {
+      node.agent.kill("SIGTERM");
+      await node.agent.status;
+    },
+    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
+  },
+  {
+    name: "the agent stands still",
+    spares: "every packet",
+    strike: (node) => node.agent.kill("SIGSTOP"),
+    heal: (node) => node.agent.kill("SIGCONT"),
+  },
+];
+
+/** Nothing at all is the most usual. */
+const NONE: SoakFault = { name: "nothing", spares: "every packet", strike: () => {} };
+
+/** A fault by chance: every kind of place as often as nothing. */
+export function pickFault(chance: Chance): SoakFault {
+  const kinds = [[NONE], OF_API_SERVER, OF_KERNEL, OF_NODE];
+  return chance.pick(chance.pick(kinds) ?? []) ?? NONE;
+}
