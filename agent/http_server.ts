@@ -196,23 +196,23 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-/** Reads on while the answer is made, within bounds, and says when the peer has gone. */
+/** Reads on while the answer is made, and says when the peer has gone. */
 async function watchEnd(connection: Deno.Conn, gone: AbortController): Promise<void> {
-  try {
-    await drain(connection);
-  } catch {
-    // Reset.
-  }
+  await drain(connection);
   gone.abort();
 }
 
-/** Reads what comes to its end; not more than is worth it. */
+/** Reads what comes to its end; not more than is worth it. It throws nothing: whoever waits may be gone. */
 async function drain(connection: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(16 << 10);
-  for (let bytes = 0; bytes < DRAIN_BYTES_MAX;) {
-    const size = await connection.read(buffer);
-    if (size === null) return;
-    bytes += size;
+  try {
+    for (let bytes = 0; bytes < DRAIN_BYTES_MAX;) {
+      const size = await connection.read(buffer);
+      if (size === null) return;
+      bytes += size;
+    }
+  } catch {
+    // Reset, or closed by us.
   }
 }
 

@@ -85,6 +85,11 @@ async function run(settings: Settings): Promise<number> {
   const logger = openLog(settings);
   Deno.umask(0o077); // what we make, the socket above all, is root's alone from its first moment
   raiseDescriptorLimit();
+  // An agent that ends over a promise that has no owner is a node whose policies are late.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    logger.error("a fault of the agent; it goes on", { error: event.reason });
+  });
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(name, () => stop.abort(name));

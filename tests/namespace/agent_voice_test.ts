@@ -68,7 +68,11 @@ const JOURNALS: readonly [string, string, RegExp][] = [
     "--mtu 5",
     /^<3>calyx-agent: --mtu: MTU must be 0 or at least 1280/,
   ],
-  ["the journal, of an API server", "--node-name n1", /^<4>\{.*CALYX_MTUU.*\n<3>\{.*no url/],
+  [
+    "the journal, of an API server",
+    "--node-name n1",
+    /^<4>\{.*CALYX_MTUU.*\n(?:<6>\{.*\n)*<3>\{.*no url/,
+  ],
 ];
 for (const [what, flags, expected] of JOURNALS) {
   Deno.test(`calyx-agent says to ${what} how severe it is`, async () => {

@@ -21,8 +21,6 @@ export interface SoakFault {
    * wrong both ways). The agent mends its table, so the last two end by themselves.
    */
   readonly spares: "every packet" | "allowed packets" | "nothing";
-  /** Whether the agent is another one afterwards. */
-  readonly restarts?: boolean;
   readonly strike: (node: TestNode, chance: Chance) => void | Promise<void>;
   /** Ends what does not end by itself. */
   readonly heal?: (node: TestNode) => void | Promise<void>;
@@ -143,7 +141,6 @@ const OF_NODE: readonly SoakFault[] = [
   {
     name: "the agent is killed",
     spares: "every packet",
-    restarts: true,
     strike: async (node) => {
       node.agent.kill("SIGKILL");
       await node.agent.status;
@@ -151,9 +148,18 @@ const OF_NODE: readonly SoakFault[] = [
     heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
   },
   {
+    name: "the agent is killed, and the table deleted",
+    spares: "allowed packets",
+    strike: async (node) => {
+      node.agent.kill("SIGKILL");
+      await node.agent.status;
+      nft("delete", "table", "inet", "calyx");
+    },
+    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
+  },
+  {
     name: "the agent is ended",
     spares: "every packet",
-    restarts: true,
     strike: async (node) => {
       node.agent.kill("SIGTERM");
       await node.agent.status;
