@@ -40,20 +40,18 @@ export interface Head {
  * @throws {RequestError} if it makes no sense or is too long
  */
 export async function readHead(connection: Deno.Conn): Promise<Head> {
-  let bytes: Uint8Array = new Uint8Array();
   const buffer = new Uint8Array(HEAD_BYTES_MAX);
-  for (;;) {
-    const size = await connection.read(buffer);
+  for (let length = 0; length < buffer.length;) {
+    const size = await connection.read(buffer.subarray(length));
     if (size === null) throw new Error("The peer went");
-    bytes = concatBytes([bytes, buffer.subarray(0, size)]);
-    const end = indexOf(bytes, END_OF_HEAD);
+    const known = Math.max(0, length - END_OF_HEAD.length + 1);
+    length += size;
+    const end = indexOf(buffer.subarray(0, length), END_OF_HEAD, known);
     if (end >= 0) {
-      return parseHead(bytes.subarray(0, end), bytes.subarray(end + END_OF_HEAD.length));
-    }
-    if (bytes.length > HEAD_BYTES_MAX) {
-      throw new RequestError(431, `The request's head is larger than ${HEAD_BYTES_MAX} bytes`);
+      return parseHead(buffer.subarray(0, end), buffer.slice(end + END_OF_HEAD.length, length));
     }
   }
+  throw new RequestError(431, `The request's head is larger than ${HEAD_BYTES_MAX} bytes`);
 }
 
 function parseHead(bytes: Uint8Array, rest: Uint8Array): Head {
@@ -112,8 +110,9 @@ export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promis
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-function indexOf(bytes: Uint8Array, part: Uint8Array): number {
-  for (let at = 0; at + part.length <= bytes.length; at++) {
+function indexOf(bytes: Uint8Array, part: Uint8Array, from: number): number {
+  const [first = 0] = part;
+  for (let at = bytes.indexOf(first, from); at >= 0; at = bytes.indexOf(first, at + 1)) {
     if (part.every((byte, index) => bytes[at + index] === byte)) return at;
   }
   return -1;
