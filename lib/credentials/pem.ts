@@ -1,14 +1,14 @@
 /**
  * Checks of PEM texts before they go into a TLS client, which stops the process over a certificate or a
- * key that it does not take. What goes there is written again from what was checked, so that both read the
- * same. RFC 7468 for the text, RFC 5280 for what is in it.
+ * key that it does not take: the library is asked first, as trial.ts says. What goes there is written again
+ * from what was read, so that both read the same. RFC 7468 for the text, RFC 5280 for what is in it.
  */
 
-import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { type Bytes, equalBytes } from "../base/bytes.ts";
-import { CertificateFormError, readCertificateForm } from "./certificate_form.ts";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { assert } from "../base/assert.ts";
 import { CredentialsError } from "./error.ts";
 import { sentence } from "./material.ts";
+import { findRefusal } from "./trial.ts";
 
 /** A client certificate that passed the checks, as PEM texts, and when it stops being valid. */
 export interface CheckedCertificate {
@@ -38,15 +38,15 @@ export function checkCertificate(
   nowMs: number,
 ): CheckedCertificate {
   const chain = parseCertificates(pem.certificate, names.certificate);
-  const [certificate] = chain;
   const key = parseKey(pem.key, names.key);
-  if (certificate === undefined || !belongTogether(certificate, key, names.certificate)) {
-    throw new CredentialsError(
-      `${
-        sentence(names.key)
-      } does not belong to ${names.certificate}: name the key it was made with`,
-    );
-  }
+  const [certificate] = chain;
+  assert(certificate !== undefined);
+  const checked = {
+    certificate: formatCertificates(chain),
+    key: String(key.export({ type: "pkcs8", format: "pem" })),
+  };
+  const reason = findRefusal(checked);
+  if (reason !== undefined) throw describeRefusal(reason, names);
   const expiresAtMs = Date.parse(certificate.validTo);
   if (nowMs > expiresAtMs) {
     throw new CredentialsError(
@@ -60,28 +60,51 @@ export function checkCertificate(
         `set this machine's clock or renew it`,
     );
   }
-  const text = key.export({ type: "pkcs8", format: "pem" });
-  return { certificate: formatCertificates(chain), key: String(text), expiresAtMs };
+  return { ...checked, expiresAtMs };
 }
 
-/** As TLS compares them: byte for byte, so that a point or a curve that is spelt otherwise does not fit. */
-function belongTogether(certificate: X509Certificate, key: KeyObject, name: string): boolean {
-  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
-  try {
-    return equalBytes(readCertificateForm(derOf(certificate)).publicKey, publicKey);
-  } catch (error) {
-    if (!(error instanceof CertificateFormError)) throw error;
-    throw new CredentialsError(`${sentence(name)} ${error.message}`);
+/** What is wrong with a certificate by the library's reason, and what to do. */
+const FLAWS: readonly (readonly [reason: RegExp, flaw: string])[] = [
+  [
+    /UnsupportedCertVersion/,
+    "is of X.509 version 1 or 2, which TLS does not take here: issue it again with an extension, as by " +
+    `"openssl x509 -req … -extfile FILE", where FILE says "extendedKeyUsage=clientAuth"`,
+  ],
+  [
+    /UnsupportedCriticalExtension/,
+    "has a critical extension that TLS does not know here: issue it again without, or not as critical; " +
+    `"openssl x509 -noout -text" shows which`,
+  ],
+  [
+    /SignatureAlgorithmMismatch/,
+    "names two different signature algorithms: issue it again",
+  ],
+  [/BadEncoding/, "is not encoded as TLS takes it (strict DER): issue it again"],
+];
+
+/** Why the library does not take a pair. */
+function describeRefusal(
+  reason: string,
+  names: { readonly certificate: string; readonly key: string },
+): CredentialsError {
+  if (reason.includes("KeyMismatch")) {
+    return new CredentialsError(
+      `${
+        sentence(names.key)
+      } does not belong to ${names.certificate}: name the key it was made with`,
+    );
   }
-}
-
-function derOf(certificate: X509Certificate): Bytes {
-  return new Uint8Array(certificate.raw);
+  const flaw = FLAWS.find(([it]) => it.test(reason))?.[1];
+  return new CredentialsError(
+    flaw === undefined
+      ? `TLS does not take ${names.certificate} with ${names.key} (${reason}): issue both again`
+      : `${sentence(names.certificate)} ${flaw} (${reason})`,
+  );
 }
 
 function formatCertificates(chain: readonly X509Certificate[]): string {
   return chain.map((it) => {
-    const lines = derOf(it).toBase64().match(/.{1,64}/g) ?? [];
+    const lines = new Uint8Array(it.raw).toBase64().match(/.{1,64}/g) ?? [];
     return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
   }).join("");
 }

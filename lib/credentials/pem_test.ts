@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Chance } from "../../tests/support/chance.ts";
 import { CredentialsError } from "./error.ts";
 import { FakeAuthority } from "./fake_authority.ts";
 import { checkAuthorities, checkCertificate } from "./pem.ts";
@@ -123,6 +124,52 @@ Deno.test("checkCertificate() takes every kind of key that TLS takes", async () 
   }
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("checkCertificate() lets nothing pass that would end the process", async () => {
+  await using authority = await FakeAuthority.create();
+  const pair = await authority.issue("client");
+  const chance = new Chance();
+  await Deno.stderr.write(new TextEncoder().encode(`seed ${chance.seed}\n`));
+  const certificate = derOf(pair.certificate);
+  const mutants = [namesOfAnotherTag(certificate)];
+  for (let count = 0; count < 300; count++) {
+    const mutant = certificate.slice();
+    mutant[chance.below(mutant.length)] = chance.below(256);
+    mutants.push(mutant);
+  }
+  for (const mutant of mutants) {
+    const pem = `-----BEGIN CERTIFICATE-----\n${mutant.toBase64()}\n-----END CERTIFICATE-----\n`;
+    try {
+      const taken = checkCertificate({ ...pair, certificate: pem }, NAMES, Date.now());
+      Deno.createHttpClient({ cert: taken.certificate, key: taken.key }).close();
+    } catch (error) {
+      assert(error instanceof CredentialsError, String(error));
+    }
+  }
+  assertEquals(
+    messageOf(() => {
+      const [first] = mutants;
+      const pem = `-----BEGIN CERTIFICATE-----\n${first?.toBase64()}\n-----END CERTIFICATE-----\n`;
+      checkCertificate({ ...pair, certificate: pem }, NAMES, Date.now());
+    }),
+    'Certificate "/c" is not encoded as TLS takes it (strict DER): issue it again ' +
+      "(invalid peer certificate: BadEncoding)",
+  );
+});
+
+function derOf(pem: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromBase64(pem.replace(/-----.*-----/g, "").replace(/\s/g, ""));
+}
+
+/** The certificate whose names are no SEQUENCE but an OCTET STRING: OpenSSL does not mind. */
+function namesOfAnotherTag(certificate: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const subjectAltName = [0x06, 3, 0x55, 0x1d, 17, 0x04];
+  const at = certificate.findIndex((_, start) =>
+    subjectAltName.every((byte, index) => certificate[start + index] === byte)
+  );
+  assert(at > 0);
+  return certificate.with(at + subjectAltName.length + 1, 0x04);
+}
 
 Deno.test("checkAuthorities() takes bundles and refuses what is none", async () => {
   await using authority = await FakeAuthority.create();
