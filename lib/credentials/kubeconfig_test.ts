@@ -188,7 +188,7 @@ const BAD_KUBECONFIGS: readonly (readonly [string, unknown, string])[] = [
     "a proxy of an odd kind",
     withCluster({ server: "https://a", "proxy-url": "ftp://me:hush-hush@p" }),
     `${cluster} has a proxy-url that is not supported: ` +
-    'it must begin with "http://", "https://", "socks5://" or "socks5h://"',
+    'it must be a URL that begins with "http://", "https://", "socks5://" or "socks5h://"',
   ],
   [
     "a CA that is missing",

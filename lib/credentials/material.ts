@@ -67,14 +67,15 @@ export class FileMaterial implements Material {
     try {
       const info = await Deno.stat(this.#path);
       if (info.isDirectory) throw new CredentialsError(describeDirectory(this.name));
-      if (info.size > FILE_BYTES_MAX) {
-        throw new CredentialsError(
-          `${sentence(this.name)} has ${info.size} bytes, which cannot be right: name another file`,
-        );
-      }
       const stamp = `${info.dev}:${info.ino}:${info.size}:${info.mtime?.getTime()}`;
       if (this.#secret !== undefined && stamp === this.#stamp) return this.#secret;
-      const text = await Deno.readTextFile(this.#path);
+      const text = await readBounded(this.#path);
+      if (text === undefined) {
+        throw new CredentialsError(
+          `${sentence(this.name)} has more than ${FILE_BYTES_MAX / 2 ** 20} MiB, ` +
+            "which cannot be right: name another file",
+        );
+      }
       if (text.trim() === "") {
         throw new CredentialsError(
           `${sentence(this.name)} is empty: write it or name another file`,
@@ -86,6 +87,22 @@ export class FileMaterial implements Material {
     } catch (error) {
       throw describeFileError(this.name, error);
     }
+  }
+}
+
+/** The text of a file or pipe; `undefined` = it is larger than any may be, as /dev/zero is. */
+async function readBounded(path: string): Promise<string | undefined> {
+  using file = await Deno.open(path);
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(64 << 10);
+  let text = "";
+  let size = 0;
+  for (;;) {
+    const length = await file.read(buffer);
+    if (length === null) return text + decoder.decode();
+    size += length;
+    if (size > FILE_BYTES_MAX) return undefined;
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
   }
 }
 

@@ -83,11 +83,13 @@ Deno.test("FileMaterial.read() says what is wrong with a file", async () => {
     await Deno.writeTextFile(`${folder}/empty`, " \n");
     await Deno.writeFile(`${folder}/large`, new Uint8Array(4 * 1024 * 1024 + 1));
     await Deno.symlink("loop", `${folder}/loop`);
+    await Deno.symlink("/dev/zero", `${folder}/endless`);
     const cases: Readonly<Record<string, string>> = {
       missing: "does not exist: create it or name another file",
       folder: "is a directory: name the file in it",
       empty: "is empty: write it or name another file",
-      large: "has 4194305 bytes, which cannot be right: name another file",
+      large: "has more than 4 MiB, which cannot be right: name another file",
+      endless: "has more than 4 MiB, which cannot be right: name another file",
       loop: "is a symbolic link to itself: name another file",
       "empty/below": "does not exist: its path goes through a file",
     };

@@ -62,7 +62,7 @@ export function environmentProxy(server: string, environment: Environment): Prox
 function unsupported(what: string): CredentialsError {
   return new CredentialsError(
     `${what} that is not supported: ` +
-      `it must begin with "http://", "https://", "socks5://" or "socks5h://"`,
+      `it must be a URL that begins with "http://", "https://", "socks5://" or "socks5h://"`,
   );
 }
 
@@ -73,18 +73,33 @@ function proxyOf(url: URL, source: string): Proxy {
     return { name, options: { url: url.href } };
   }
   const basicAuth = {
-    username: decodeURIComponent(username),
-    password: decodeURIComponent(password),
+    username: decode(username, source),
+    password: decode(password, source),
   };
   url.username = "";
   url.password = "";
   return { name, options: { url: url.href, basicAuth } };
 }
 
+function decode(text: string, source: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new CredentialsError(
+      `User or password of the proxy (${source}) is malformed: write what is no letter or digit as UTF-8 in ` +
+        `percent, "%" as "%25"`,
+    );
+  }
+}
+
+const LOOPBACK = ["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104"].map((it) => Prefix.parse(it));
+
 /** Whether a host is this machine by its name or address. */
 export function isLoopback(hostname: string): boolean {
   const host = bare(hostname);
-  return host === "localhost" || /^127\.\d+\.\d+\.\d+$/.test(host) || host === "::1";
+  const address = Address.tryParse(host);
+  return host === "localhost" ||
+    (address !== undefined && LOOPBACK.some((it) => it.contains(address)));
 }
 
 function isDirect(url: URL, exceptions: string): boolean {

@@ -13,6 +13,9 @@ Deno.test("environmentProxy() chooses as kubectl does", () => {
     ["https://127.8.9.10", "", true],
     ["https://[::1]:6443", "", true],
     ["https://localhost:6443", "", true],
+    ["https://[::ffff:127.0.0.1]:6443", "", true],
+    ["https://[::ffff:128.0.0.1]:6443", "", false],
+    ["https://127.0.0.1.example.com", "", false],
     ["https://10.0.0.1", "*", true],
     ["https://10.0.0.1", "x, * ,y", true],
     ["https://10.0.0.1:6443", "10.0.0.1", true],
@@ -55,8 +58,21 @@ Deno.test("environmentProxy() takes the variable of the server's protocol, as it
       CredentialsError,
     ).message,
     "HTTPS_PROXY names a proxy that is not supported: " +
-      'it must begin with "http://", "https://", "socks5://" or "socks5h://"',
+      'it must be a URL that begins with "http://", "https://", "socks5://" or "socks5h://"',
   );
+});
+
+Deno.test("environmentProxy() refuses a name or password that percent signs spoil", () => {
+  for (const user of ["u%:p", "u:p%f", "u:%ff"]) {
+    assertEquals(
+      assertThrows(
+        () => environmentProxy("https://10.0.0.1", { HTTPS_PROXY: `http://${user}@h:1` }),
+        CredentialsError,
+      ).message,
+      "User or password of the proxy (HTTPS_PROXY) is malformed: write what is no letter or digit as UTF-8 in " +
+        'percent, "%" as "%25"',
+    );
+  }
 });
 
 Deno.test("parseProxy() never repeats what may hold a password", () => {
@@ -69,6 +85,6 @@ Deno.test("parseProxy() never repeats what may hold a password", () => {
   assertEquals(
     assertThrows(() => parseProxy("ftp://u:secret@h", 'cluster "x"'), CredentialsError).message,
     'Cluster "x" has a proxy-url that is not supported: ' +
-      'it must begin with "http://", "https://", "socks5://" or "socks5h://"',
+      'it must be a URL that begins with "http://", "https://", "socks5://" or "socks5h://"',
   );
 });
