@@ -94,6 +94,11 @@ function describeRefusal(
       } does not belong to ${names.certificate}: name the key it was made with`,
     );
   }
+  if (reason.includes("os error")) {
+    return new CredentialsError(
+      `${sentence(names.certificate)} cannot be tried, without which it is not used: ${reason}`,
+    );
+  }
   const flaw = FLAWS.find(([it]) => it.test(reason))?.[1];
   return new CredentialsError(
     flaw === undefined
