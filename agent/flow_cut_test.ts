@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
-import type { Desired } from "../lib/model/desired.ts";
+import { type Desired, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import type { TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
 import {
   IPS_CONFIRMED,
@@ -18,14 +18,6 @@ import { FlowCut } from "./flow_cut.ts";
 
 /** Pods of the sample: web and db are on this node, cart is not. */
 const [WEB, DB, CART] = ["10.244.0.1", "10.244.0.3", "10.244.0.4"];
-const NOTHING: Desired = {
-  endpoints: new Map(),
-  programs: new Map(),
-  policies: new Map(),
-  sets: new Map(),
-  hostAddresses: [],
-  conflicts: new Map(),
-};
 
 /** A table of flows, in parts, and what was asked of it. */
 class FakeConntrack {
@@ -235,7 +227,7 @@ Deno.test("FlowCut.pass() takes a flow that has gone for what it is", async () =
 });
 
 Deno.test("FlowCut.pass() reads nothing when no pod is governed and nothing is cut", async () => {
-  const { conntrack, cut } = setUp([allowed(MARKED)], NOTHING);
+  const { conntrack, cut } = setUp([allowed(MARKED)], NOTHING_DESIRED);
   await cut.pass(); // the first looks for what a former agent cut
   assertEquals([conntrack.dumps.length, cut.counts.released], [1, 1]);
   await cut.pass();

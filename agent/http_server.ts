@@ -4,6 +4,7 @@
  * none of these bounds, and ends the process when descriptors run out. One request a connection; RFC 9112.
  */
 
+import { systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
 import {
   type Head,
@@ -90,7 +91,7 @@ export class HttpServer implements AsyncDisposable {
       } catch (error) {
         if (this.#isClosed) return;
         this.#tell(error);
-        await sleep(ACCEPT_PAUSE_MS);
+        await systemClock.sleep(ACCEPT_PAUSE_MS);
         continue;
       }
       if (this.#connections.size >= connectionsMax) this.#makeRoom();
@@ -255,8 +256,4 @@ function closeQuietly(resource: { close(): void }): void {
   } catch {
     // It is closed already.
   }
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

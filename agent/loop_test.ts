@@ -1,18 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
-import type { Desired } from "../lib/model/desired.ts";
+import { type Desired, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import { turns, until } from "../tests/support/until.ts";
 import { EnforcementLoop } from "./loop.ts";
 
-const DESIRED: Desired = {
-  endpoints: new Map(),
-  programs: new Map(),
-  policies: new Map(),
-  sets: new Map(),
-  hostAddresses: [],
-  conflicts: new Map(),
-};
 const OPTIONS = {};
 const APPLIED: Applied = { requests: 1, chains: 0, sets: 0, elements: 0 };
 
@@ -29,7 +21,7 @@ function loopOver(
 } {
   const seen: string[] = [];
   const log: Record<string, unknown>[] = [];
-  let desired = DESIRED;
+  let desired = NOTHING_DESIRED;
   const loop = new EnforcementLoop({
     flush: () => {
       seen.push("flush");
@@ -168,7 +160,12 @@ Deno.test("EnforcementLoop reports pods that claim one interface when that chang
   const stop = new AbortController();
   const running = loop.start(stop.signal);
   const conflicts = new Map([["cali1", ["x/a", "x/b"]]]);
-  for (const desired of [DESIRED, { ...DESIRED, conflicts }, { ...DESIRED, conflicts }, DESIRED]) {
+  for (
+    const desired of [NOTHING_DESIRED, { ...NOTHING_DESIRED, conflicts }, {
+      ...NOTHING_DESIRED,
+      conflicts,
+    }, NOTHING_DESIRED]
+  ) {
     setDesired(desired);
     loop.kick();
     await rest();

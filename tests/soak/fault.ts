@@ -99,7 +99,7 @@ const OF_KERNEL: readonly SoakFault[] = [
   {
     name: "the table is deleted",
     spares: "allowed packets",
-    strike: () => void nft("delete", "table", "inet", "calyx"),
+    strike: deleteTable,
   },
   {
     // Nothing keeps conntrack awake then: it meets flows in their middle, and takes whom it sees first for
@@ -136,38 +136,36 @@ const OF_KERNEL: readonly SoakFault[] = [
   },
 ];
 
-/** On the node: the agent ends, or stands still. */
-const OF_NODE: readonly SoakFault[] = [
-  {
-    name: "the agent is killed",
-    spares: "every packet",
+/** The agent ends by a signal, and another one starts; `meanwhile` is done between. */
+function agentEnds(
+  signal: Deno.Signal,
+  meanwhile: () => void = () => {},
+): Omit<SoakFault, "name" | "spares"> {
+  return {
     strike: async (node) => {
-      node.agent.kill("SIGKILL");
+      node.agent.kill(signal);
       await node.agent.status;
+      meanwhile();
     },
     heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
-  },
+  };
+}
+
+function deleteTable(): void {
+  nft("delete", "table", "inet", "calyx");
+}
+
+/** On the node: the agent ends, or stands still. */
+const OF_NODE: readonly SoakFault[] = [
+  { name: "the agent is killed", spares: "every packet", ...agentEnds("SIGKILL") },
   {
     // What the next one remembers may be older than the last changes, and a pod that it does not know is
     // closed until the API server has answered.
     name: "the agent is killed, and the table deleted",
     spares: "nothing",
-    strike: async (node) => {
-      node.agent.kill("SIGKILL");
-      await node.agent.status;
-      nft("delete", "table", "inet", "calyx");
-    },
-    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
+    ...agentEnds("SIGKILL", deleteTable),
   },
-  {
-    name: "the agent is ended",
-    spares: "every packet",
-    strike: async (node) => {
-      node.agent.kill("SIGTERM");
-      await node.agent.status;
-    },
-    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
-  },
+  { name: "the agent is ended", spares: "every packet", ...agentEnds("SIGTERM") },
   {
     name: "the agent stands still",
     spares: "every packet",
