@@ -8,6 +8,7 @@
 import type { Logger } from "../lib/base/log.ts";
 import { Address } from "../lib/ip/address.ts";
 import type { Attachment } from "../lib/model/facts.ts";
+import { JsonFolder } from "./json_folder.ts";
 
 /** What may be in a container id or an interface name that becomes part of a file's name. */
 const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,127}$/;
@@ -30,7 +31,7 @@ export function attachmentKey(containerId: string, ifname: string): string {
  *
  * @throws {SyntaxError} naming every field that is wrong
  */
-export function parseAttachment(containerId: string, ifname: string, body: unknown): Attachment {
+export function parseAttachment(containerId: unknown, ifname: unknown, body: unknown): Attachment {
   const fields = typeof body === "object" && body !== null ? body as Record<string, unknown> : {};
   const problems: string[] = [];
   const take = (name: string, value: unknown, pattern: RegExp): string => {
@@ -58,13 +59,11 @@ export function parseAttachment(containerId: string, ifname: string, body: unkno
 
 /** The attachments of this node. */
 export class AttachmentStore {
-  readonly #folder: string;
-  readonly #logger: Logger;
+  readonly #folder: JsonFolder;
   readonly #attachments = new Map<string, Attachment>();
 
   constructor(folder: string, logger: Logger) {
-    this.#folder = folder;
-    this.#logger = logger;
+    this.#folder = new JsonFolder(folder, "attachment", logger);
   }
 
   /** All of them, by key. */
@@ -90,22 +89,11 @@ export class AttachmentStore {
 
   /** Reads the folder; a file that does not parse is reported and left out. */
   async load(): Promise<void> {
-    await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    for await (const entry of Deno.readDir(this.#folder)) {
-      if (!entry.isFile) continue;
-      const path = `${this.#folder}/${entry.name}`;
-      if (!entry.name.endsWith(".json")) {
-        await Deno.remove(path).catch(() => {}); // left by a kill between write and rename
-        continue;
-      }
-      try {
-        const body = JSON.parse(await Deno.readTextFile(path));
-        const attachment = parseAttachment(body?.containerId, body?.ifname, body);
-        this.#attachments.set(keyOf(attachment), attachment);
-      } catch (error) {
-        this.#logger.warn("attachment file ignored", { path, error });
-      }
-    }
+    await this.#folder.load((value) => {
+      const body = value as { readonly containerId?: unknown; readonly ifname?: unknown } | null;
+      const attachment = parseAttachment(body?.containerId, body?.ifname, body);
+      this.#attachments.set(keyOf(attachment), attachment);
+    });
   }
 
   /**
@@ -118,14 +106,7 @@ export class AttachmentStore {
     if (!this.#attachments.has(key) && this.#attachments.size >= ATTACHMENTS_MAX) {
       throw new RangeError(`Cannot keep more than ${ATTACHMENTS_MAX} attachments`);
     }
-    const path = this.#path(attachment);
-    const temporary = `${path}.${crypto.randomUUID()}`;
-    Deno.writeTextFileSync(
-      temporary,
-      JSON.stringify({ ...attachment, interface: attachment.interfaceName }),
-      { mode: 0o600, createNew: true },
-    );
-    Deno.renameSync(temporary, path);
+    this.#folder.write(fileOf(attachment), { ...attachment, interface: attachment.interfaceName });
     this.#attachments.set(key, attachment);
   }
 
@@ -134,11 +115,7 @@ export class AttachmentStore {
     const attachment = this.#attachments.get(key);
     if (attachment === undefined) return false;
     this.#attachments.delete(key);
-    try {
-      Deno.removeSync(this.#path(attachment));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    this.#folder.remove(fileOf(attachment));
     return true;
   }
 
@@ -148,10 +125,10 @@ export class AttachmentStore {
     for (const [key] of gone) this.delete(key);
     return gone.map(([key]) => key);
   }
+}
 
-  #path({ containerId, ifname }: Attachment): string {
-    return `${this.#folder}/${containerId}_${ifname}.json`;
-  }
+function fileOf({ containerId, ifname }: Attachment): string {
+  return `${containerId}_${ifname}`;
 }
 
 function keyOf({ containerId, ifname }: Attachment): string {

@@ -6,60 +6,40 @@
 
 import type { Logger } from "../lib/base/log.ts";
 import { podDigestOf } from "../lib/model/link_alias.ts";
+import { JsonFolder } from "./json_folder.ts";
 
 /** Uids of pods that were taken away, by the pods' keys (`namespace/name`). */
 export class DetachmentStore {
-  readonly #folder: string;
+  readonly #folder: JsonFolder;
   readonly #logger: Logger;
 
   constructor(folder: string, logger: Logger) {
-    this.#folder = folder;
+    this.#folder = new JsonFolder(folder, "detachment", logger);
     this.#logger = logger;
   }
 
   /** Reads the folder; a file that does not parse is reported and left out. */
   async load(): Promise<ReadonlyMap<string, string>> {
-    await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const uids = new Map<string, string>();
-    for await (const entry of Deno.readDir(this.#folder)) {
-      if (!entry.isFile) continue;
-      const path = `${this.#folder}/${entry.name}`;
-      if (!entry.name.endsWith(".json")) {
-        await Deno.remove(path).catch(() => {}); // left by a kill between write and rename
-        continue;
+    await this.#folder.load((value) => {
+      const { pod, uid } = (value ?? {}) as { readonly pod?: unknown; readonly uid?: unknown };
+      if (typeof pod !== "string" || typeof uid !== "string") {
+        throw new SyntaxError("It names no pod and uid");
       }
-      try {
-        const { pod, uid } = JSON.parse(await Deno.readTextFile(path)) ?? {};
-        if (typeof pod !== "string" || typeof uid !== "string") {
-          throw new SyntaxError("It names no pod and uid");
-        }
-        uids.set(pod, uid);
-      } catch (error) {
-        this.#logger.warn("detachment file ignored", { path, error });
-      }
-    }
+      uids.set(pod, uid);
+    });
     return uids;
   }
 
   /** Keeps the uid of a pod that was taken away, or (`undefined`) forgets it. A failure is only logged. */
   set(pod: string, uid: string | undefined): void {
-    const path = this.#path(pod);
+    const [namespace = "", name = ""] = pod.split("/");
+    const file = podDigestOf(namespace, name);
     try {
-      if (uid === undefined) return Deno.removeSync(path);
-      const temporary = `${path}.${crypto.randomUUID()}`;
-      Deno.writeTextFileSync(temporary, JSON.stringify({ pod, uid }), {
-        mode: 0o600,
-        createNew: true,
-      });
-      Deno.renameSync(temporary, path);
+      if (uid === undefined) this.#folder.remove(file);
+      else this.#folder.write(file, { pod, uid });
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound && uid === undefined) return;
       this.#logger.warn("detachment not written down", { pod, error });
     }
-  }
-
-  #path(pod: string): string {
-    const [namespace = "", name = ""] = pod.split("/");
-    return `${this.#folder}/${podDigestOf(namespace, name)}.json`;
   }
 }
