@@ -13,11 +13,11 @@
  * however it stops, the rules stay in the kernel.
  */
 
-import { raiseDescriptorLimit } from "../lib/kernel/limit.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
+import { raiseDescriptorLimit } from "../lib/kernel/limit.ts";
 import type { Node } from "../lib/model/node.ts";
 import type { NetworkPolicy } from "../lib/model/policy.ts";
 import { podDigestIn } from "../lib/model/link_alias.ts";
@@ -124,15 +124,15 @@ async function run(settings: Settings): Promise<number> {
     const detachments = new DetachmentStore(`${settings.stateDir}/detachments`, logger);
     attachmentFacts.restore(await detachments.load());
     for (const [key, attachment] of attachments.all) attachmentFacts.take(key, attachment);
-    const forgetWithoutInterface = (): void => {
-      const links = readLinks(route);
+    const forgetWithoutInterface = (links = readLinks(route)): void => {
       const forgotten = attachments.retain((it) => hasInterface(links, it));
       if (forgotten.length === 0) return;
       logger.info("attachments without interface forgotten", { forgotten });
       for (const key of forgotten) attachmentFacts.take(key, undefined);
     };
-    forgetWithoutInterface();
-    stopLearning(route, readLinks(route), logger);
+    const links = readLinks(route);
+    forgetWithoutInterface(links);
+    stopLearning(route, links, logger);
 
     const dataplane = new Dataplane(netfilter, logger, {
       mayOwn: settings.ownsTable,
