@@ -88,7 +88,9 @@ async function run(settings: Settings): Promise<number> {
   // An agent that ends over a promise that has no owner is a node whose policies are late.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    logger.error("a fault of the agent; it goes on", { error: event.reason });
+    const error: unknown = event.reason;
+    const stack = error instanceof Error ? error.stack : undefined;
+    logger.error("a fault of the agent; it goes on", { error, stack });
   });
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
