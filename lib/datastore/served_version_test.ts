@@ -71,7 +71,7 @@ class Reflected implements AsyncDisposable {
       await server.close();
     };
     const clock: Clock = {
-      nowMs: () => Date.now(),
+      nowMs: () => 0,
       sleep: () => new Promise((resolve) => setTimeout(resolve, 5)),
     };
     const took = (): void => {
