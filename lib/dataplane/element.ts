@@ -13,14 +13,15 @@ import {
   concatType,
   NFT_SET_INTERVAL,
   NFT_SET_MAP,
+  TYPE_CT_STATE,
   TYPE_IFNAME,
   TYPE_INET_PROTOCOL,
   TYPE_INET_SERVICE,
   TYPE_IP6ADDR,
   TYPE_IPADDR,
 } from "../netlink/nftables/set.ts";
-import { encodeVerdict, portBytes } from "./encode.ts";
-import type { NamedSet, SetType } from "./ruleset.ts";
+import { ctStateBytes, encodeVerdict, portBytes } from "./encode.ts";
+import type { CtState, NamedSet, SetType } from "./ruleset.ts";
 
 /** IFNAMSIZ: names are padded to it. */
 const IFNAMSIZ = 16;
@@ -47,6 +48,15 @@ export function definitionOf(type: SetType): SetDefinition {
         flags: 0,
         keyType: concatType(TYPE_IFNAME, addressType(type.family)),
         keyLength: IFNAMSIZ + bitsOf(type.family) / 8,
+      };
+    case "ctState":
+      return {
+        flags: NFT_SET_MAP,
+        keyType: TYPE_CT_STATE,
+        keyLength: 4,
+        keyByteOrder: "host",
+        dataType: NFT_DATA_VERDICT,
+        dataLength: 0,
       };
     case "address":
       return {
@@ -155,8 +165,9 @@ export function elementContent({ data, comment }: Element): string {
   return `${verdict?.code ?? ""} ${verdict?.chain ?? ""} ${comment ?? ""}`;
 }
 
-/** An interface name, an address, `name,address`, or `address,address`. */
+/** An interface name, a state, an address, `name,address`, or `address,address`. */
 function nameKey(type: SetType, name: string): Uint8Array {
+  if (type.key === "ctState") return ctStateBytes(name as CtState);
   if (type.key === "address") return addressBytes(name);
   if (type.key === "addressPair") {
     return Uint8Array.from(name.split(",").flatMap((it) => [...addressBytes(it)]));

@@ -164,6 +164,15 @@ function encodeStatement(statement: Statement): readonly Expression[] {
       return [limit({ rate: statement.perSecond, burst: statement.burst, over: true })];
     case "ctState":
       return ctState(statement.states);
+    case "ctStateMap":
+      return [
+        ct({ key: NFT_CT_STATE, destinationRegister: NFT_REG_1 }),
+        lookup({
+          set: statement.map,
+          sourceRegister: NFT_REG_1,
+          destinationRegister: NFT_REG_VERDICT,
+        }),
+      ];
     case "flowIsCut":
       return anyBit(NFT_CT_STATUS, IPS_FIXED_TIMEOUT);
     case "family":
@@ -187,8 +196,8 @@ function encodeStatement(statement: Statement): readonly Expression[] {
         loadPort(NFT_REG_1),
         lookup({ set: statement.set, sourceRegister: NFT_REG_1 }),
       ];
-    case "endsInSet":
-      return endsInSet(statement.family, statement.set);
+    case "endsNotInSet":
+      return endsNotInSet(statement.family, statement.set);
     case "addressPortInSet":
       return addressPortInSet(statement.family, statement.set);
     case "counter":
@@ -247,12 +256,12 @@ function sourceNotOfInterface(family: Family, set: string): readonly Expression[
 }
 
 /** Source and destination address side by side. */
-function endsInSet(family: Family, set: string): readonly Expression[] {
+function endsNotInSet(family: Family, set: string): readonly Expression[] {
   const { destination, length } = ADDRESS_FIELDS[family];
   return [
     ...loadAddress(family, "source"),
     loadNetwork(destination, length, family === 4 ? NFT_REG32_00 + 1 : NFT_REG_2),
-    lookup({ set, sourceRegister: NFT_REG_1 }),
+    lookup({ set, sourceRegister: NFT_REG_1, inverted: true }),
   ];
 }
 
@@ -343,6 +352,11 @@ function matchPort({ first, last }: { readonly first: number; readonly last: num
     from: portBytes(first),
     to: portBytes(last),
   });
+}
+
+/** A state as `ct state` loads it: a packet is in one of them. */
+export function ctStateBytes(state: CtState): Uint8Array {
+  return hostBytes(CT_STATES[state]);
 }
 
 function ctState(states: readonly CtState[]): readonly Expression[] {

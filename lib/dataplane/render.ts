@@ -76,6 +76,8 @@ function renderSetType({ type }: NamedSet): string {
       return type.isMap ? "ifname : verdict" : "ifname";
     case "ifnameAddress":
       return `ifname . ${addressType(type.family)}`;
+    case "ctState":
+      return "ct_state : verdict";
     case "address":
       return addressType(type.family) + (type.isMap === true ? " : verdict" : "");
     case "addressPair":
@@ -115,8 +117,8 @@ function renderNameElement(
 ): string {
   const data = verdict === undefined ? "" : ` : ${renderVerdict(verdict)}`;
   const [first, address] = name.split(",");
-  const isAddress = type.key === "address" || type.key === "addressPair";
-  const key = `${isAddress ? first : `"${first}"`}${address ? ` . ${address}` : ""}`;
+  const isText = type.key === "ifname" || type.key === "ifnameAddress";
+  const key = `${isText ? `"${first}"` : first}${address ? ` . ${address}` : ""}`;
   return `${key} comment "${comment}"${data}`;
 }
 
@@ -163,6 +165,8 @@ function renderStatement(statement: Statement): string {
       return `limit rate over ${statement.perSecond}/second burst ${statement.burst} packets`;
     case "ctState":
       return `ct state ${statement.states.join(",")}`;
+    case "ctStateMap":
+      return `ct state vmap @${statement.map}`;
     case "flowIsCut":
       return `ct status 0x${IPS_FIXED_TIMEOUT.toString(16)}`;
     case "family":
@@ -177,9 +181,9 @@ function renderStatement(statement: Statement): string {
       return `${statement.protocol.toLowerCase()} dport ${renderNumbers(statement.range)}`;
     case "portInSet":
       return `${statement.protocol.toLowerCase()} dport @${statement.set}`;
-    case "endsInSet": {
+    case "endsNotInSet": {
       const word = network(statement.family);
-      return `${word} saddr . ${word} daddr @${statement.set}`;
+      return `${word} saddr . ${word} daddr != @${statement.set}`;
     }
     case "addressPortInSet":
       return `${network(statement.family)} daddr . meta l4proto . th dport @${statement.set}`;

@@ -83,6 +83,8 @@ export type Statement =
   | { readonly kind: "limitOver"; readonly perSecond: number; readonly burst: number }
   /** `ct state established,related`. */
   | { readonly kind: "ctState"; readonly states: readonly CtState[] }
+  /** `ct state vmap @flow-state`. */
+  | { readonly kind: "ctStateMap"; readonly map: string }
   /** `ct status 0x400`: the agent has cut the flow (IPS_FIXED_TIMEOUT). */
   | { readonly kind: "flowIsCut" }
   /** `meta nfproto ipv4`. */
@@ -94,8 +96,8 @@ export type Statement =
     readonly family: Family;
     readonly set: string;
   }
-  /** `ip saddr . ip daddr @set`. */
-  | { readonly kind: "endsInSet"; readonly family: Family; readonly set: string }
+  /** `ip saddr . ip daddr != @set`, with the family's guard. */
+  | { readonly kind: "endsNotInSet"; readonly family: Family; readonly set: string }
   /** `meta l4proto tcp`. */
   | { readonly kind: "protocol"; readonly protocol: Protocol }
   /** `tcp dport 80-90`. */
@@ -124,6 +126,7 @@ export interface NamedSet {
 export type SetType =
   | { readonly key: "ifname"; readonly isMap: boolean }
   | { readonly key: "ifnameAddress"; readonly family: Family }
+  | { readonly key: "ctState"; readonly isMap: true }
   | {
     readonly key: "address";
     readonly family: Family;
@@ -136,7 +139,7 @@ export type SetType =
 
 /** The elements: fixed ones, or the members of a set that lives on. */
 export type SetElements =
-  /** Interface names, addresses, or two of them: `name,address`, `address,address`. */
+  /** Interface names, states, addresses, or two of them: `name,address`, `address,address`. */
   | { readonly kind: "names"; readonly names: ReadonlyMap<string, NameElement> }
   | { readonly kind: "ranges"; readonly ranges: readonly AddressRange[] }
   | { readonly kind: "ports"; readonly ranges: readonly PortRange[] }

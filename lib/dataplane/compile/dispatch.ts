@@ -3,16 +3,18 @@
 import { FAMILIES, type Family } from "../../ip/address.ts";
 import type { Desired, DesiredEndpoint } from "../../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../../model/policy.ts";
-import type { NamedSet, NameElement, SetType, Verdict } from "../ruleset.ts";
+import type { CtState, NamedSet, NameElement, SetType, Verdict } from "../ruleset.ts";
 import type { BaseOptions } from "./forward_chains.ts";
 import {
   addressMapName,
   attachedSetName,
   CHAIN_ELSEWHERE,
+  CHAIN_INVALID,
   cutComment,
   hostSetName,
   itselfSetName,
   MAP_HOST_EGRESS,
+  MAP_STATES,
   MAPS,
   programChainName,
   sentOnMapName,
@@ -28,6 +30,7 @@ export function dispatchSets(desired: Desired, options: DispatchOptions): readon
   const endpoints = [...desired.endpoints.values()];
   const opened = endpoints.filter((it) => it.isClosed !== true);
   return [
+    STATES,
     {
       name: SET_PODS,
       type: { key: "ifname", isMap: false },
@@ -50,6 +53,21 @@ export function dispatchSets(desired: Desired, options: DispatchOptions): readon
     ...FAMILIES.flatMap((family) => addressSets(desired, endpoints, family, options)),
   ];
 }
+
+/** One lookup instead of a rule a state; what is new, or not tracked, goes on to the policies. */
+const STATES: NamedSet = {
+  name: MAP_STATES,
+  type: { key: "ctState", isMap: true },
+  comment: "state of a packet's flow: what becomes of it before policies are asked",
+  elements: {
+    kind: "names",
+    names: new Map<CtState, NameElement>([
+      ["established", { comment: "judged by its first packet", verdict: { code: "accept" } }],
+      ["related", { comment: "an error of such a flow", verdict: { code: "accept" } }],
+      ["invalid", { comment: "of no flow", verdict: { code: "goto", chain: CHAIN_INVALID } }],
+    ]),
+  },
+};
 
 function interfaceMap(
   endpoints: readonly DesiredEndpoint[],

@@ -8,6 +8,7 @@ import {
   CHAIN_FORWARD_EGRESS,
   CHAIN_FORWARD_INGRESS,
   CHAIN_FROM_POD,
+  CHAIN_INVALID,
   CHAIN_PASSING,
   CHAIN_RELATED,
   CHAIN_TO_ADDRESS,
@@ -68,6 +69,7 @@ export function forwardChains(options: BaseOptions): readonly Chain[] {
       ],
     },
     { name: CHAIN_RELATED, rules: checksSource ? relatedRules() : [] },
+    { name: CHAIN_INVALID, rules: [drop([], "invalid")] },
     { name: CHAIN_ELSEWHERE, rules: [drop([], "a pod's address, not by the pod's interface")] },
     {
       name: CHAIN_FORWARD_INGRESS,

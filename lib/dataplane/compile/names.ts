@@ -32,6 +32,8 @@ export const CHAIN_FROM_POD = "from-pod";
 export const CHAIN_POD_TO_NODE = "pod-to-node";
 /** What conntrack calls related (ICMP errors above all), from a pod. */
 export const CHAIN_RELATED = "related-from-pod";
+/** Packets of no flow that conntrack can make out. */
+export const CHAIN_INVALID = "invalid";
 /** Packets with a pod's address that come by another interface than the pod's. */
 export const CHAIN_ELSEWHERE = "from-elsewhere";
 /** Packets from or to addresses whose interface another plugin made. */
@@ -39,6 +41,8 @@ export const CHAIN_SENT_ON = "sent-on";
 export const CHAIN_TO_ADDRESS = "to-address";
 /** Interface of a pod → what governs its egress, its ingress. */
 export const MAPS: Readonly<Record<Direction, string>> = { ingress: "ingress", egress: "egress" };
+/** State of a packet's flow → what becomes of it before any policy is asked. */
+export const MAP_STATES = "states";
 /** Interfaces of the pods that we know. */
 export const SET_PODS = "pods";
 
@@ -65,7 +69,7 @@ export function hostSetName(family: Family): string {
   return `host${family}`;
 }
 
-/** Each address of a pod with each of its family: what the pod sends itself, through a Service. */
+/** Each address of a pod with each of its family, and its node's: what no NetworkPolicy keeps it from. */
 export function itselfSetName(family: Family): string {
   return `itself${family}`;
 }

@@ -1,30 +1,36 @@
 /**
  * What governs the pods of a program → its chain, and the chains that it jumps to.
  *
- *   pods-ingress-…   known flows pass, invalid packets vanish
+ *   pods-ingress-…   vmap @states: known flows pass, invalid packets vanish
  *     ├─ jump admin-ingress-…      accept, deny, or return: pass to the next tier
  *     ├─ jump policy-ingress/ns/a  accept, or return: the next policy
  *     ├─ jump policy-ingress/ns/b
- *     ├─ (with policies) accept    what the pod sends itself or its node
- *     ├─ (with policies) deny      what none of them allows
+ *     ├─ (with policies) deny      what is not between the pod and itself or its node
  *     ├─ (without) jump baseline-ingress-…
- *     └─ (without) accept
+ *     └─ accept
  *
  * Where there are many policies it jumps to groups of them: policy_group.ts.
  */
 
 import { FAMILIES } from "../../ip/address.ts";
-import type { Desired, DesiredPolicy, DesiredProgram, DesiredSet } from "../../model/desired.ts";
+import type {
+  DenyAction,
+  Desired,
+  DesiredPolicy,
+  DesiredProgram,
+  DesiredSet,
+} from "../../model/desired.ts";
 import type { Chain, NamedSet, Rule } from "../ruleset.ts";
 import {
   cutComment,
   itselfSetName,
+  MAP_STATES,
   policyChainName,
   programChainName,
   tierChainName,
 } from "./names.ts";
 import { compileGroups, UNGROUPED_MAX } from "./policy_group.ts";
-import { accept, compileRule, denyRules, drop, makeRule, verdict } from "./rule.ts";
+import { accept, compileRule, denyRules, makeRule, verdict } from "./rule.ts";
 
 /** A chain with the constant sets that its rules name. */
 export interface CompiledChain {
@@ -62,16 +68,23 @@ export function compileProgram(
 }
 
 /**
- * No NetworkPolicy keeps a pod from itself: a packet that a Service has led back to its sender, before
- * masquerading. Nor from its node, by an address of the node that is not on the host (a cloud's external
- * one), so that the packet leaves it. Policies only allow, so it is asked last, and costs what they allow nothing.
+ * What none of the NetworkPolicies allows. None keeps a pod from itself: a packet that a Service has led
+ * back to its sender, before masquerading. Nor from its node, by an address of the node that is not on the
+ * host (a cloud's external one), so that the packet leaves it. So what is between other ends is denied, and
+ * accepted what is left: policies only allow, and a packet is either IPv4 or IPv6.
  */
-const ITSELF_RULES = FAMILIES.map((family) =>
-  makeRule(
-    [{ kind: "endsInSet", family, set: itselfSetName(family) }, { kind: "counter" }, accept()],
-    "a pod and itself, or its node",
-  )
-);
+function noneAllows(denyAction: DenyAction, comment: string): readonly Rule[] {
+  return [
+    ...FAMILIES.flatMap((family) =>
+      denyRules(
+        [{ kind: "endsNotInSet", family, set: itselfSetName(family) }],
+        denyAction,
+        comment,
+      )
+    ),
+    makeRule([{ kind: "counter" }, accept()], "a pod and itself, or its node"),
+  ];
+}
 
 function compileNewProgram(
   program: DesiredProgram,
@@ -97,23 +110,14 @@ function compileNewProgram(
   // More would not fit into a comment.
   const names = namespaced.slice(0, UNGROUPED_MAX).map((it) => it.name).join(" ");
   const rules = [
-    makeRule([
-      { kind: "ctState", states: ["established", "related"] },
-      { kind: "counter" },
-      verdict({ code: "accept" }),
-    ]),
-    drop([{ kind: "ctState", states: ["invalid"] }], "invalid"),
+    makeRule([{ kind: "ctStateMap", map: MAP_STATES }]),
     ...admin.map(jump),
     ...(isGrouped ? groups : policies).map(jump),
     ...(policies.length > 0
-      ? [
-        ...ITSELF_RULES,
-        ...denyRules(
-          [],
-          program.denyAction,
-          cutComment(`${program.direction}: none allows: ${names}`),
-        ),
-      ]
+      ? noneAllows(
+        program.denyAction,
+        cutComment(`${program.direction}: none allows: ${names}`),
+      )
       : [...baseline.map(jump), makeRule([accept()])]),
   ];
   const chain = { name: programChainName(program.direction, program.id), rules };

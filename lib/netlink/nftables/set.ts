@@ -50,6 +50,7 @@ export const TYPE_ETHERADDR = 9;
 export const TYPE_INET_PROTOCOL = 12;
 export const TYPE_INET_SERVICE = 13;
 export const TYPE_MARK = 19;
+export const TYPE_CT_STATE = 26;
 export const TYPE_IFNAME = 41;
 
 /** The type of a concatenation: nft packs its parts, six bits each. */
