@@ -24,6 +24,17 @@ export interface Desired {
   readonly hostAddresses: readonly string[];
   /** Interfaces that several pods of this node claim, and who: one of them at most has it. */
   readonly conflicts: ReadonlyMap<string, readonly string[]>;
+  /** Who followed the one before need not look at the rest. */
+  readonly changes?: DesiredChanges;
+}
+
+/** Which entries may be others than in the `Desired` before; what is not here is the same value. */
+export interface DesiredChanges {
+  /** The one before; weak, for otherwise each would keep all before it in memory. */
+  readonly since: WeakRef<Desired>;
+  readonly programs: ReadonlySet<string>;
+  readonly policies: ReadonlySet<string>;
+  readonly sets: ReadonlySet<string>;
 }
 
 /** A pod of this node: behind its host interface, and at its addresses. */

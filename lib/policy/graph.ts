@@ -12,31 +12,27 @@
  * all its facts when one of them changes, and put together with what the others bring.
  */
 
+import { HeldMap } from "../base/held_map.ts";
 import {
   type DenyAction,
   type Desired,
   type DesiredEndpoint,
   type DesiredPolicy,
   type DesiredProgram,
-  type DesiredSet,
   NOTHING_DESIRED,
+  type RangeSet,
 } from "../model/desired.ts";
 import type { Attachment, Detachment, FactKind, FactTypes, PodLink } from "../model/facts.ts";
 import type { Namespace } from "../model/namespace.ts";
 import type { Node } from "../model/node.ts";
-import {
-  type ClusterNetworkPolicy,
-  type Direction,
-  DIRECTIONS,
-  type NetworkPolicy,
-} from "../model/policy.ts";
-import { isSameToPolicy, keyOf, type Workload } from "../model/workload.ts";
+import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
+import { isSameToPolicy, type Workload } from "../model/workload.ts";
 import type { AddressDoubts } from "./address_doubts.ts";
 import type { ClusterIndex } from "./cluster_index.ts";
-import { type AnyPolicy, type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { FactStore } from "./fact_store.ts";
+import { type LocalPart, LocalPartMaker } from "./local_part.ts";
 import { LocalPods } from "./local_pods.ts";
-import { concerns, governs, isGovernable } from "./select.ts";
+import { isGovernable } from "./select.ts";
 import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
 
@@ -57,24 +53,20 @@ export interface PolicyGraphOptions {
   ) => void;
 }
 
-type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
-
-/** What one pod of this node brings into the desired state. */
-interface LocalPart {
-  readonly endpoints: readonly DesiredEndpoint[];
-  readonly programs: readonly DesiredProgram[];
-  readonly policies: readonly CompiledPolicy[];
-}
-
 /** Facts in by `update()`, the desired state out by `flush()`. */
 export class PolicyGraph {
   readonly #options: PolicyGraphOptions;
   #nodeName: string;
   readonly #facts: FactStore;
   readonly #local: LocalPods;
-  /** By the pods' keys; what is not here is made when it is next asked for. */
+  readonly #maker: LocalPartMaker;
+  /** By the pods' keys. */
   readonly #parts = new Map<string, LocalPart>();
-  readonly #compiled = new WeakMap<AnyPolicy, Compiled>();
+  /** Pods of this node whose parts are made again by the next flush. */
+  readonly #stale = new Set<string>();
+  readonly #programs = new HeldMap<DesiredProgram>();
+  readonly #policies = new HeldMap<DesiredPolicy>();
+  readonly #sets = new HeldMap<SetSpec | RangeSet>();
   readonly #index: SetIndex;
   #isLocalDirty = true;
   #desired: Desired = NOTHING_DESIRED;
@@ -84,6 +76,12 @@ export class PolicyGraph {
     this.#nodeName = options.nodeName;
     this.#facts = new FactStore(options.nodeName, options.isolationAnnotation ?? false);
     this.#local = new LocalPods(this.#facts, options.interfacePrefix);
+    this.#maker = new LocalPartMaker({
+      facts: this.#facts,
+      local: this.#local,
+      denyAction: options.denyAction ?? "drop",
+      programOf: (id) => this.#programs.values.get(id),
+    });
     this.#index = new SetIndex({
       podKeys: (namespace) => this.#facts.workloadKeys(namespace),
       pod: (key) => this.#view(key),
@@ -129,7 +127,7 @@ export class PolicyGraph {
       if (workload && this.#isLocal(workload)) this.#local.add(key, workload);
       else this.#local.delete(key);
     }
-    this.#parts.clear();
+    for (const key of this.#local.keys()) this.#stale.add(key);
     this.#isLocalDirty = true;
   }
 
@@ -242,7 +240,7 @@ export class PolicyGraph {
   #forget(keys: Iterable<string>): void {
     for (const key of keys) {
       if (!this.#local.has(key)) continue;
-      this.#parts.delete(key);
+      this.#stale.add(key);
       this.#isLocalDirty = true;
     }
   }
@@ -263,137 +261,61 @@ export class PolicyGraph {
     };
   }
 
+  /** Only what came from the pods that are stale or gone is looked at, beside the endpoints of all. */
   #compute(): Desired {
+    const before = new WeakRef(this.#desired);
+    const keys = [...this.#local.keys()].sort();
+    for (const key of [...this.#parts.keys()]) {
+      if (!this.#local.has(key)) this.#replacePart(key, undefined);
+    }
+    for (const key of keys) {
+      if (this.#stale.has(key) || !this.#parts.has(key)) {
+        this.#replacePart(key, this.#maker.make(key));
+      }
+    }
+    this.#stale.clear();
     const endpoints = new Map<string, DesiredEndpoint>();
-    const programs = new Map<string, DesiredProgram>();
-    const policies = new Map<string, DesiredPolicy>();
-    const specs = new Map<string, SetSpec>();
-    const rangeSets = new Map<string, DesiredSet>();
-    for (const key of [...this.#local.keys()].sort()) {
-      const part = this.#parts.get(key) ?? this.#computePart(key);
-      this.#parts.set(key, part);
-      for (const endpoint of part.endpoints) {
+    for (const key of keys) {
+      for (const endpoint of this.#parts.get(key)?.endpoints ?? []) {
         endpoints.set(endpoint.interfaceName ?? key, endpoint);
       }
-      for (const program of part.programs) programs.set(program.id, program);
-      for (const compiled of part.policies) {
-        policies.set(compiled.policy.id, compiled.policy);
-        for (const spec of compiled.specs) specs.set(spec.id, spec);
-        for (const rangeSet of compiled.rangeSets) rangeSets.set(rangeSet.id, rangeSet);
-      }
     }
-    this.#index.require(specs);
+    const changes = {
+      since: before,
+      programs: this.#programs.takeChanged(),
+      policies: this.#policies.takeChanged(),
+      sets: this.#sets.takeChanged(),
+    };
     return {
       endpoints,
-      programs,
-      policies,
-      sets: new Map([...this.#index.sets(), ...rangeSets]),
+      programs: new Map(this.#programs.values),
+      policies: new Map(this.#policies.values),
+      sets: this.#index.require(this.#sets.values, changes.sets),
       hostAddresses: this.#hostAddresses(),
       conflicts: this.#local.conflicts(),
+      changes,
     };
   }
 
-  #computePart(key: string): LocalPart {
-    const workload = this.#facts.workload(key);
-    // Without its namespace nobody knows which policies concern a pod: it stays closed.
-    if (workload === undefined || this.#facts.namespace(workload.namespace) === undefined) {
-      return { endpoints: [], programs: [], policies: [] };
+  #replacePart(key: string, part: LocalPart | undefined): void {
+    const before = this.#parts.get(key);
+    // The new one first: what stays never goes in between.
+    if (part === undefined) this.#parts.delete(key);
+    else {
+      this.#parts.set(key, part);
+      for (const program of part.programs) this.#programs.take(program.id, program);
+      for (const { policy, specs, rangeSets } of part.policies) {
+        this.#policies.take(policy.id, policy);
+        for (const set of [...specs, ...rangeSets]) {
+          // The same id is the same content, and the same value need not be looked into again.
+          this.#sets.take(set.id, this.#sets.values.get(set.id) ?? set);
+        }
+      }
     }
-    const policies: CompiledPolicy[] = [];
-    const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
-    const hostEgress = egress && this.#hostProgramOf(egress);
-    const addresses = this.#facts.addressesOf(workload).map(String).sort()
-      .filter((it) => !this.#isOfAnother(it, key));
-    const interfaces = this.#local.interfacesOf(key, workload);
-    const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
-    const attached = (interfaceName: string | undefined): ReadonlySet<string> =>
-      new Set(
-        this.#facts.attachmentsOf(workload)
-          .filter((it) => it.interfaceName === interfaceName)
-          .flatMap((it) => it.addresses.map(String)),
-      );
-    const endpoints = ways.map((interfaceName) => ({
-      interfaceName,
-      workload: key,
-      uid: workload.uid,
-      addresses,
-      attachedAddresses: addresses.filter((it) => attached(interfaceName).has(it)),
-      ingress: ingress?.id,
-      egress: egress?.id,
-      hostEgress: hostEgress?.id,
-    }));
-    // Also without an endpoint: what is to govern a pod is there before the pod is.
-    const programs = [ingress, egress, hostEgress].filter((it) => it !== undefined);
-    return { endpoints, programs, policies };
-  }
-
-  /** Whether another pod of this node holds the address. What a pod elsewhere claims frees nobody. */
-  #isOfAnother(address: string, key: string): boolean {
-    const holder = this.#facts.podAt(address);
-    return holder !== undefined && keyOf(holder) !== key && this.#local.has(keyOf(holder));
-  }
-
-  /** @param used takes the policies of the program */
-  #programOf(
-    workload: Workload,
-    direction: Direction,
-    used: CompiledPolicy[],
-  ): DesiredProgram | undefined {
-    const namespace = this.#facts.namespace(workload.namespace);
-    const tier = (name: "admin" | "baseline"): readonly AnyPolicy[] =>
-      this.#facts.clusterPoliciesOf(name)
-        .filter((policy) => concerns(policy, workload, namespace?.labels, direction));
-    const namespaced = [...this.#facts.policiesOf(workload.namespace)]
-      .filter((policy) => governs(policy, workload, direction))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-    const use = (policies: readonly AnyPolicy[]): readonly string[] =>
-      policies.map((policy) => {
-        const compiled = this.#compile(policy)[direction];
-        used.push(compiled);
-        return compiled.policy.id;
-      });
-    const tiers = {
-      admin: use(tier("admin")),
-      namespaced: use(namespaced),
-      // A governed pod never gets as far as the baseline.
-      baseline: namespaced.length > 0 ? [] : use(tier("baseline")),
-    };
-    if (Object.values(tiers).every((it) => it.length === 0)) return undefined;
-    const denyAction = namespace?.denyAction ?? this.#options.denyAction ?? "drop";
-    return this.#intern({ direction, denyAction, ...tiers });
-  }
-
-  /**
-   * The tiers of the cluster alone, for what a pod sends to its own node. A pod that NetworkPolicies
-   * govern never gets as far as the baseline.
-   */
-  #hostProgramOf(egress: DesiredProgram): DesiredProgram | undefined {
-    const { admin, baseline, direction, denyAction } = egress;
-    if (admin.length === 0 && baseline.length === 0) return undefined;
-    if (egress.namespaced.length === 0) return egress;
-    return this.#intern({ direction, denyAction, admin, namespaced: [], baseline });
-  }
-
-  /** The same value as long as it says the same: whoever compiled it need not look into it again. */
-  #intern(program: Omit<DesiredProgram, "id">): DesiredProgram {
-    const id = [
-      program.denyAction,
-      ...program.admin,
-      ...program.namespaced,
-      ...program.baseline,
-    ].join(" ");
-    return this.#desired.programs.get(id) ?? { id, ...program };
-  }
-
-  #compile(policy: AnyPolicy): Compiled {
-    let compiled = this.#compiled.get(policy);
-    if (compiled === undefined) {
-      compiled = {
-        ingress: compilePolicy(policy, "ingress"),
-        egress: compilePolicy(policy, "egress"),
-      };
-      this.#compiled.set(policy, compiled);
+    for (const program of before?.programs ?? []) this.#programs.release(program.id);
+    for (const { policy, specs, rangeSets } of before?.policies ?? []) {
+      this.#policies.release(policy.id);
+      for (const set of [...specs, ...rangeSets]) this.#sets.release(set.id);
     }
-    return compiled;
   }
 }

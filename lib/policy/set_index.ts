@@ -3,7 +3,7 @@
  * and nothing else. It does not know policies; it is told which sets are needed.
  */
 
-import type { DesiredSet } from "../model/desired.ts";
+import type { DesiredSet, RangeSet } from "../model/desired.ts";
 import type { Labels } from "../model/labels.ts";
 import { type Member, MemberSet } from "../model/member_set.ts";
 import type { Node } from "../model/node.ts";
@@ -39,6 +39,8 @@ const NOTHING: readonly Member[] = [];
 export class SetIndex {
   readonly #source: MemberSource;
   readonly #active = new Map<string, ActiveSet>();
+  /** The sets in use, and the ranges beside them, as others see them. */
+  readonly #desired = new Map<string, DesiredSet>();
   /** Sets that change with something: pods of a namespace, pods of any, nodes. */
   readonly #byScope = new Map<string, Set<ActiveSet>>();
 
@@ -46,15 +48,25 @@ export class SetIndex {
     this.#source = source;
   }
 
-  /** Makes exactly `specs` the sets in use: new ones are filled, unused ones forgotten. */
-  require(specs: ReadonlyMap<string, SetSpec>): void {
-    for (const [id, set] of this.#active) {
-      if (specs.has(id)) continue;
-      this.#active.delete(id);
-      for (const scope of scopesOf(set.spec)) this.#byScope.get(scope)?.delete(set);
+  /**
+   * Makes exactly `required` the sets in use, by id: new ones are filled, unused ones forgotten.
+   *
+   * @param changed ids of those that came or went since the last call
+   * @returns all of them; range sets, which do not change, as they are
+   */
+  require(
+    required: ReadonlyMap<string, SetSpec | RangeSet>,
+    changed: ReadonlySet<string>,
+  ): Map<string, DesiredSet> {
+    const added: ActiveSet[] = [];
+    for (const id of changed) {
+      const set = required.get(id);
+      if (set === undefined) this.#forget(id);
+      else if (set.kind === "ranges") this.#desired.set(id, set);
+      else if (!this.#active.has(id)) added.push(this.#activate(id, set));
     }
-    const added = [...specs].filter(([id]) => !this.#active.has(id));
-    this.#fill(added.map(([id, spec]) => this.#activate(id, spec)));
+    this.#fill(added);
+    return new Map(this.#desired);
   }
 
   /** A pod came, changed or went, or its namespace's labels did. @returns whether a set changed */
@@ -78,11 +90,12 @@ export class SetIndex {
     return isChanged;
   }
 
-  /** The sets in use, by id. */
-  sets(): Map<string, DesiredSet> {
-    const sets = new Map<string, DesiredSet>();
-    for (const [id, { desired }] of this.#active) sets.set(id, desired);
-    return sets;
+  #forget(id: string): void {
+    const set = this.#active.get(id);
+    this.#desired.delete(id);
+    this.#active.delete(id);
+    if (set === undefined) return;
+    for (const scope of scopesOf(set.spec)) this.#byScope.get(scope)?.delete(set);
   }
 
   #activate(id: string, spec: SetSpec): ActiveSet {
@@ -90,6 +103,7 @@ export class SetIndex {
     const desired = { kind: spec.kind, id, members };
     const set: ActiveSet = { spec, members, desired, contributions: new Map() };
     this.#active.set(id, set);
+    this.#desired.set(id, desired);
     for (const scope of scopesOf(spec)) {
       this.#byScope.set(scope, (this.#byScope.get(scope) ?? new Set()).add(set));
     }

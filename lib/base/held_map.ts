@@ -1,0 +1,40 @@
+/** A map whose entries several holders share, and which keys of it changed since it was last asked. */
+
+/** An entry is there as long as one of those that took it has not released it. */
+export class HeldMap<V> {
+  readonly #values = new Map<string, V>();
+  readonly #counts = new Map<string, number>();
+  #changed = new Set<string>();
+
+  /** The entries that are held: the same map as long as this one lives. */
+  get values(): ReadonlyMap<string, V> {
+    return this.#values;
+  }
+
+  /** Takes an entry. All who take a key mean the same by it: the last value counts. */
+  take(key: string, value: V): void {
+    if (this.#values.get(key) !== value) {
+      this.#values.set(key, value);
+      this.#changed.add(key);
+    }
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+  }
+
+  /** Lets an entry go that was taken. */
+  release(key: string): void {
+    const count = (this.#counts.get(key) ?? 0) - 1;
+    if (count > 0) {
+      this.#counts.set(key, count);
+      return;
+    }
+    this.#counts.delete(key);
+    if (this.#values.delete(key)) this.#changed.add(key);
+  }
+
+  /** The keys whose entries came, changed or went since the last call; some may be as they were. */
+  takeChanged(): ReadonlySet<string> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+}
