@@ -10,8 +10,7 @@ import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { LogFields, Logger } from "../lib/base/log.ts";
 import { backoffDelayMs } from "../lib/base/retry.ts";
 import { Turns } from "../lib/base/turns.ts";
-import { compile, type CompileOptions } from "../lib/dataplane/compile/compile.ts";
-import type { ChainCache } from "../lib/dataplane/compile/program_chain.ts";
+import { type CompileOptions, Compiler } from "../lib/dataplane/compile/compile.ts";
 import type { Ruleset } from "../lib/dataplane/ruleset.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
@@ -63,7 +62,6 @@ export class EnforcementLoop {
   readonly counts: LoopCounts = { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 };
   readonly #options: LoopOptions;
   readonly #clock: Clock;
-  readonly #chains: ChainCache = new WeakMap();
   #isDirty = true;
   /** Whether the last flush was for a fact that had waited for its turn. */
   #isTurn = false;
@@ -71,6 +69,7 @@ export class EnforcementLoop {
   #failingSinceMs: number | undefined;
   #enforcedEpoch = 0;
   #wake = Promise.withResolvers<void>();
+  #compiler: Compiler | undefined;
   #compiled:
     | { readonly desired: Desired; readonly options: CompileOptions; readonly ruleset: Ruleset }
     | undefined;
@@ -174,8 +173,11 @@ export class EnforcementLoop {
     const options = compileOptions();
     await turns.pass();
     if (this.#compiled?.desired !== desired || this.#compiled.options !== options) {
-      const ruleset = compile(desired, { ...options, cache: this.#chains });
-      this.#compiled = { desired, options, ruleset };
+      if (this.#compiler?.choices !== options) this.#compiler = new Compiler(options);
+      const compiler = this.#compiler;
+      this.#compiler = undefined; // until it is through
+      this.#compiled = { desired, options, ruleset: compiler.compile(desired) };
+      this.#compiler = compiler;
       await turns.pass();
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);

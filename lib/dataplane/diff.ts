@@ -17,9 +17,9 @@ import { assert } from "../base/assert.ts";
 import type { Request } from "../netlink/message.ts";
 import { deleteTable, newTable } from "../netlink/nftables/table.ts";
 import { diffChains } from "./diff_chains.ts";
-import { diffSets, isFrom, setTag } from "./diff_sets.ts";
+import { diffSets, isFrom, isSameAs, setTag } from "./diff_sets.ts";
 import type { Ruleset } from "./ruleset.ts";
-import type { Sent } from "./sent.ts";
+import { applySentChanges, type Sent } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
 /** The messages, and what the kernel has when it has taken them. */
@@ -42,40 +42,68 @@ export interface Difference {
  * @returns `undefined` when `sent` does not say enough: read the kernel and compare with that
  */
 export function diff(sent: Sent, ruleset: Ruleset, tableFlags: number): Difference | undefined {
-  if (!isIncompatible(sent, ruleset)) return diffCompatible(sent, ruleset);
+  const names = namesToCompare(sent, ruleset);
+  if (!isIncompatible(sent, ruleset, names)) return diffCompatible(sent, ruleset, names);
   return diffWhole(ruleset, tableFlags);
 }
 
 /** The table deleted, and made again with all of `ruleset`, in one transaction. */
 export function diffWhole(ruleset: Ruleset, tableFlags: number): Difference {
   const again = [deleteTable(TABLE), newTable({ table: TABLE, flags: tableFlags })];
-  const whole = diffCompatible({ chains: new Map(), sets: new Map() }, ruleset);
+  const nothing: Sent = { chains: new Map(), sets: new Map() };
+  const whole = diffCompatible(nothing, ruleset, namesToCompare(nothing, ruleset));
   assert(whole !== undefined, "Of an empty table everything is known");
   return { ...whole, transactions: [[...again, ...whole.transactions.flat()]] };
 }
+
+/** What may differ, by name. */
+interface Names {
+  readonly chains: ReadonlySet<string>;
+  readonly sets: ReadonlySet<string>;
+}
+
+function namesToCompare(sent: Sent, ruleset: Ruleset): Names {
+  const isNext = ruleset === sent.ruleset ||
+    sent.ruleset !== undefined && ruleset.changes?.since?.deref() === sent.ruleset;
+  if (!isNext) {
+    return {
+      chains: new Set([...ruleset.chains.keys(), ...sent.chains.keys()]),
+      sets: new Set([...ruleset.sets.keys(), ...sent.sets.keys()]),
+    };
+  }
+  const { chains = NONE, sets = NONE } = ruleset === sent.ruleset ? {} : ruleset.changes ?? {};
+  const changed = new Set(sets);
+  for (const [name, set] of ruleset.sets) {
+    const there = set.elements.kind === "members" ? sent.sets.get(name) : undefined;
+    if (there !== undefined && !isSameAs(there, set)) changed.add(name);
+  }
+  return { chains, sets: changed };
+}
+
+const NONE: ReadonlySet<string> = new Set();
 
 /**
  * A set of the same name that is defined otherwise, or a base chain whose name another kind of chain has:
  * another version made it, and what names it would have to go first.
  */
-function isIncompatible(sent: Sent, ruleset: Ruleset): boolean {
-  for (const set of ruleset.sets.values()) {
-    const there = sent.sets.get(set.name);
-    if (there === undefined || isFrom(there, set)) continue;
+function isIncompatible(sent: Sent, ruleset: Ruleset, names: Names): boolean {
+  for (const name of names.sets) {
+    const [there, set] = [sent.sets.get(name), ruleset.sets.get(name)];
+    if (there === undefined || set === undefined || isFrom(there, set)) continue;
     if (there.tag !== setTag(set)) return true;
   }
-  for (const chain of ruleset.chains.values()) {
-    const there = sent.chains.get(chain.name);
-    if (there === undefined || there.chain === chain) continue;
+  for (const name of names.chains) {
+    const [there, chain] = [sent.chains.get(name), ruleset.chains.get(name)];
+    if (there === undefined || chain === undefined || there.chain === chain) continue;
     if ((there.hook === undefined) !== (chain.hook === undefined)) return true;
   }
   return false;
 }
 
-function diffCompatible(sent: Sent, ruleset: Ruleset): Difference | undefined {
-  const sets = diffSets(sent, ruleset);
+function diffCompatible(sent: Sent, ruleset: Ruleset, names: Names): Difference | undefined {
+  const sets = diffSets(sent, ruleset, names.sets);
   if (sets === undefined) return undefined;
-  const chains = diffChains(sent, ruleset);
+  const chains = diffChains(sent, ruleset, names.chains);
   const unseen = [
     ...sets.created,
     ...chains.created,
@@ -92,15 +120,22 @@ function diffCompatible(sent: Sent, ruleset: Ruleset): Difference | undefined {
   const gone = [...chains.deletedRules, ...chains.deleted, ...sets.deleted];
   const isLive = sent.chains.values().some((it) => it.hook !== undefined);
   const before = isLive || isLarge(unseen) ? slice(unseen) : [];
-  const after = isLarge(gone) ? slice(gone) : [];
+  const behind = isLarge(gone) ? slice(gone) : [];
   const transactions = [
     ...before,
-    [...(before.length > 0 ? [] : unseen), ...seen, ...(after.length > 0 ? [] : gone)],
-    ...after,
+    [...(before.length > 0 ? [] : unseen), ...seen, ...(behind.length > 0 ? [] : gone)],
+    ...behind,
   ];
+  let after: Sent | undefined;
   return {
     transactions: transactions.filter((it) => it.length > 0),
-    sent: { chains: chains.sent, sets: sets.sent },
+    get sent(): Sent {
+      return after ??= {
+        chains: applySentChanges(sent.chains, chains.sent),
+        sets: applySentChanges(sent.sets, sets.sent),
+        ruleset,
+      };
+    },
     changed: { chains: chains.changed, sets: sets.changed, elements: sets.changedElements },
   };
 }

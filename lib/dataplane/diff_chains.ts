@@ -13,7 +13,7 @@ import type { Expression } from "../netlink/nftables/expression.ts";
 import { flushChain, newRule } from "../netlink/nftables/rule.ts";
 import { encodeRule } from "./encode.ts";
 import type { BaseHook, Chain, Ruleset } from "./ruleset.ts";
-import type { Sent, SentChain } from "./sent.ts";
+import type { Sent, SentChain, SentChanges } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
 /** NF_IP_PRI_FILTER: behind DNAT, so that policy sees pod addresses. */
@@ -39,12 +39,16 @@ export interface ChainDifference {
   /** First the rules of all chains that go, then the chains: they may lead to each other. */
   readonly deletedRules: Request[];
   readonly deleted: Request[];
-  readonly sent: Map<string, SentChain>;
+  readonly sent: SentChanges<SentChain>;
   changed: number;
 }
 
-/** Compares the chains. */
-export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
+/** Compares the chains of these names. */
+export function diffChains(
+  sent: Sent,
+  ruleset: Ruleset,
+  names: Iterable<string>,
+): ChainDifference {
   const out: ChainDifference = {
     created: [],
     createdRules: [],
@@ -55,13 +59,19 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
     sent: new Map(),
     changed: 0,
   };
-  for (const chain of ruleset.chains.values()) {
-    const { name, hook } = chain;
+  for (const name of names) {
+    const chain = ruleset.chains.get(name);
     const was = sent.chains.get(name);
-    if (was?.chain === chain) {
-      out.sent.set(name, was);
+    if (chain === undefined) {
+      if (was === undefined) continue;
+      out.changed++;
+      out.deletedRules.push(flushChain({ table: TABLE, chain: name }));
+      out.deleted.push(deleteChain({ table: TABLE, name }));
+      out.sent.set(name, undefined);
       continue;
     }
+    if (was?.chain === chain) continue;
+    const { hook } = chain;
     const definition = baseDefinition(chain);
     const tags = chainTags(chain);
     out.sent.set(name, { hook: definition, tags, chain });
@@ -85,12 +95,6 @@ export function diffChains(sent: Sent, ruleset: Ruleset): ChainDifference {
       const expressions = (): readonly Expression[] => encodeRule(rule);
       rules.push(newRule({ table: TABLE, chain: name, expressions, comment, tag }));
     }
-  }
-  for (const name of sent.chains.keys()) {
-    if (ruleset.chains.has(name)) continue;
-    out.changed++;
-    out.deletedRules.push(flushChain({ table: TABLE, chain: name }));
-    out.deleted.push(deleteChain({ table: TABLE, name }));
   }
   return out;
 }

@@ -13,9 +13,15 @@ import {
   iterateElements,
   memberElements,
 } from "./element.ts";
-import type { NamedSet, NameElement, Ruleset, SetElements } from "./ruleset.ts";
+import {
+  isSameElement,
+  type NamedSet,
+  type NameElement,
+  type Ruleset,
+  type SetElements,
+} from "./ruleset.ts";
 import type { MemberSet } from "../model/member_set.ts";
-import type { Sent, SentSet } from "./sent.ts";
+import type { Sent, SentChanges, SentSet } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
 /** What a set's tag is: its definition, whatever its elements are. */
@@ -34,13 +40,17 @@ export interface SetDifference {
   /** Elements of maps that rules name. */
   readonly mapElements: Request[];
   readonly deleted: Request[];
-  readonly sent: Map<string, SentSet>;
+  readonly sent: SentChanges<SentSet>;
   changed: number;
   changedElements: number;
 }
 
-/** Compares the sets; `undefined` when `sent` does not say enough. */
-export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefined {
+/** Compares the sets of these names; `undefined` when `sent` does not say enough. */
+export function diffSets(
+  sent: Sent,
+  ruleset: Ruleset,
+  names: Iterable<string>,
+): SetDifference | undefined {
   const out: SetDifference = {
     created: [],
     createdElements: [],
@@ -53,15 +63,20 @@ export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefine
     changedElements: 0,
   };
   let id = 0;
-  for (const set of ruleset.sets.values()) {
-    const there = sent.sets.get(set.name);
+  for (const name of names) {
+    const set = ruleset.sets.get(name);
+    const there = sent.sets.get(name);
     id++;
-    if (there !== undefined && isFrom(there, set) && there.elements.revision === revisionOf(set)) {
-      out.sent.set(set.name, there);
+    if (set === undefined) {
+      if (there === undefined) continue;
+      out.changed++;
+      out.deleted.push(deleteSet({ table: TABLE, name }));
+      out.sent.set(name, undefined);
       continue;
     }
+    if (there !== undefined && isSameAs(there, set)) continue;
     if (there === undefined) {
-      const { name, comment } = set;
+      const { comment } = set;
       const definition = definitionOf(set.type);
       out.changed++;
       out.created.push(
@@ -88,11 +103,6 @@ export function diffSets(sent: Sent, ruleset: Ruleset): SetDifference | undefine
     }
     out.changedElements += removed.length + added.length;
     out.sent.set(set.name, sentSet(there, set));
-  }
-  for (const name of sent.sets.keys()) {
-    if (ruleset.sets.has(name)) continue;
-    out.changed++;
-    out.deleted.push(deleteSet({ table: TABLE, name }));
   }
   return out;
 }
@@ -185,24 +195,14 @@ function compareNames(
   const removed = new Map<string, NameElement>();
   const added = new Map<string, NameElement>();
   for (const [name, element] of before) {
-    if (!isSameName(element, after.get(name))) removed.set(name, element);
+    if (!isSameElement(element, after.get(name))) removed.set(name, element);
   }
   for (const [name, element] of after) {
-    if (!isSameName(element, before.get(name))) added.set(name, element);
+    if (!isSameElement(element, before.get(name))) added.set(name, element);
   }
   const encode = (names: ReadonlyMap<string, NameElement>): readonly Element[] =>
     elementsOf({ ...set, elements: { kind: "names", names } });
   return { removed: encode(removed).map(({ key }) => ({ key })), added: encode(added) };
-}
-
-function isSameName(a: NameElement, b: NameElement | undefined): boolean {
-  if (a === b) return true;
-  return b !== undefined && a.comment === b.comment && a.verdict?.code === b.verdict?.code &&
-    chainOf(a) === chainOf(b);
-}
-
-function chainOf({ verdict }: NameElement): string | undefined {
-  return verdict !== undefined && "chain" in verdict ? verdict.chain : undefined;
 }
 
 /** Whether what is there was sent from this very value. */
@@ -211,6 +211,11 @@ export function isFrom(
   set: NamedSet,
 ): there is SentSet & { readonly elements: { readonly kind: "sent" } } {
   return there.elements.kind === "sent" && there.elements.set === set;
+}
+
+/** Whether the kernel has all of `set` already. */
+export function isSameAs(there: SentSet, set: NamedSet): boolean {
+  return isFrom(there, set) && there.elements.revision === revisionOf(set);
 }
 
 function revisionOf({ elements }: NamedSet): number {

@@ -3,11 +3,13 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { cluster, type Fact, factsOf, NODE } from "../../tests/support/random_cluster.ts";
+import { sampleGraph } from "../../tests/support/sample_facts.ts";
 import { Writer } from "../netlink/buffer.ts";
 import { decodeMessages, encodeRequest, type Request } from "../netlink/message.ts";
 import { parseNotification } from "../netlink/nftables/notification.ts";
+import type { NetworkPolicy } from "../model/policy.ts";
 import { PolicyGraph } from "../policy/graph.ts";
-import { compile, type CompileOptions } from "./compile/compile.ts";
+import { compile, Compiler } from "./compile/compile.ts";
 import { diff } from "./diff.ts";
 import { elementContent, elementId } from "./element.ts";
 import { render } from "./render.ts";
@@ -61,11 +63,11 @@ class Replay {
 class Follower {
   readonly graph = new PolicyGraph({ nodeName: NODE });
   readonly kernel = new Replay();
-  readonly #options: CompileOptions = { cache: new WeakMap() };
+  readonly #compiler = new Compiler({});
   #sent = NOTHING;
 
   flush(): string {
-    const ruleset = compile(this.graph.flush(), this.#options);
+    const ruleset = this.#compiler.compile(this.graph.flush());
     const difference = diff(this.#sent, ruleset, 0);
     if (difference === undefined) throw new TypeError("What was sent is known");
     for (const requests of difference.transactions) this.kernel.take(requests);
@@ -97,6 +99,23 @@ Deno.test("compile() and diff() after many flushes say what a fresh start says",
     }),
     { numRuns: 60 },
   );
+});
+
+Deno.test("Compiler follows rules that change while they govern the same pods", () => {
+  const graph = sampleGraph();
+  const compiler = new Compiler({});
+  compiler.compile(graph.flush());
+  const ports = [{ protocol: "TCP" as const, port: { first: 4242, last: 4242 } }];
+  for (const policy of [...graph.index.policiesOf("shop")]) {
+    const change = (rules: NetworkPolicy["ingress"]): NetworkPolicy["ingress"] =>
+      rules?.map((rule) => ({ ...rule, ports }));
+    const { name, ingress, egress } = policy;
+    const changed = { ...policy, ingress: change(ingress), egress: change(egress) };
+    graph.update("policy", `shop/${name}`, changed);
+    const desired = graph.flush();
+    assertEquals(desired.changes?.programs.size, 0, name);
+    assertEquals(render(compiler.compile(desired)), render(compile(desired)), name);
+  }
 });
 
 Deno.test("diff() sends nothing when nothing has changed", () => {

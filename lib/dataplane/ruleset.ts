@@ -14,6 +14,19 @@ import type { Protocol } from "../model/workload.ts";
 export interface Ruleset {
   readonly chains: ReadonlyMap<string, Chain>;
   readonly sets: ReadonlyMap<string, NamedSet>;
+  /** Who followed the one before need not look at the rest. */
+  readonly changes?: RulesetChanges;
+}
+
+/**
+ * Which entries may be others than in the ruleset before; what is not here is the same value. Members of
+ * sets that live on change besides.
+ */
+export interface RulesetChanges {
+  /** The one before; weak, for otherwise each would keep all before it in memory. */
+  readonly since: WeakRef<Ruleset> | undefined;
+  readonly chains: ReadonlySet<string>;
+  readonly sets: ReadonlySet<string>;
 }
 
 /** A chain; with a hook it is a base chain, and packets come to it by themselves. */
@@ -150,4 +163,15 @@ export type SetElements =
 export interface NameElement {
   readonly verdict?: Verdict;
   readonly comment: string;
+}
+
+/** Whether two elements of one key are the same to the kernel. */
+export function isSameElement(a: NameElement, b: NameElement | undefined): boolean {
+  if (a === b) return true;
+  return b !== undefined && a.comment === b.comment && a.verdict?.code === b.verdict?.code &&
+    chainOf(a) === chainOf(b);
+}
+
+function chainOf({ verdict }: NameElement): string | undefined {
+  return verdict !== undefined && "chain" in verdict ? verdict.chain : undefined;
 }

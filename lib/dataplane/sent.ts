@@ -3,12 +3,31 @@
  * then what we sent.
  */
 
-import type { Chain, NamedSet } from "./ruleset.ts";
+import type { Chain, NamedSet, Ruleset } from "./ruleset.ts";
 
 /** What the kernel has: read from it at first, then what we sent. */
 export interface Sent {
   readonly chains: ReadonlyMap<string, SentChain>;
   readonly sets: ReadonlyMap<string, SentSet>;
+  /** The ruleset that it is, if that was sent: what changed since need alone be compared. */
+  readonly ruleset?: Ruleset;
+}
+
+/** What a difference makes of the entries of `Sent`; `undefined`: the entry goes. */
+export type SentChanges<T> = Map<string, T | undefined>;
+
+/** `before` with the changes: a new map. */
+export function applySentChanges<T>(
+  before: ReadonlyMap<string, T>,
+  changes: SentChanges<T>,
+): ReadonlyMap<string, T> {
+  if (changes.size === 0) return before;
+  const after = new Map(before);
+  for (const [name, value] of changes) {
+    if (value === undefined) after.delete(name);
+    else after.set(name, value);
+  }
+  return after;
 }
 
 /** A chain by what identifies it. */

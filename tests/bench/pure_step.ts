@@ -1,6 +1,6 @@
 /** The steps between a fact and the bytes for the kernel, alone: no kernel, no network, no other process. */
 
-import { compile } from "../../lib/dataplane/compile/compile.ts";
+import { Compiler } from "../../lib/dataplane/compile/compile.ts";
 import { diff } from "../../lib/dataplane/diff.ts";
 import type { Sent } from "../../lib/dataplane/sent.ts";
 import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
@@ -163,7 +163,7 @@ function measureChanges(
 /** What the agent's loop does, with a clock in every step. */
 class Pipeline {
   readonly #graph = new PolicyGraph({ nodeName: NODE_NAME });
-  readonly #cache: NonNullable<Parameters<typeof compile>[1]>["cache"] = new WeakMap();
+  readonly #compiler = new Compiler({});
   #add: Add;
   #sent = NOTHING;
   #compiled: { readonly desired: unknown; readonly ruleset: Ruleset } | undefined;
@@ -189,8 +189,7 @@ class Pipeline {
     const desired = this.#graph.flush();
     const flushedMs = performance.now();
     if (this.#compiled?.desired !== desired) {
-      const options = this.#cache === undefined ? {} : { cache: this.#cache };
-      this.#compiled = { desired, ruleset: compile(desired, options) };
+      this.#compiled = { desired, ruleset: this.#compiler.compile(desired) };
     }
     const compiledMs = performance.now();
     const difference = diff(this.#sent, this.#compiled.ruleset, 0);

@@ -18,15 +18,22 @@
  * what the pod may send to its node is host_chains.ts' matter.
  */
 
+import { HeldMap } from "../../base/held_map.ts";
 import { FAMILIES } from "../../ip/address.ts";
-import type { Desired, DesiredSet } from "../../model/desired.ts";
+import {
+  type Desired,
+  type DesiredChanges,
+  type DesiredProgram,
+  type DesiredSet,
+  NOTHING_DESIRED,
+} from "../../model/desired.ts";
 import { INTERFACE_PREFIX } from "../../model/interface_name.ts";
 import type { Chain, NamedSet, Ruleset } from "../ruleset.ts";
-import { dispatchSets } from "./dispatch.ts";
+import { Dispatch } from "./dispatch.ts";
 import { forwardChains } from "./forward_chains.ts";
 import { hostChains } from "./host_chains.ts";
 import { cutComment, setName } from "./names.ts";
-import { type ChainCache, compileProgram } from "./program_chain.ts";
+import { type ChainCache, type CompiledChain, compileProgram } from "./program_chain.ts";
 
 /** What the compiler must know beside `Desired`. */
 export interface CompileOptions {
@@ -47,29 +54,125 @@ export interface CompileOptions {
 
 /** Compiles the whole ruleset. */
 export function compile(desired: Desired, choices: CompileOptions = {}): Ruleset {
-  const {
-    interfacePrefix = INTERFACE_PREFIX,
-    checksSource = true,
-    endpointToHostAction = "accept",
-    judgesOutput = false,
-    cache = new WeakMap(),
-  } = choices;
-  const chains = new Map<string, Chain>();
-  const sets = new Map<string, NamedSet>();
-  const add = (set: NamedSet): unknown => sets.set(set.name, set);
-  const options = { interfacePrefix, checksSource, endpointToHostAction, judgesOutput };
-  for (const chain of [...forwardChains(options), ...hostChains(options)]) {
-    chains.set(chain.name, chain);
-  }
-  for (const program of desired.programs.values()) {
-    for (const { chain, portSets } of compileProgram(program, desired, cache)) {
-      chains.set(chain.name, chain);
-      portSets.forEach(add);
+  return new Compiler(choices).compile(desired);
+}
+
+/**
+ * Compiles one `Desired` after the other. What one says of the changes since the one before is all that is
+ * looked at; where it says nothing, everything is. The maps of a ruleset live on in the next one, so that
+ * only the newest is of use.
+ */
+export class Compiler {
+  readonly choices: CompileOptions;
+  readonly #cache: ChainCache;
+  readonly #dispatch: Dispatch;
+  readonly #chains = new HeldMap<Chain>();
+  readonly #sets = new HeldMap<NamedSet>();
+  /** What each program came to, by its id. */
+  readonly #programs = new Map<string, readonly CompiledChain[]>();
+  /** Which programs have a policy, by the policy's id. */
+  readonly #programsOf = new Map<string, Set<string>>();
+  #dispatched: readonly NamedSet[] = [];
+  #desired = NOTHING_DESIRED;
+  #ruleset: Ruleset | undefined;
+
+  constructor(choices: CompileOptions) {
+    const {
+      interfacePrefix = INTERFACE_PREFIX,
+      checksSource = true,
+      endpointToHostAction = "accept",
+      judgesOutput = false,
+      cache = new WeakMap(),
+    } = choices;
+    const options = { interfacePrefix, checksSource, endpointToHostAction, judgesOutput };
+    this.choices = choices;
+    this.#cache = cache;
+    this.#dispatch = new Dispatch(options);
+    for (const chain of [...forwardChains(options), ...hostChains(options)]) {
+      this.#chains.take(chain.name, chain);
     }
   }
-  dispatchSets(desired, options).forEach(add);
-  for (const set of desired.sets.values()) compileSet(set).forEach(add);
-  return { chains, sets };
+
+  /** Compiles the whole; after an exception this compiler is of no more use. */
+  compile(desired: Desired): Ruleset {
+    const before = this.#desired;
+    const { programs, policies, sets } = desired.changes?.since.deref() === before
+      ? desired.changes
+      : everything(before, desired);
+    const stale = new Set(programs);
+    for (const id of policies) this.#programsOf.get(id)?.forEach((it) => stale.add(it));
+    for (const id of stale) this.#replaceProgram(before.programs.get(id), id, desired);
+    for (const id of sets) {
+      this.#replaceSets(setsOf(before.sets.get(id)), setsOf(desired.sets.get(id)));
+    }
+    this.#replaceSets(this.#dispatched, this.#dispatched = this.#dispatch.setsOf(desired));
+    this.#desired = desired;
+    return this.#ruleset = {
+      chains: this.#chains.values,
+      sets: this.#sets.values,
+      changes: {
+        since: this.#ruleset && new WeakRef(this.#ruleset),
+        chains: this.#chains.takeChanged(),
+        sets: this.#sets.takeChanged(),
+      },
+    };
+  }
+
+  #replaceProgram(before: DesiredProgram | undefined, id: string, desired: Desired): void {
+    const after = desired.programs.get(id);
+    const was = this.#programs.get(id) ?? [];
+    const is = after === undefined ? [] : compileProgram(after, desired, this.#cache);
+    if (was !== is) {
+      // The new ones first: what stays never goes in between.
+      for (const { chain, portSets } of is) {
+        this.#chains.take(chain.name, chain);
+        for (const set of portSets) this.#sets.take(set.name, set);
+      }
+      for (const { chain, portSets } of was) {
+        this.#chains.release(chain.name);
+        for (const set of portSets) this.#sets.release(set.name);
+      }
+    }
+    if (after === undefined) this.#programs.delete(id);
+    else this.#programs.set(id, is);
+    if (before === after) return;
+    for (const policy of policiesOf(before)) {
+      const programs = this.#programsOf.get(policy);
+      programs?.delete(id);
+      if (programs?.size === 0) this.#programsOf.delete(policy);
+    }
+    for (const policy of policiesOf(after)) {
+      const programs = this.#programsOf.get(policy);
+      if (programs === undefined) this.#programsOf.set(policy, new Set([id]));
+      else programs.add(id);
+    }
+  }
+
+  #replaceSets(before: readonly NamedSet[], after: readonly NamedSet[]): void {
+    if (before === after) return;
+    for (const set of after) this.#sets.take(set.name, set);
+    for (const { name } of before) this.#sets.release(name);
+  }
+}
+
+/** Every entry of both may be another one. */
+function everything(before: Desired, after: Desired): Omit<DesiredChanges, "since"> {
+  const keys = (of: (desired: Desired) => ReadonlyMap<string, unknown>): ReadonlySet<string> =>
+    new Set([...of(before).keys(), ...of(after).keys()]);
+  return {
+    programs: keys((it) => it.programs),
+    policies: keys((it) => it.policies),
+    sets: keys((it) => it.sets),
+  };
+}
+
+function policiesOf(program: DesiredProgram | undefined): readonly string[] {
+  if (program === undefined) return [];
+  return [...program.admin, ...program.namespaced, ...program.baseline];
+}
+
+function setsOf(set: DesiredSet | undefined): readonly NamedSet[] {
+  return set === undefined ? [] : compileSet(set);
 }
 
 /** A set that lives on compiles to the same value, so that `diff()` need not look into it. */

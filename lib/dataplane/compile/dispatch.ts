@@ -1,9 +1,20 @@
-/** From a pod's interface or address to what governs it: the maps, and the sets of what is known. */
+/**
+ * From a pod's interface or address to what governs it: the maps, and the sets of what is known. Each is a
+ * row, which says what an endpoint brings into it; one into which no endpoint brings other elements than
+ * before is the same value as before.
+ */
 
 import { FAMILIES, type Family } from "../../ip/address.ts";
 import type { Desired, DesiredEndpoint } from "../../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../../model/policy.ts";
-import type { CtState, NamedSet, NameElement, SetType, Verdict } from "../ruleset.ts";
+import {
+  type CtState,
+  isSameElement,
+  type NamedSet,
+  type NameElement,
+  type SetType,
+  type Verdict,
+} from "../ruleset.ts";
 import type { BaseOptions } from "./forward_chains.ts";
 import {
   addressMapName,
@@ -25,33 +36,92 @@ import {
 /** What of the options decides which sets there are. */
 export type DispatchOptions = Pick<BaseOptions, "checksSource" | "judgesOutput">;
 
-/** The sets and maps of this node's pods. */
-export function dispatchSets(desired: Desired, options: DispatchOptions): readonly NamedSet[] {
-  const endpoints = [...desired.endpoints.values()];
-  const opened = endpoints.filter((it) => it.isClosed !== true);
-  return [
-    STATES,
-    {
-      name: SET_PODS,
-      type: { key: "ifname", isMap: false },
-      comment: "interfaces of the pods of this node",
-      elements: names(endpoints, interfacesOf, "none"),
-    },
-    interfaceMap(
-      opened,
-      MAPS.ingress,
-      "ingress",
-      "interface of a pod: what governs its ingress",
-    ),
-    interfaceMap(opened, MAPS.egress, "egress", "interface of a pod: what governs its egress"),
-    interfaceMap(
-      endpoints.filter((it) => it.hostEgress !== undefined),
-      MAP_HOST_EGRESS,
-      "hostEgress",
-      "interface of a pod: what governs its egress to this node",
-    ),
-    ...FAMILIES.flatMap((family) => addressSets(desired, endpoints, family, options)),
-  ];
+type Entry = readonly [key: string, element: NameElement];
+/** What an endpoint brings into a set. */
+type Contribution = (endpoint: DesiredEndpoint) => readonly Entry[];
+
+/** A set of what the endpoints bring in; of the same key, what a later contribution says counts. */
+interface Row extends Pick<NamedSet, "name" | "type" | "comment"> {
+  readonly contributions: readonly Contribution[];
+}
+
+/** An endpoint as it was and as it is. */
+type Change = readonly [before: DesiredEndpoint | undefined, after: DesiredEndpoint | undefined];
+
+/** Keeps the sets and maps of this node's pods. */
+export class Dispatch {
+  readonly #options: DispatchOptions;
+  #hosts: readonly string[] = [];
+  #rows: readonly Row[] | undefined;
+  #endpoints: Desired["endpoints"] = new Map();
+  #sets: readonly NamedSet[] = [];
+  #hostSets: readonly NamedSet[] = [];
+
+  constructor(options: DispatchOptions) {
+    this.#options = options;
+  }
+
+  /** The sets of `desired`, always in the same order. */
+  setsOf({ endpoints, hostAddresses }: Desired): readonly NamedSet[] {
+    const changes = changesBetween(this.#endpoints, endpoints);
+    this.#endpoints = endpoints;
+    const isSameHost = this.#hosts.join() === hostAddresses.join();
+    if (this.#rows === undefined || !isSameHost) {
+      this.#hosts = hostAddresses;
+      this.#rows = rowsOf(hostAddresses, this.#options);
+      this.#sets = this.#rows.map((row) => build(row, endpoints));
+      this.#hostSets = FAMILIES.map((family) => hostSet(hostAddresses, family));
+    } else if (changes.length > 0) {
+      const sets = this.#sets;
+      this.#sets = this.#rows.map((row, index) => {
+        const set = sets[index];
+        const isSame = changes.every((change) => bringsTheSame(row, change));
+        return set !== undefined && isSame ? set : build(row, endpoints);
+      });
+    }
+    return [STATES, ...this.#sets, ...this.#hostSets];
+  }
+}
+
+function changesBetween(
+  before: Desired["endpoints"],
+  after: Desired["endpoints"],
+): readonly Change[] {
+  const changes: Change[] = [];
+  for (const [key, endpoint] of after) {
+    const was = before.get(key);
+    if (was !== endpoint) changes.push([was, endpoint]);
+  }
+  for (const [key, endpoint] of before) {
+    if (!after.has(key)) changes.push([endpoint, undefined]);
+  }
+  return changes;
+}
+
+function build({ name, type, comment, contributions }: Row, all: Desired["endpoints"]): NamedSet {
+  const names = new Map<string, NameElement>();
+  for (const contribution of contributions) {
+    for (const endpoint of all.values()) {
+      for (const [key, element] of contribution(endpoint)) names.set(key, element);
+    }
+  }
+  return {
+    name,
+    type,
+    ...(comment === undefined ? {} : { comment }),
+    elements: { kind: "names", names },
+  };
+}
+
+function bringsTheSame({ contributions }: Row, [before, after]: Change): boolean {
+  return contributions.every((contribution) => {
+    const was = before === undefined ? [] : contribution(before);
+    const is = after === undefined ? [] : contribution(after);
+    return was.length === is.length && was.every(([key, element], index) => {
+      const other = is[index];
+      return other !== undefined && key === other[0] && isSameElement(element, other[1]);
+    });
+  });
 }
 
 /** One lookup instead of a rule a state; what is new, or not tracked, goes on to the policies. */
@@ -69,22 +139,45 @@ const STATES: NamedSet = {
   },
 };
 
-function interfaceMap(
-  endpoints: readonly DesiredEndpoint[],
-  name: string,
-  element: ElementKind,
-  comment: string,
-): NamedSet {
-  const type: SetType = { key: "ifname", isMap: true };
-  return { name, type, comment, elements: names(endpoints, interfacesOf, element) };
+function rowsOf(hosts: readonly string[], options: DispatchOptions): readonly Row[] {
+  const opened = (it: DesiredEndpoint): boolean => it.isClosed !== true;
+  const interfaceMap: SetType = { key: "ifname", isMap: true };
+  return [
+    {
+      name: SET_PODS,
+      type: { key: "ifname", isMap: false },
+      comment: "interfaces of the pods of this node",
+      contributions: [each(interfacesOf, "none")],
+    },
+    {
+      name: MAPS.ingress,
+      type: interfaceMap,
+      comment: "interface of a pod: what governs its ingress",
+      contributions: [each(interfacesOf, "ingress", opened)],
+    },
+    {
+      name: MAPS.egress,
+      type: interfaceMap,
+      comment: "interface of a pod: what governs its egress",
+      contributions: [each(interfacesOf, "egress", opened)],
+    },
+    {
+      name: MAP_HOST_EGRESS,
+      type: interfaceMap,
+      comment: "interface of a pod: what governs its egress to this node",
+      contributions: [
+        each(interfacesOf, "hostEgress", (it) => it.hostEgress !== undefined),
+      ],
+    },
+    ...FAMILIES.flatMap((family) => addressRows(hosts, family, options)),
+  ];
 }
 
-function addressSets(
-  { hostAddresses }: Desired,
-  endpoints: readonly DesiredEndpoint[],
+function addressRows(
+  hostAddresses: readonly string[],
   family: Family,
   { checksSource, judgesOutput }: DispatchOptions,
-): readonly NamedSet[] {
+): readonly Row[] {
   const keys = (it: DesiredEndpoint): readonly string[] =>
     it.addresses.filter((address) => isOf(address, family));
   const attachedKeys = (it: DesiredEndpoint): readonly string[] =>
@@ -94,87 +187,81 @@ function addressSets(
   const hosts = hostAddresses.filter((it) => isOf(it, family));
   const map: SetType = { key: "address", family, isInterval: false, isMap: true };
   const set: SetType = { key: "address", family, isInterval: false };
-  const addressMap = (direction: Direction): NamedSet => {
-    const governed = endpoints.filter((it) => it[direction] !== undefined);
-    const { names: elements } = names(governed, otherKeys, `${direction}ByAddress`);
-    if (direction === "egress" && checksSource) {
-      for (const [key, element] of names(endpoints, attachedKeys, "elsewhere").names) {
-        elements.set(key, element);
-      }
-    }
-    return {
-      name: addressMapName(direction, family),
-      type: map,
-      comment: `address of a pod that another plugin attached: what governs its ${direction}`,
-      elements: { kind: "names", names: elements },
-    };
-  };
+  const addressMap = (direction: Direction): Row => ({
+    name: addressMapName(direction, family),
+    type: map,
+    comment: `address of a pod that another plugin attached: what governs its ${direction}`,
+    contributions: [
+      each(otherKeys, `${direction}ByAddress`, (it) => it[direction] !== undefined),
+      ...(direction === "egress" && checksSource ? [each(attachedKeys, "elsewhere")] : []),
+    ],
+  });
   return [
     ...DIRECTIONS.map(addressMap),
     {
       name: sourceSetName(family),
       type: { key: "ifnameAddress", family },
       comment: "what each pod may send from",
-      elements: names(
-        endpoints.filter((it) => it.interfaceName !== undefined),
-        (it) => keys(it).map((address) => `${it.interfaceName},${address}`),
-        "none",
-      ),
+      contributions: [
+        each(
+          (it) => keys(it).map((address) => `${it.interfaceName},${address}`),
+          "none",
+          (it) => it.interfaceName !== undefined,
+        ),
+      ],
     },
     {
       name: itselfSetName(family),
       type: { key: "addressPair", family },
       comment: "a pod's address and the same pod's, or one of its node",
-      elements: names(
-        endpoints.filter((it) => it.ingress !== undefined || it.egress !== undefined),
-        (it) => keys(it).flatMap((from) => [...keys(it), ...hosts].map((to) => `${from},${to}`)),
-        "none",
-      ),
+      contributions: [
+        each(
+          (it) => keys(it).flatMap((from) => [...keys(it), ...hosts].map((to) => `${from},${to}`)),
+          "none",
+          (it) => it.ingress !== undefined || it.egress !== undefined,
+        ),
+      ],
     },
     {
       name: attachedSetName(family),
       type: set,
       comment: "addresses that come by the interface of their pod alone",
-      elements: names(endpoints, attachedKeys, "none"),
-    },
-    {
-      name: hostSetName(family),
-      type: set,
-      comment: "addresses of this node",
-      elements: {
-        kind: "names",
-        names: new Map(hosts.map((it) => [it, HOST_ELEMENT])),
-      },
+      contributions: [each(attachedKeys, "none")],
     },
     ...(judgesOutput
       ? [{
         name: sentOnMapName(family),
         type: map,
         comment: "address of a pod: what governs its egress when this node sends it on",
-        elements: names(
-          endpoints.filter((it) => it.egress !== undefined),
-          keys,
-          "egressByAddress",
-        ),
+        contributions: [each(keys, "egressByAddress", (it) => it.egress !== undefined)],
       }]
       : []),
   ];
 }
 
-const HOST_ELEMENT: NameElement = { comment: "" };
-
-/** One element per key of each endpoint. */
-function names(
-  endpoints: readonly DesiredEndpoint[],
+/** One element per key of each endpoint that `counts`. */
+function each(
   keysOf: (endpoint: DesiredEndpoint) => readonly string[],
   kind: ElementKind,
-): { readonly kind: "names"; readonly names: Map<string, NameElement> } {
-  const elements = new Map<string, NameElement>();
-  for (const endpoint of endpoints) {
+  counts: (endpoint: DesiredEndpoint) => boolean = () => true,
+): Contribution {
+  return (endpoint) => {
+    if (!counts(endpoint)) return [];
     const element = elementsOf(endpoint)[kind];
-    for (const key of keysOf(endpoint)) elements.set(key, element);
-  }
-  return { kind: "names", names: elements };
+    return keysOf(endpoint).map((key) => [key, element]);
+  };
+}
+
+const HOST_ELEMENT: NameElement = { comment: "" };
+
+function hostSet(hostAddresses: readonly string[], family: Family): NamedSet {
+  const hosts = hostAddresses.filter((it) => isOf(it, family));
+  return {
+    name: hostSetName(family),
+    type: { key: "address", family, isInterval: false },
+    comment: "addresses of this node",
+    elements: { kind: "names", names: new Map(hosts.map((it) => [it, HOST_ELEMENT])) },
+  };
 }
 
 type ElementKind =
