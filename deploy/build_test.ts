@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { skippableTest } from "../tests/support/program.ts";
+import { skippableTest } from "../tests/support/program/program.ts";
 
 const dist = Deno.env.get("CALYX_DIST");
 const reason = dist === undefined

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import * as yaml from "@std/yaml";
 import { assert } from "../lib/base/assert.ts";
-import { missingProgram, skippableTest } from "../tests/support/program.ts";
+import { missingProgram, skippableTest } from "../tests/support/program/program.ts";
 
 const read = (name: string): string => Deno.readTextFileSync(new URL(name, import.meta.url));
 

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { cluster, type Fact, factsOf, NODE } from "../../tests/support/random_cluster.ts";
+import { cluster, type Fact, factsOf, NODE } from "../../tests/support/facts/random_cluster.ts";
 import { Writer } from "../netlink/buffer.ts";
 import { decodeMessages, encodeRequest, type Request } from "../netlink/message.ts";
 import { parseNotification } from "../netlink/nftables/notification.ts";

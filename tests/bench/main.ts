@@ -5,7 +5,7 @@
  */
 
 import { parseFlags } from "../../lib/base/flags.ts";
-import { IsolationError, runIsolated } from "../support/isolate.ts";
+import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
 import { compileBareProgram } from "./bare_program.ts";
 import type { BenchmarkOptions, Peer } from "./benchmark.ts";
 

@@ -8,7 +8,12 @@
 import { resolve } from "node:path";
 import { FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
-import { enterIsolation, isInside, IsolationError, runIsolated } from "../support/isolate.ts";
+import {
+  enterIsolation,
+  isInside,
+  IsolationError,
+  runIsolated,
+} from "../support/isolation/isolate.ts";
 import type { ConformanceCase } from "./case.ts";
 import { evaluateCase } from "./evaluator_run.ts";
 import { CASE_FILES, readCases } from "./load.ts";

@@ -7,8 +7,8 @@
 
 import { parseFlags } from "../../lib/base/flags.ts";
 import { openApiServer } from "../../lib/credentials/api_server.ts";
-import { IsolationError, runIsolated } from "../support/isolate.ts";
-import { serveRelay } from "../support/relay.ts";
+import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
+import { serveRelay } from "../support/kubernetes/relay.ts";
 
 const HELP = `deno task demo [flags]: watch a NetworkPolicy being enforced on real packets.
 

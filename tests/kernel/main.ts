@@ -5,9 +5,9 @@
  */
 
 import { parseFlags } from "../../lib/base/flags.ts";
-import { boundCommand } from "../support/isolate.ts";
-import { watchLaunchers } from "../support/launcher.ts";
-import { formatSummary } from "../support/summary.ts";
+import { boundCommand } from "../support/isolation/isolate.ts";
+import { watchLaunchers } from "../support/isolation/launcher.ts";
+import { formatSummary } from "../support/runner/summary.ts";
 import { MissingError } from "./debian_kernel.ts";
 import { GROUPS } from "./groups.ts";
 import type { Group } from "./job.ts";

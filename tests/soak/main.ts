@@ -6,8 +6,13 @@
 
 import { parseFlags } from "../../lib/base/flags.ts";
 import { Chance } from "../support/chance.ts";
-import { enterIsolation, isInside, IsolationError, runIsolated } from "../support/isolate.ts";
-import { missingProgram } from "../support/program.ts";
+import {
+  enterIsolation,
+  isInside,
+  IsolationError,
+  runIsolated,
+} from "../support/isolation/isolate.ts";
+import { missingProgram } from "../support/program/program.ts";
 import { soak } from "./soak.ts";
 
 const MINUTES = 10;
