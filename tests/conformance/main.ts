@@ -78,7 +78,12 @@ async function main(args: readonly string[]): Promise<number> {
 async function build(): Promise<boolean> {
   if (Deno.env.has("CALYX_DIST")) return true;
   const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href, "calyx-agent"],
+    args: [
+      "run",
+      "-A",
+      new URL("../../deploy/build/build.ts", import.meta.url).href,
+      "calyx-agent",
+    ],
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",

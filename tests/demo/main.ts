@@ -30,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (flags.has("help")) return print(HELP);
   const isJson = flags.has("json");
   const build = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href],
+    args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

@@ -150,7 +150,7 @@ async function runKernel(kernel: string, request: Request): Promise<readonly Res
 }
 
 async function build(): Promise<boolean> {
-  const command = boundCommand([Deno.execPath(), "run", "-A", "deploy/build.ts"], {
+  const command = boundCommand([Deno.execPath(), "run", "-A", "deploy/build/build.ts"], {
     cwd: ROOT,
     stdin: "null",
   });

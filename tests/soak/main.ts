@@ -46,7 +46,7 @@ async function outside(args: readonly string[]): Promise<number> {
   }
   const dist = await Deno.realPath(`${import.meta.dirname}/../..`) + "/dist";
   const build = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href],
+    args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
   });
   if (!(await build.spawn().status).success) return 1;

@@ -20,7 +20,7 @@ const FOLDERS = ["agent", "cni", "ctl", "deploy", "lib", "tests"];
 /** What needs the network, and so comes before the isolation. */
 const PREPARATIONS = [
   { what: "checking types, fetching dependencies", args: ["check", "-q", "."] },
-  { what: "building", args: ["run", "-A", "deploy/build.ts"] },
+  { what: "building", args: ["run", "-A", "deploy/build/build.ts"] },
 ];
 
 /** How much of the output is kept to find the closing line in. */

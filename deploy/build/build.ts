@@ -7,8 +7,8 @@
  * Not for finding the compile base (compile_base.ts) nor for installing (install.sh).
  */
 
-import { formatHex } from "../lib/base/bytes.ts";
-import { parseFlags } from "../lib/base/flags.ts";
+import { formatHex } from "../../lib/base/bytes.ts";
+import { parseFlags } from "../../lib/base/flags.ts";
 import {
   type Bundle,
   bundle,
@@ -115,7 +115,7 @@ async function main(args: readonly string[]): Promise<void> {
   const wanted = selectExecutables(flags.words);
   if (Deno.env.get("DENORT_BIN") === "") Deno.env.delete("DENORT_BIN");
 
-  const root = await Deno.realPath(`${import.meta.dirname}/..`);
+  const root = await Deno.realPath(`${import.meta.dirname}/../..`);
   const dist = target === HOST_TARGET ? `${root}/dist` : `${root}/dist/${target}`;
   await Deno.mkdir(dist, { recursive: true });
   // One build at a time: the lock goes with the process, however it ends.

@@ -1,12 +1,12 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { skippableTest } from "../tests/support/program/program.ts";
+import { skippableTest } from "../../tests/support/program/program.ts";
 
 const dist = Deno.env.get("CALYX_DIST");
 const reason = dist === undefined
   ? "CALYX_DIST names no build (`deno task test` sets it)"
   : undefined;
 const version: string =
-  JSON.parse(Deno.readTextFileSync(new URL("../deno.json", import.meta.url))).version;
+  JSON.parse(Deno.readTextFileSync(new URL("../../deno.json", import.meta.url))).version;
 
 for (const name of ["calyx", "calyx-agent", "calyxctl"]) {
   skippableTest(`${name} knows its version and leaves nothing in TMPDIR`, reason, async () => {

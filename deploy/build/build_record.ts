@@ -3,7 +3,7 @@
  * with nothing new to it does nothing.
  */
 
-import { formatHex } from "../lib/base/bytes.ts";
+import { formatHex } from "../../lib/base/bytes.ts";
 
 /** By executable: the hash of what it was built from, and its size. */
 export type Records = Record<string, BuildRecord>;

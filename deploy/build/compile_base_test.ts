@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Bytes, concatBytes } from "../lib/base/bytes.ts";
+import { type Bytes, concatBytes } from "../../lib/base/bytes.ts";
 import { cutImage, findImageFault } from "./compile_base.ts";
 
 const TARGET = "x86_64-unknown-linux-gnu";

@@ -7,7 +7,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { type Bytes, formatHex } from "../lib/base/bytes.ts";
+import { type Bytes, formatHex } from "../../lib/base/bytes.ts";
 
 /** A target of `deno compile`. */
 export type Target = "x86_64-unknown-linux-gnu" | "aarch64-unknown-linux-gnu";
