@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { TCP_CONNTRACK_TIME_WAIT } from "../lib/netlink/conntrack/message.ts";
-import { type FlowWords, trackedFlow } from "../tests/support/tracked_flow.ts";
+import { type FlowWords, trackedFlow } from "../tests/support/packet/tracked_flow.ts";
 import { CutBound } from "./cut_bound.ts";
 
 function flow(protocol: FlowWords["protocol"]): ReturnType<typeof trackedFlow> {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { startApiServer } from "../tests/support/api_server/server.ts";
+import { startApiServer } from "../tests/support/kubernetes/api_server/server.ts";
 import { until } from "../tests/support/until.ts";
 import { createLogger } from "../lib/base/log.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { PolicyGraph } from "../lib/policy/graph.ts";
-import { addPod, sampleGraph } from "../tests/support/sample_facts.ts";
+import { addPod, sampleGraph } from "../tests/support/facts/sample_facts.ts";
 import { type FlowConcern, FlowConcerns } from "./flow_concern.ts";
 
 /** Addresses of the sample's pods by their number: web 1, web-2 2 and db 3 are on this node. */

@@ -10,9 +10,9 @@ import {
 import { NetlinkError } from "../lib/netlink/error.ts";
 import type { PolicyGraph } from "../lib/policy/graph.ts";
 import type { RawMessage, Request } from "../lib/netlink/message.ts";
-import { sampleGraph } from "../tests/support/sample_facts.ts";
-import { requestBytes } from "../tests/support/golden_bytes.ts";
-import { rawFlow, trackedFlow } from "../tests/support/tracked_flow.ts";
+import { sampleGraph } from "../tests/support/facts/sample_facts.ts";
+import { requestBytes } from "../tests/support/golden/golden_bytes.ts";
+import { rawFlow, trackedFlow } from "../tests/support/packet/tracked_flow.ts";
 import { sleep, turns } from "../tests/support/until.ts";
 import { FlowCut } from "./flow_cut.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Address } from "../lib/ip/address.ts";
-import { SAMPLE_NODE, sampleGraph } from "../tests/support/sample_facts.ts";
-import { type FlowWords, rawFlow, trackedFlow } from "../tests/support/tracked_flow.ts";
+import { SAMPLE_NODE, sampleGraph } from "../tests/support/facts/sample_facts.ts";
+import { type FlowWords, rawFlow, trackedFlow } from "../tests/support/packet/tracked_flow.ts";
 import type { TrackedFlow } from "../lib/netlink/conntrack/flow.ts";
 import {
   IPS_CONFIRMED,

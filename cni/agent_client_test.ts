@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { libc } from "../lib/kernel/symbols.ts";
-import { CannedServer } from "../tests/support/canned_server.ts";
+import { CannedServer } from "../tests/support/plugin/canned_server.ts";
 import { AgentClient, AgentError } from "./agent_client.ts";
 
 libc(); // loaded here: a test that loads a library counts as leaking it

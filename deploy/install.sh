@@ -60,15 +60,15 @@ install_plugin() {
   if [ -n "${CALYX_CNI_CONFIG:-}" ]; then
     put "$CALYX_CNI_CONFIG" "$conflist" 0644
   elif [ ! -e "$dest$conflist" ]; then
-    put "$here/10-calyx.conflist" "$conflist" 0644
+    put "$here/cni/10-calyx.conflist" "$conflist" 0644
   fi
 }
 
 install_agent() {
   put "$from/calyx-agent" "$bin_dir/calyx-agent" 0755
-  put "$here/calyx-agent.service" "$unit" 0644
+  put "$here/systemd/calyx-agent.service" "$unit" 0644
   if [ ! -e "$dest$settings" ]; then
-    put "$here/calyx-agent.default" "$settings" 0600
+    put "$here/systemd/calyx-agent.default" "$settings" 0600
   fi
   if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload

@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 
-const SCRIPT = `${import.meta.dirname}/install.sh`;
+const ROOT = await Deno.realPath(`${import.meta.dirname}/..`);
+const SCRIPT = `${ROOT}/deploy/install.sh`;
 const CONFLIST = "etc/cni/net.d/10-calyx.conflist";
 
 /** A root to install into and a folder of things that pass for executables. */
@@ -28,9 +29,10 @@ async function install(
   from: string,
   words: readonly string[],
   env: Record<string, string> = {},
+  script = SCRIPT,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const command = new Deno.Command("sh", {
-    args: [SCRIPT, ...words],
+    args: [script, ...words],
     env: { DESTDIR: dest, CALYX_FROM: from, ...env },
   });
   const { code, stdout, stderr } = await command.output();
@@ -119,6 +121,35 @@ Deno.test("install.sh configures no plugin that it could not copy", async () => 
     assertEquals(await Deno.stat(`${dest}/${CONFLIST}`).catch(() => "none"), "none");
   });
 });
+
+Deno.test("install.sh in the image finds the plugin and its configuration beside itself", async () => {
+  await withFolders(async (dest, from) => {
+    const image = `${from}/../image`;
+    await copyIntoImage(image, from);
+    const { code, stderr } = await install(
+      dest,
+      "",
+      ["plugin"],
+      {},
+      `${image}/opt/calyx/install.sh`,
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await list(dest), [`644 ${CONFLIST}`, "755 opt/cni/bin/calyx"]);
+  });
+});
+
+/** What the lines `COPY FILE… FOLDER/` of the Dockerfile do; executables come from `dist`. */
+async function copyIntoImage(image: string, dist: string): Promise<void> {
+  const dockerfile = await Deno.readTextFile(`${ROOT}/deploy/image/Dockerfile`);
+  for (const [, files = "", folder] of dockerfile.matchAll(/^COPY (.*) (\S+\/)$/gm)) {
+    await Deno.mkdir(`${image}${folder}`, { recursive: true });
+    for (const file of files.split(" ")) {
+      const name = file.slice(file.lastIndexOf("/") + 1);
+      const source = file.startsWith("dist/") ? dist : `${ROOT}/${file.slice(0, -name.length)}`;
+      await Deno.copyFile(`${source}/${name}`, `${image}${folder}${name}`);
+    }
+  }
+}
 
 Deno.test("install.sh replaces a plugin that is running", async () => {
   await withFolders(async (dest, from) => {

@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
-import { ReservationFolder } from "../../tests/support/reservation_folder.ts";
+import { ReservationFolder } from "../../tests/support/plugin/reservation_folder.ts";
 import { CniError } from "../protocol/error.ts";
 import { allocateAddresses, releaseInvalid, releaseOf } from "./host_local.ts";
 import { completeRange, type RangeSet } from "./range.ts";

@@ -3,8 +3,8 @@
 import { assertEquals } from "@std/assert";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import { Chance } from "../../tests/support/chance.ts";
-import { programTest } from "../../tests/support/program.ts";
-import { callReference, ReservationFolder } from "../../tests/support/reservation_folder.ts";
+import { programTest } from "../../tests/support/program/program.ts";
+import { callReference, ReservationFolder } from "../../tests/support/plugin/reservation_folder.ts";
 import { parseConfiguration } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
 import { parseHostLocal } from "./configuration.ts";

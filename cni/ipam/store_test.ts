@@ -1,7 +1,7 @@
 /** What the store knows without reading all files, and that it is never wrong. */
 
 import { assertEquals } from "@std/assert";
-import { ReservationFolder } from "../../tests/support/reservation_folder.ts";
+import { ReservationFolder } from "../../tests/support/plugin/reservation_folder.ts";
 import { ReservationStore } from "./store.ts";
 
 const ETH0 = { ifname: "eth0" };

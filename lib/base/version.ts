@@ -1,5 +1,5 @@
 /**
- * Which Calyx this is. `deploy/build.ts` writes the real values over the marks in the bundle; run
+ * Which Calyx this is. `deploy/build/build.ts` writes the real values over the marks in the bundle; run
  * from source, the marks are still there and the version says so.
  */
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isOnCommandLine } from "../../tests/support/processes.ts";
+import { isOnCommandLine } from "../../tests/support/program/processes.ts";
 import { turns, until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";

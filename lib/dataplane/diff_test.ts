@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { addPod, sampleGraph } from "../../tests/support/sample_facts.ts";
+import { addPod, sampleGraph } from "../../tests/support/facts/sample_facts.ts";
 import type { NetworkPolicy } from "../model/policy.ts";
 import { compile } from "./compile/compile.ts";
 import { diff } from "./diff.ts";

@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { cluster, type Fact, factsOf, NODE } from "../../tests/support/random_cluster.ts";
-import { sampleGraph } from "../../tests/support/sample_facts.ts";
+import { cluster, type Fact, factsOf, NODE } from "../../tests/support/facts/random_cluster.ts";
+import { sampleGraph } from "../../tests/support/facts/sample_facts.ts";
 import { Writer } from "../netlink/buffer.ts";
 import { decodeMessages, encodeRequest, type Request } from "../netlink/message.ts";
 import { parseNotification } from "../netlink/nftables/notification.ts";

@@ -1,5 +1,5 @@
-import { assertGolden } from "../../tests/support/golden.ts";
-import { GOLDEN_FACTS, goldenRuleset } from "../../tests/support/golden_facts.ts";
+import { assertGolden } from "../../tests/support/golden/golden.ts";
+import { GOLDEN_FACTS, goldenRuleset } from "../../tests/support/golden/golden_facts.ts";
 import { render } from "./render.ts";
 
 for (const name of GOLDEN_FACTS) {

@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
-import { lying } from "../../tests/support/lying_api.ts";
+import {
+  type SmallApiServer,
+  startApiServer,
+} from "../../tests/support/kubernetes/api_server/server.ts";
+import { lying } from "../../tests/support/kubernetes/lying_api.ts";
 import { until } from "../../tests/support/until.ts";
 import { createLogger } from "../base/log.ts";
 import type { Clock } from "../base/clock.ts";

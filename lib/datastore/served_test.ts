@@ -1,7 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import type { ApiKind } from "../../tests/support/api_server/kind.ts";
-import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
-import { lying } from "../../tests/support/lying_api.ts";
+import type { ApiKind } from "../../tests/support/kubernetes/api_server/kind.ts";
+import {
+  type SmallApiServer,
+  startApiServer,
+} from "../../tests/support/kubernetes/api_server/server.ts";
+import { lying } from "../../tests/support/kubernetes/lying_api.ts";
 import { type ApiServer, openApiServer } from "../credentials/api_server.ts";
 import { DatastoreError } from "./error.ts";
 import type { VersionedKind } from "./kind.ts";

@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
-import type { ApiKind } from "../../tests/support/api_server/kind.ts";
-import { type SmallApiServer, startApiServer } from "../../tests/support/api_server/server.ts";
+import type { ApiKind } from "../../tests/support/kubernetes/api_server/kind.ts";
+import {
+  type SmallApiServer,
+  startApiServer,
+} from "../../tests/support/kubernetes/api_server/server.ts";
 import { until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { createLogger } from "../base/log.ts";

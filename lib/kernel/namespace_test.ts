@@ -1,5 +1,5 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { requireIsolation } from "../../tests/support/isolation.ts";
+import { requireIsolation } from "../../tests/support/isolation/isolation.ts";
 import { AssertionError } from "../base/assert.ts";
 import { type Descriptor, openFile, readFile } from "./descriptor.ts";
 import { KernelError } from "./errno.ts";

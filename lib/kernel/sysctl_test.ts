@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { requireIsolation } from "../../tests/support/isolation.ts";
-import { TestNamespace } from "../../tests/support/test_namespace.ts";
+import { requireIsolation } from "../../tests/support/isolation/isolation.ts";
+import { TestNamespace } from "../../tests/support/kernel/test_namespace.ts";
 import { AssertionError } from "../base/assert.ts";
 import { addLink } from "../netlink/link/link.ts";
 import { KernelError } from "./errno.ts";

@@ -1,7 +1,7 @@
 /** Acknowledgements byte by byte: what a refusal says, in each of the forms that the kernel uses. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { goldenBytes } from "../../tests/support/golden_bytes.ts";
+import { goldenBytes } from "../../tests/support/golden/golden_bytes.ts";
 import {
   decodeAcknowledgement,
   isExists,

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { goldenBytes } from "../../tests/support/golden_bytes.ts";
+import { goldenBytes } from "../../tests/support/golden/golden_bytes.ts";
 import { AssertionError } from "../base/assert.ts";
 import { formatHex } from "../base/bytes.ts";
 import { Writer } from "./buffer.ts";

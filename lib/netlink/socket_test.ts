@@ -1,8 +1,8 @@
 /** The socket against a real kernel; what a kernel rarely does is done to what recv(2) brings. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { requireIsolation } from "../../tests/support/isolation.ts";
-import { TestNamespace } from "../../tests/support/test_namespace.ts";
+import { requireIsolation } from "../../tests/support/isolation/isolation.ts";
+import { TestNamespace } from "../../tests/support/kernel/test_namespace.ts";
 import { assert } from "../base/assert.ts";
 import { HOST_IS_LITTLE_ENDIAN } from "../base/bytes.ts";
 import { KernelError } from "../kernel/errno.ts";

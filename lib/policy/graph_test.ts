@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { cluster, type Fact, factsOf, NODE, service } from "../../tests/support/random_cluster.ts";
-import { interpret } from "../../tests/support/interpret.ts";
+import {
+  cluster,
+  type Fact,
+  factsOf,
+  NODE,
+  service,
+} from "../../tests/support/facts/random_cluster.ts";
+import { interpret } from "../../tests/support/facts/interpret.ts";
 import { Address } from "../ip/address.ts";
 import type { Desired } from "../model/desired.ts";
 import { interfaceNameOf } from "../model/interface_name.ts";

@@ -3,7 +3,7 @@
  * ours takes beyond it is our doing.
  */
 
-import { resolveCompileBase, type Target } from "../../deploy/compile_base.ts";
+import { resolveCompileBase, type Target } from "../../deploy/build/compile_base.ts";
 
 const TARGET: Target = Deno.build.arch === "aarch64"
   ? "aarch64-unknown-linux-gnu"

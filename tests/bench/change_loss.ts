@@ -1,7 +1,7 @@
 /** What a change of policy costs those whom both the old and the new policies allow: packets lost. */
 
-import { measureChangeLoss } from "../support/change_loss.ts";
-import { TestNode } from "../support/node.ts";
+import { measureChangeLoss } from "../support/packet/change_loss.ts";
+import { TestNode } from "../support/node/node.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import type { Table } from "./table.ts";
 

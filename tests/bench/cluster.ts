@@ -3,7 +3,7 @@
  * ten apps and ten policies or so; the node's pods are spread over the namespaces.
  */
 
-import type { PartialObject } from "../support/api_server/object.ts";
+import type { PartialObject } from "../support/kubernetes/api_server/object.ts";
 
 /** How much of everything. */
 export interface ClusterSize {

@@ -1,9 +1,9 @@
 /** The node in the big cluster: a small API server full of objects, the compiled agent, an ear on nf_tables. */
 
-import type { PartialObject } from "../support/api_server/object.ts";
-import type { Store } from "../support/api_server/store.ts";
-import { runExecutable, type RunningAgent } from "../support/executable.ts";
-import { NODE_NAME, TestNode } from "../support/node.ts";
+import type { PartialObject } from "../support/kubernetes/api_server/object.ts";
+import type { Store } from "../support/kubernetes/api_server/store.ts";
+import { runExecutable, type RunningAgent } from "../support/program/executable.ts";
+import { NODE_NAME, TestNode } from "../support/node/node.ts";
 import { type ClusterObjects, type ClusterSize, makeCluster } from "./cluster.ts";
 import { KernelWatch } from "./kernel_watch.ts";
 

@@ -1,8 +1,8 @@
 /** CNI plugins under the clock: ours, Debian's ptp, and any other that somebody names. */
 
 import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
-import { DIST } from "../support/executable.ts";
-import { findProgram } from "../support/program.ts";
+import { DIST } from "../support/program/executable.ts";
+import { findProgram } from "../support/program/program.ts";
 import type { Peer } from "./benchmark.ts";
 import { measurePeakMb, type Program, type ProgramResult, runProgram } from "./run_program.ts";
 

@@ -8,7 +8,7 @@ import type { Namespace } from "../../lib/model/namespace.ts";
 import type { NetworkPolicy } from "../../lib/model/policy.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
 import type { PolicyGraph } from "../../lib/policy/graph.ts";
-import type { PartialObject } from "../support/api_server/object.ts";
+import type { PartialObject } from "../support/kubernetes/api_server/object.ts";
 import type { ClusterObjects } from "./cluster.ts";
 
 /** Decoded objects. */

@@ -15,8 +15,8 @@ import {
   type NetlinkSocket,
   openNetlinkSocket,
 } from "../../lib/netlink/socket.ts";
-import { addFlows, flushFlows, type ManyFlows, tupleOf } from "../support/many_flows.ts";
-import { TestNode } from "../support/node.ts";
+import { addFlows, flushFlows, type ManyFlows, tupleOf } from "../support/packet/many_flows.ts";
+import { TestNode } from "../support/node/node.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { Sample, time } from "./sample.ts";
 import { type Cell, QUANTILES, quantiles, ratio, type Table } from "./table.ts";

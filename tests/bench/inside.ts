@@ -2,7 +2,7 @@
 
 import { cString } from "../../lib/kernel/descriptor.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
-import { enterIsolation } from "../support/isolate.ts";
+import { enterIsolation } from "../support/isolation/isolate.ts";
 import { agentStart } from "./agent_start.ts";
 import type { Benchmark, BenchmarkContext, BenchmarkOptions } from "./benchmark.ts";
 import { changeLoss } from "./change_loss.ts";

@@ -5,7 +5,7 @@
  */
 
 import { parseFlags } from "../../lib/base/flags.ts";
-import { IsolationError, runIsolated } from "../support/isolate.ts";
+import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
 import { compileBareProgram } from "./bare_program.ts";
 import type { BenchmarkOptions, Peer } from "./benchmark.ts";
 
@@ -34,7 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
     return fail(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
   }
   const build = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href],
+    args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

@@ -9,8 +9,8 @@ import { networkPolicyKind } from "../../lib/datastore/decode/network_policy.ts"
 import { keyOf } from "../../lib/model/workload.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { PolicyGraph } from "../../lib/policy/graph.ts";
-import { NODE_NAME } from "../support/node.ts";
-import { findProgram, missingProgram } from "../support/program.ts";
+import { NODE_NAME } from "../support/node/node.ts";
+import { findProgram, missingProgram } from "../support/program/program.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { decode } from "./facts.ts";
 import { type Flow, ForwardPath, type PathEnd } from "./forward_path.ts";

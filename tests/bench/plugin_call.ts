@@ -3,8 +3,8 @@
  * asked; ADD answers when the pod's policy is in the kernel. Others enforce nothing.
  */
 
-import { NODE_NAME, TestNode } from "../support/node.ts";
-import { missingProgram } from "../support/program.ts";
+import { NODE_NAME, TestNode } from "../support/node/node.ts";
+import { missingProgram } from "../support/program/program.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import {
   callPlugin,

@@ -1,6 +1,6 @@
 /** What 100 pod changes a second on other nodes cost the agent: the work of a node that nobody touches. */
 
-import { NODE_NAME } from "../support/node.ts";
+import { NODE_NAME } from "../support/node/node.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { addressesOf, appLabel, formatSize, namespaceName, podOf } from "./cluster.ts";
 import type { ClusterNode } from "./cluster_node.ts";

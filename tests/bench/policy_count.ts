@@ -1,7 +1,7 @@
 /** Thousands of policies that all govern one pod: what the start costs, and whether the agent answers. */
 
-import { runExecutable } from "../support/executable.ts";
-import { NODE_NAME, TestNode } from "../support/node.ts";
+import { runExecutable } from "../support/program/executable.ts";
+import { NODE_NAME, TestNode } from "../support/node/node.ts";
 import { until } from "../support/until.ts";
 import type { Benchmark } from "./benchmark.ts";
 import type { Cell, Table } from "./table.ts";

@@ -1,7 +1,7 @@
 /** How long each executable takes to start and end, beside the least that any compiled one takes. */
 
-import { DIST } from "../support/executable.ts";
-import { findProgram } from "../support/program.ts";
+import { DIST } from "../support/program/executable.ts";
+import { findProgram } from "../support/program/program.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { measurePeakMb, type Program, runProgram } from "./run_program.ts";
 import { Sample } from "./sample.ts";

@@ -12,7 +12,7 @@ import { Writer } from "../../lib/netlink/buffer.ts";
 import { encodeRequest, type Request } from "../../lib/netlink/message.ts";
 import { transaction } from "../../lib/netlink/nftables/batch.ts";
 import { PolicyGraph } from "../../lib/policy/graph.ts";
-import { NODE_NAME } from "../support/node.ts";
+import { NODE_NAME } from "../support/node/node.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import {
   addressesOf,

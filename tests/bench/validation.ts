@@ -5,7 +5,12 @@ import { Dataplane } from "../../lib/dataplane/apply.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
 import type { Ruleset } from "../../lib/dataplane/ruleset.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-import { addPolicy, countVisits, crowdedNamespace, inOneBaseChain } from "../support/validation.ts";
+import {
+  addPolicy,
+  countVisits,
+  crowdedNamespace,
+  inOneBaseChain,
+} from "../support/kernel/validation.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { Sample } from "./sample.ts";
 import { type Cell, ratio, type Table } from "./table.ts";

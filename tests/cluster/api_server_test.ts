@@ -4,10 +4,10 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { startApiServer } from "../support/api_server/server.ts";
-import { findAssets } from "../support/assets.ts";
-import { type ControlPlane, startControlPlane } from "../support/control_plane.ts";
-import { readRoles } from "../support/roles.ts";
+import { startApiServer } from "../support/kubernetes/api_server/server.ts";
+import { findAssets } from "../support/program/assets.ts";
+import { type ControlPlane, startControlPlane } from "../support/kubernetes/control_plane.ts";
+import { readRoles } from "../support/kubernetes/roles.ts";
 import { PATIENCE_MS, until } from "../support/until.ts";
 import { Api, type Exchange, type Served } from "./exchange.ts";
 import { LIST_EXCHANGES } from "./list_exchanges.ts";

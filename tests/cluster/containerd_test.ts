@@ -6,11 +6,11 @@
 import { assertEquals } from "@std/assert";
 import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import { nodeIp, nodeLinks, nodeState } from "../support/cni_network.ts";
-import { Containerd, containerdProblem, type PodSandbox } from "../support/containerd.ts";
-import { requireIsolation } from "../support/isolation.ts";
-import { probeAll } from "../support/probe.ts";
-import { skippableTest } from "../support/program.ts";
+import { nodeIp, nodeLinks, nodeState } from "../support/plugin/cni_network.ts";
+import { Containerd, containerdProblem, type PodSandbox } from "../support/node/containerd.ts";
+import { requireIsolation } from "../support/isolation/isolation.ts";
+import { probeAll } from "../support/packet/probe.ts";
+import { skippableTest } from "../support/program/program.ts";
 import { PATIENCE_MS, until } from "../support/until.ts";
 
 const PODS = 50;

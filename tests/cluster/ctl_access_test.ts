@@ -4,8 +4,8 @@
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
-import { calyxctl, type Outcome } from "../support/ctl.ts";
+import { type SmallApiServer, startApiServer } from "../support/kubernetes/api_server/server.ts";
+import { calyxctl, type Outcome } from "../support/program/ctl.ts";
 
 const CLUSTER_POLICIES = {
   group: "policy.networking.k8s.io",

@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { calyxctl, type Outcome } from "../support/ctl.ts";
+import { calyxctl, type Outcome } from "../support/program/ctl.ts";
 
 const CLIENT = "{apiVersion: v1, kind: Pod, metadata: {name: cli, namespace: a}}\n";
 const WEB =

@@ -4,10 +4,10 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { startApiServer } from "../support/api_server/server.ts";
-import { makeCertificates } from "../support/certificates.ts";
-import { runExecutable } from "../support/executable.ts";
-import { missingProgram, programTest, skippableTest } from "../support/program.ts";
+import { startApiServer } from "../support/kubernetes/api_server/server.ts";
+import { makeCertificates } from "../support/kubernetes/certificates.ts";
+import { runExecutable } from "../support/program/executable.ts";
+import { missingProgram, programTest, skippableTest } from "../support/program/program.ts";
 
 /** Client certificates of the CA in the folder, each NAME.crt with NAME.key. */
 const SCRIPT = `set -eu

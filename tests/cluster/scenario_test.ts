@@ -4,11 +4,11 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { findAssets } from "../support/assets.ts";
-import { startControlPlane } from "../support/control_plane.ts";
-import { requireIsolation } from "../support/isolation.ts";
-import { skippableTest } from "../support/program.ts";
-import { runScenario } from "../support/scenario.ts";
+import { findAssets } from "../support/program/assets.ts";
+import { startControlPlane } from "../support/kubernetes/control_plane.ts";
+import { requireIsolation } from "../support/isolation/isolation.ts";
+import { skippableTest } from "../support/program/program.ts";
+import { runScenario } from "../support/node/scenario.ts";
 
 const found = await findAssets(["etcd", "kube-apiserver"]);
 

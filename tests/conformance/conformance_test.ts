@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { FAMILIES } from "../../lib/ip/address.ts";
-import { requireIsolation } from "../support/isolation.ts";
+import { requireIsolation } from "../support/isolation/isolation.ts";
 import { evaluateCase } from "./evaluator_run.ts";
 import { CASE_FILES, readCases } from "./load.ts";
 import { formatOutcome, type Outcome, Tally } from "./outcome.ts";

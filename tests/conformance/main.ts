@@ -8,7 +8,12 @@
 import { resolve } from "node:path";
 import { FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
-import { enterIsolation, isInside, IsolationError, runIsolated } from "../support/isolate.ts";
+import {
+  enterIsolation,
+  isInside,
+  IsolationError,
+  runIsolated,
+} from "../support/isolation/isolate.ts";
 import type { ConformanceCase } from "./case.ts";
 import { evaluateCase } from "./evaluator_run.ts";
 import { CASE_FILES, readCases } from "./load.ts";
@@ -73,7 +78,12 @@ async function main(args: readonly string[]): Promise<number> {
 async function build(): Promise<boolean> {
   if (Deno.env.has("CALYX_DIST")) return true;
   const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href, "calyx-agent"],
+    args: [
+      "run",
+      "-A",
+      new URL("../../deploy/build/build.ts", import.meta.url).href,
+      "calyx-agent",
+    ],
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",

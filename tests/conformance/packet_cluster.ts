@@ -12,9 +12,9 @@
 
 import type { Protocol } from "../../lib/model/workload.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-import { AGENT_SOCKET, isAgentReady } from "../support/agent_client.ts";
-import { type SmallApiServer, startApiServer } from "../support/api_server/server.ts";
-import { runExecutable, RunningAgent } from "../support/executable.ts";
+import { AGENT_SOCKET, isAgentReady } from "../support/node/agent_client.ts";
+import { type SmallApiServer, startApiServer } from "../support/kubernetes/api_server/server.ts";
+import { runExecutable, RunningAgent } from "../support/program/executable.ts";
 import { until } from "../support/until.ts";
 import { AttachedPod } from "./attached_pod.ts";
 import { HostPod } from "./host_pod.ts";

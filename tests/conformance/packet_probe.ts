@@ -11,8 +11,8 @@ import { check, errnoName, lastErrno } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
-import { AnswerTime } from "../support/answer_time.ts";
-import { poll, type ProbeResult, socketAddress, socketError } from "../support/probe.ts";
+import { AnswerTime } from "../support/packet/answer_time.ts";
+import { poll, type ProbeResult, socketAddress, socketError } from "../support/packet/probe.ts";
 import {
   DOMAINS,
   MSG_NOSIGNAL,

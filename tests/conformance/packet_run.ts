@@ -10,7 +10,7 @@ import { addressOf, objectsOf } from "./objects.ts";
 import { type CellPlace, formatExpectation, type Outcome, placesOf } from "./outcome.ts";
 import { PacketCluster, type Service } from "./packet_cluster.ts";
 import { type PacketProbe, sendProbes } from "./packet_probe.ts";
-import type { ProbeResult } from "../support/probe.ts";
+import type { ProbeResult } from "../support/packet/probe.ts";
 
 /** How long a packet may be on its way before it counts as lost. */
 const TIMEOUT_MS = 250;

@@ -12,8 +12,8 @@ import { check } from "../../lib/kernel/errno.ts";
 import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
-import { acceptAll } from "../support/accept.ts";
-import { socketAddress } from "../support/probe.ts";
+import { acceptAll } from "../support/packet/accept.ts";
+import { socketAddress } from "../support/packet/probe.ts";
 import { decodeSctp, encodeSctp, SCTP_PROTOCOL, type SctpPacket } from "./sctp_packet.ts";
 
 /** <linux/in.h>, <bits/socket.h>. */

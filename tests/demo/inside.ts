@@ -1,11 +1,11 @@
 /** The demo's inside: runs in namespaces of its own, where this network namespace is the node. */
 
 import { openApiServer } from "../../lib/credentials/api_server.ts";
-import { startApiServer } from "../support/api_server/server.ts";
-import { enterIsolation } from "../support/isolate.ts";
-import { formatMatrix } from "../support/reachability.ts";
-import { openRelayPort } from "../support/relay.ts";
-import { runScenario, type ScenarioResult } from "../support/scenario.ts";
+import { startApiServer } from "../support/kubernetes/api_server/server.ts";
+import { enterIsolation } from "../support/isolation/isolate.ts";
+import { formatMatrix } from "../support/packet/reachability.ts";
+import { openRelayPort } from "../support/kubernetes/relay.ts";
+import { runScenario, type ScenarioResult } from "../support/node/scenario.ts";
 
 enterIsolation();
 const isJson = Deno.args.includes("--json");

@@ -7,8 +7,8 @@
 
 import { parseFlags } from "../../lib/base/flags.ts";
 import { openApiServer } from "../../lib/credentials/api_server.ts";
-import { IsolationError, runIsolated } from "../support/isolate.ts";
-import { serveRelay } from "../support/relay.ts";
+import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
+import { serveRelay } from "../support/kubernetes/relay.ts";
 
 const HELP = `deno task demo [flags]: watch a NetworkPolicy being enforced on real packets.
 
@@ -30,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (flags.has("help")) return print(HELP);
   const isJson = flags.has("json");
   const build = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href],
+    args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

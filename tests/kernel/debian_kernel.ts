@@ -3,8 +3,8 @@
  * it fetches, unpacked into the user's cache and never installed.
  */
 
-import { cacheFolder } from "../support/assets.ts";
-import { findProgram } from "../support/program.ts";
+import { cacheFolder } from "../support/program/assets.ts";
+import { findProgram } from "../support/program/program.ts";
 
 /** An unpacked kernel. */
 export interface Kernel {

@@ -3,7 +3,7 @@
  * they print on stdout and an event ({@link formatEvent}) around each.
  */
 
-import { runIsolated } from "../support/isolate.ts";
+import { runIsolated } from "../support/isolation/isolate.ts";
 import { type Event, formatEvent, type Group, type Job, JOB_PATH, LACKS } from "./job.ts";
 
 /** Where modprobe(8), which the kernel calls for a module, reads what not to load. */
@@ -27,7 +27,7 @@ async function runGroup(group: Group): Promise<void> {
 
 /** @returns undefined when the group was stopped, because its time was over */
 async function test({ files, flags = [], without, seconds }: Group): Promise<number | undefined> {
-  const suite = new URL("../support/suite.ts", import.meta.url);
+  const suite = new URL("../support/runner/suite.ts", import.meta.url);
   const signal = AbortSignal.timeout(seconds * 1000);
   const code = await runIsolated(suite, [...flags, ...files], {
     env: { ...job.env, ...(without === undefined ? {} : { [LACKS]: without.join(" ") }) },

@@ -4,11 +4,11 @@
  */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { isAgentReady } from "../support/agent_client.ts";
-import { runExecutable } from "../support/executable.ts";
-import { requireIsolation } from "../support/isolation.ts";
-import { NODE_NAME, TestNode } from "../support/node.ts";
-import { skippableTest } from "../support/program.ts";
+import { isAgentReady } from "../support/node/agent_client.ts";
+import { runExecutable } from "../support/program/executable.ts";
+import { requireIsolation } from "../support/isolation/isolation.ts";
+import { NODE_NAME, TestNode } from "../support/node/node.ts";
+import { skippableTest } from "../support/program/program.ts";
 import { LACKS } from "./job.ts";
 
 const reason = Deno.env.has(LACKS)

@@ -4,8 +4,8 @@
  * has no network, and nothing that it does stays.
  */
 
-import { boundCommand } from "../support/isolate.ts";
-import { findProgram, missingProgram } from "../support/program.ts";
+import { boundCommand } from "../support/isolation/isolate.ts";
+import { findProgram, missingProgram } from "../support/program/program.ts";
 import { getKernel, MissingError, run } from "./debian_kernel.ts";
 import { writeInitrd } from "./initrd.ts";
 import type { Job } from "./job.ts";

@@ -5,9 +5,9 @@
  */
 
 import { parseFlags } from "../../lib/base/flags.ts";
-import { boundCommand } from "../support/isolate.ts";
-import { watchLaunchers } from "../support/launcher.ts";
-import { formatSummary } from "../support/summary.ts";
+import { boundCommand } from "../support/isolation/isolate.ts";
+import { watchLaunchers } from "../support/isolation/launcher.ts";
+import { formatSummary } from "../support/runner/summary.ts";
 import { MissingError } from "./debian_kernel.ts";
 import { GROUPS } from "./groups.ts";
 import type { Group } from "./job.ts";
@@ -150,7 +150,7 @@ async function runKernel(kernel: string, request: Request): Promise<readonly Res
 }
 
 async function build(): Promise<boolean> {
-  const command = boundCommand([Deno.execPath(), "run", "-A", "deploy/build.ts"], {
+  const command = boundCommand([Deno.execPath(), "run", "-A", "deploy/build/build.ts"], {
     cwd: ROOT,
     stdin: "null",
   });

@@ -1,6 +1,6 @@
 /** What became of each group under each kernel, out of the lines that a machine writes; and as a table. */
 
-import { parseSummary, type Summary } from "../support/summary.ts";
+import { parseSummary, type Summary } from "../support/runner/summary.ts";
 import { parseEvent } from "./job.ts";
 
 /** One line of the table. */

@@ -2,7 +2,7 @@
 // the CNI project, with its own conversion of results and its own cache. The call is a JSON object on
 // stdin, what came of it one on stdout; the exit code says only whether there was an answer at all.
 //
-// Not a test: what is right and wrong is said in TypeScript (tests/support/libcni.ts calls this).
+// Not a test: what is right and wrong is said in TypeScript (tests/support/plugin/libcni.ts calls this).
 package main
 
 import (

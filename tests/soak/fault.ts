@@ -5,9 +5,9 @@
 
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import type { Chance } from "../support/chance.ts";
-import { flushFlows } from "../support/many_flows.ts";
-import { nft } from "../support/nft_listing.ts";
-import type { TestNode } from "../support/node.ts";
+import { flushFlows } from "../support/packet/many_flows.ts";
+import { nft } from "../support/kernel/nft_listing.ts";
+import type { TestNode } from "../support/node/node.ts";
 import { sleep } from "../support/until.ts";
 
 /** So that others can change the table: the kernel keeps them out of one that has an owner. */

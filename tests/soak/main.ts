@@ -6,8 +6,13 @@
 
 import { parseFlags } from "../../lib/base/flags.ts";
 import { Chance } from "../support/chance.ts";
-import { enterIsolation, isInside, IsolationError, runIsolated } from "../support/isolate.ts";
-import { missingProgram } from "../support/program.ts";
+import {
+  enterIsolation,
+  isInside,
+  IsolationError,
+  runIsolated,
+} from "../support/isolation/isolate.ts";
+import { missingProgram } from "../support/program/program.ts";
 import { soak } from "./soak.ts";
 
 const MINUTES = 10;
@@ -41,7 +46,7 @@ async function outside(args: readonly string[]): Promise<number> {
   }
   const dist = await Deno.realPath(`${import.meta.dirname}/../..`) + "/dist";
   const build = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../../deploy/build.ts", import.meta.url).href],
+    args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
   });
   if (!(await build.spawn().status).success) return 1;

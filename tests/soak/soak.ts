@@ -6,7 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Chance } from "../support/chance.ts";
-import { TestNode } from "../support/node.ts";
+import { TestNode } from "../support/node/node.ts";
 import { PATIENCE_MS } from "../support/until.ts";
 import { usageOf } from "./agent_usage.ts";
 import { AGENT_ENV, keepFlowsKnown, pickFault, type SoakFault } from "./fault.ts";

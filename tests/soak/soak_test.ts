@@ -1,7 +1,7 @@
 import { announceSeed } from "../conformance/seed.ts";
 import { Chance } from "../support/chance.ts";
-import { requireIsolation } from "../support/isolation.ts";
-import { programTest } from "../support/program.ts";
+import { requireIsolation } from "../support/isolation/isolation.ts";
+import { programTest } from "../support/program/program.ts";
 import { soak } from "./soak.ts";
 
 /** `deno task soak` takes minutes. */

@@ -5,8 +5,8 @@
  */
 
 import type { Bytes } from "../../lib/base/bytes.ts";
-import { PodServers, sendDatagram } from "../support/probe.ts";
-import type { TestPod } from "../support/pod.ts";
+import { PodServers, sendDatagram } from "../support/packet/probe.ts";
+import type { TestPod } from "../support/node/pod.ts";
 import { PATIENCE_MS, sleep } from "../support/until.ts";
 import { PORTS, type Way } from "./world.ts";
 

@@ -15,8 +15,8 @@ import { decodePod } from "../../lib/datastore/decode/pod.ts";
 import type { Decoded } from "../../lib/datastore/kind.ts";
 import { type Cluster, evaluate, resolveEnd } from "../../lib/policy/evaluate.ts";
 import type { Chance } from "../support/chance.ts";
-import type { TestNode } from "../support/node.ts";
-import type { TestPod } from "../support/pod.ts";
+import type { TestNode } from "../support/node/node.ts";
+import type { TestPod } from "../support/node/pod.ts";
 
 /** The ports that policies name, and one that none does. */
 export const PORTS = [80, 81, 82];

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PolicyGraph } from "../../policy/graph.ts";
-import { addPod, SAMPLE_NODE } from "../../../tests/support/sample_facts.ts";
+import { addPod, SAMPLE_NODE } from "../../../tests/support/facts/sample_facts.ts";
 import { diff } from "../diff.ts";
 import type { Ruleset, Verdict } from "../ruleset.ts";
 import type { Sent } from "../sent.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { rawFlow, trackedFlow } from "../../../tests/support/tracked_flow.ts";
+import { rawFlow, trackedFlow } from "../../../tests/support/packet/tracked_flow.ts";
 import { Address } from "../../ip/address.ts";
 import type { RawMessage } from "../message.ts";
 import { FlowSieve } from "./flow_sieve.ts";

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { goldenBytes, requestBytes } from "../../../tests/support/golden_bytes.ts";
+import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
 import { formatHex } from "../../base/bytes.ts";
 import { Address } from "../../ip/address.ts";
 import { NLMSG_HDRLEN, type Request } from "../message.ts";

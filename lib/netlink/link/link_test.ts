@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { goldenBytes, requestBytes } from "../../../tests/support/golden_bytes.ts";
+import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
 import { AssertionError } from "../../base/assert.ts";
 import { formatHex } from "../../base/bytes.ts";
 import type { RawMessage, Request } from "../message.ts";

@@ -1,7 +1,7 @@
 /** Byte goldens: what `ip` (iproute2 6.1) was seen to send for the command above each. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { goldenBytes, requestBytes } from "../../../tests/support/golden_bytes.ts";
+import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
 import { formatHex } from "../../base/bytes.ts";
 import { Address } from "../../ip/address.ts";
 import type { RawMessage, Request } from "../message.ts";

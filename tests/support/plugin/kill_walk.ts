@@ -1,0 +1,183 @@
+/**
+ * The compiled plugin, killed at each system call that it makes of its own: a first call of it, left
+ * alone, says which there are; then, for each name in it, a container is made and the plugin killed at
+ * the nth call of that name, for every n until it passes untouched. After each kill comes a retry as
+ * runtimes make one, and the node must be as it was.
+ *
+ * Several walk at once, each in namespaces of its own: this file is also the script that runs in there.
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { type Container, TestContainer } from "./cni_network.ts";
+import { CniScene } from "./cni_scene.ts";
+import { enterIsolation, runIsolated } from "../isolation/isolate.ts";
+import {
+  type CallList,
+  FIRST_OWN_CALL,
+  killPlugin,
+  listCalls,
+  type TracedCall,
+} from "./traced_plugin.ts";
+
+/** A command that changes something, or a part of one that has another course. */
+export type WalkedCommand =
+  | "ADD"
+  /** Until its addresses are reserved, where there is no folder for them yet. */
+  | "ADD, the first of its network"
+  /** From the question to the agent on, which refuses. */
+  | "ADD, taken back"
+  | "DEL"
+  | "GC";
+
+/** What a walk came by. */
+export interface Walk {
+  /** How often the untouched plugin makes each call, from its first own one on. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** How often it was killed. */
+  readonly kills: number;
+}
+
+/** Which part of a walk one walker has: every so manieth call, beginning with this one. */
+interface Part {
+  readonly first: number;
+  readonly step: number;
+}
+
+/** The call after which an ADD is all done but for the agent's word. */
+const ASKS_AGENT = /"PUT \/v1\/endpoints/;
+
+/** The call with which ADD goes from the address files to the kernel. */
+const LEAVES_FILES = /\bRTM_GETADDR\b/;
+
+/** Whether every retry comes after every kill, or one in turn. */
+const IS_EXHAUSTIVE = Deno.env.get("CALYX_KILL_WALK") === "exhaustive";
+
+/** More walkers than this only wait for each other's links to go. */
+const WALKERS_MAX = 4;
+
+/**
+ * Walks through `command`, in as many processes as there are processors.
+ *
+ * @throws {Error} if one of them found something left; it has said what on stderr
+ */
+export async function killAtEveryCall(command: WalkedCommand): Promise<Walk> {
+  const step = Math.min(navigator.hardwareConcurrency, WALKERS_MAX);
+  const walkers = await Promise.allSettled(Array.from({ length: step }, async (_, first) => {
+    const decoder = new TextDecoder();
+    let text = "";
+    const code = await runIsolated(import.meta.url, [command, String(first), String(step)], {
+      onOutput: (chunk) => text += decoder.decode(chunk, { stream: true }),
+    });
+    if (code !== 0) throw new Error(`${command}: walker ${first} of ${step} ends with ${code}`);
+    const walk: Walk = JSON.parse(text);
+    return walk;
+  }));
+  const walks = walkers.map((it) => {
+    if (it.status === "rejected") throw it.reason;
+    return it.value;
+  });
+  const [{ calls } = { calls: {} }] = walks;
+  return { calls, kills: walks.reduce((sum, it) => sum + it.kills, 0) };
+}
+
+/** A call, and what comes before and after it. */
+interface Course {
+  readonly command: "ADD" | "DEL" | "GC";
+  /** The first system call to kill at. */
+  readonly from: RegExp;
+  /** The first one not to kill at any more. @default {none: to its end} */
+  readonly until?: RegExp;
+  readonly prepare: (container: Container) => Promise<void>;
+  /** Taken in turn. */
+  readonly retries: readonly ((container: Container) => Promise<void>)[];
+}
+
+function courseOf(command: WalkedCommand, scene: CniScene): Course {
+  const del = async (container: Container): Promise<void> => {
+    assertEquals((await scene.call("DEL", container)).code, 0);
+  };
+  const collect = (): Promise<void> => scene.collect();
+  const answerBy = (answer: 200 | 504) => (): Promise<void> => {
+    scene.agent.answer = answer;
+    return Promise.resolve();
+  };
+  const addAgain = async (container: Container): Promise<void> => {
+    scene.agent.answer = 200;
+    const { code, answer } = await scene.call("ADD", container);
+    if (code !== 0) assertMatch(answer.msg ?? "", /duplicate allocation|eth0 exists/);
+    await del(container);
+  };
+  const retries = [del, collect];
+  if (command === "DEL" || command === "GC") {
+    const prepare = async (container: Container): Promise<void> => void await scene.add(container);
+    return { command, from: FIRST_OWN_CALL, prepare, retries };
+  }
+  const course = { command: "ADD", from: FIRST_OWN_CALL, retries: [addAgain, ...retries] } as const;
+  switch (command) {
+    case "ADD":
+      return { ...course, prepare: answerBy(200) };
+    case "ADD, taken back":
+      return { ...course, from: ASKS_AGENT, prepare: answerBy(504) };
+    case "ADD, the first of its network":
+      return { ...course, until: LEAVES_FILES, prepare: () => scene.network.forget() };
+  }
+}
+
+async function walk(walked: WalkedCommand, { first, step }: Part): Promise<Walk> {
+  await using scene = await CniScene.open({ isNew: walked === "ADD, the first of its network" });
+  const course = courseOf(walked, scene);
+  const { command, until, prepare, retries } = course;
+  const { calls, before } = await listUntouched(scene, course);
+  let kills = 0;
+  for (const [name, count] of Object.entries(calls)) {
+    const from = (before.get(name) ?? 0) + 1;
+    const end = until === undefined ? Infinity : from + count;
+    for (let nth = from + first, isKilled = true; isKilled && nth < end; nth += step) {
+      const turn = nth % retries.length;
+      for (const retry of IS_EXHAUSTIVE ? retries : retries.slice(turn, turn + 1)) {
+        using container = new TestContainer(`${name}-${nth}`.replaceAll("_", "-"));
+        await prepare(container);
+        isKilled = await killPlugin(callOf(scene, command, container), { name, nth }) === undefined;
+        if (isKilled) kills++;
+        const what = `${walked} killed at ${name} ${nth}, its ${nth - from + 1}th of our own`;
+        await retry(container);
+        scene.assertClean(what);
+        assertEquals(container.links, ["lo"], what);
+      }
+    }
+  }
+  return { calls, kills };
+}
+
+async function listUntouched(
+  scene: CniScene,
+  { command, from, until, prepare }: Course,
+): Promise<CallList> {
+  using container = new TestContainer("untouched");
+  await prepare(container);
+  const list = await listCalls(callOf(scene, command, container), from, until);
+  await scene.call("DEL", container);
+  scene.assertClean("untouched");
+  return list;
+}
+
+function callOf(
+  { network, valid }: CniScene,
+  command: string,
+  container: Container,
+): TracedCall {
+  const fields = command === "GC" ? valid : {};
+  return {
+    env: network.environment(command, container),
+    stdin: JSON.stringify(network.configuration(fields)),
+  };
+}
+
+if (import.meta.main) {
+  enterIsolation();
+  const [command, first, step] = Deno.args;
+  const part = { first: Number(first), step: Number(step) };
+  const found = await walk(command as WalkedCommand, part);
+  Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(found)));
+  Deno.exit(0); // the plugin's thread does not end by itself
+}
