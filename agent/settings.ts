@@ -4,7 +4,8 @@
  */
 
 import { type Flags, parseFlags } from "../lib/base/flags.ts";
-import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../lib/base/log.ts";
+import { formatCredentialHelp } from "../lib/credentials/help.ts";
+import { CREDENTIAL_FLAGS } from "../lib/credentials/settings.ts";
 import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
 import { formatFlags } from "../lib/settings/help.ts";
@@ -16,6 +17,7 @@ import {
   choice,
   either,
   integer,
+  logLevel,
   onOff,
   seconds,
   switched,
@@ -47,10 +49,10 @@ export const SETTINGS = {
     default: "/run/calyx",
     help: "folder for what must survive a restart of the agent",
   }),
-  logLevel: setting<LogLevel>({
+  logLevel: setting({
     flag: "log-level",
     variables: ["CALYX_LOG_LEVEL", "FELIX_LOGSEVERITYSCREEN"],
-    type: { ...choice(...LOG_LEVELS), parse: parseLogLevel },
+    type: logLevel,
     default: "info",
     help: "how much is logged",
   }),
@@ -170,25 +172,15 @@ const COMMAND_FLAGS = {
 } as const satisfies SettingTable;
 
 /** What the agent runs with; {@link SETTINGS} says what each is, and its unit is in its name. */
-export interface Settings extends Omit<ValuesOf<typeof SETTINGS>, "nodeName"> {
+export interface Settings
+  extends Omit<ValuesOf<typeof SETTINGS>, "nodeName">, ValuesOf<typeof CREDENTIAL_FLAGS> {
   readonly nodeName: string;
   /** Whether it was given, and is not just the host name. */
   readonly isNodeNameGiven: boolean;
-  readonly kubeconfig: string | undefined;
-  readonly context: string | undefined;
 }
 
 /** Every environment variable that a setting reads. */
 export const VARIABLES: readonly string[] = Object.values(SETTINGS).flatMap(variablesOf);
-
-const CREDENTIAL_FLAGS = {
-  kubeconfig: setting({
-    flag: "kubeconfig",
-    type: text("FILE"),
-    help: "kubeconfig file (or KUBECONFIG, K8S_API_ENDPOINT and K8S_*, or in-cluster)",
-  }),
-  context: setting({ flag: "context", type: text("NAME"), help: "context of the kubeconfig" }),
-} as const satisfies SettingTable;
 
 const FLAGS = { ...SETTINGS, ...CREDENTIAL_FLAGS, ...COMMAND_FLAGS } as const;
 
@@ -233,6 +225,7 @@ export function formatHelp(): string {
     "       calyx-agent cleanup [flags]  remove everything that it made in the kernel",
     "",
     formatFlags(FLAGS, { withVariables: true }),
+    formatCredentialHelp(),
     ...formatNeeds(),
     "",
   ].join("\n");

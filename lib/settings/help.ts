@@ -36,6 +36,11 @@ export function formatVariables(table: SettingTable): string {
   return formatColumns(rows.map((row) => [row.variables?.[0] ?? "", describe(row)]));
 }
 
+/** A text broken into lines; ends with a line break. */
+export function formatParagraph(text: string): string {
+  return wrap(text, LINE_LENGTH_MAX).map((it) => `${it}\n`).join("");
+}
+
 /** Words and what they mean, in two columns; further texts of a row are lines below its first. */
 export function formatColumns(rows: readonly (readonly string[])[]): string {
   const lengths = rows.map(([name = ""]) => name.length).filter((it) => it <= NAME_LENGTH_MAX);

@@ -3,6 +3,8 @@
  * `parse(format(value))` is the value again, so that help and documents print defaults as they are typed.
  */
 
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "../base/log.ts";
+
 /** A kind of value. */
 export interface ValueType<T> {
   /** Stands for the value in help and documents: `SECONDS`, `on|off`; empty for a switch. */
@@ -71,6 +73,9 @@ export function choice<T extends string>(...choices: readonly T[]): ValueType<T>
     format: (value) => value,
   };
 }
+
+/** How much is logged; Felix' names for levels are understood too. */
+export const logLevel: ValueType<LogLevel> = { ...choice(...LOG_LEVELS), parse: parseLogLevel };
 
 /** One of two words, the first of which means true. */
 export function either(yes: string, no: string): ValueType<boolean> {
