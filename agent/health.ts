@@ -6,37 +6,27 @@
 import { formatAddressDoubts } from "./address_report.ts";
 import type { BypassWatch } from "./bypass_watch.ts";
 import type { Facts } from "./facts.ts";
-import type { FlowCutCounts } from "./flow_cut.ts";
 import type { IpvsWatch } from "./ipvs.ts";
-import { ageSeconds, formatDuration, formatStale, isStale, staleMs } from "./freshness.ts";
+import { formatDuration, formatStale, staleMs } from "./freshness.ts";
 import { HttpServer } from "./http_server.ts";
 import { formatWaiting } from "./large_policies.ts";
-import { type EnforcementLoop, formatConflicts } from "./loop.ts";
+import { formatConflicts } from "./loop.ts";
+import { formatMetrics } from "./metric.ts";
+import { METRICS, type MetricsState } from "./metrics.ts";
 import type { Logger } from "../lib/base/log.ts";
-import { version } from "../lib/base/version.ts";
-import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
 
 /** What the answers are made from. */
-export interface HealthOptions {
+export interface HealthOptions extends MetricsState {
   readonly host: string;
   readonly port: number;
-  readonly facts: Facts;
-  readonly loop: EnforcementLoop;
-  /** What the cut of flows has done; all zero where it is off. */
-  readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
   readonly bypass: Pick<BypassWatch, "counts" | "details">;
-  /** Addresses in pods' statuses that are to be doubted. */
-  readonly doubts: () => AddressDoubts;
-  /** Keys of the large policies that wait for their turns. */
-  readonly waitingPolicies: () => readonly string[];
   /** Why nothing can be enforced although every kind is known; `undefined`: nothing keeps from it. */
   readonly missing?: () => string | undefined;
   /** What else people must know, one sentence each. */
   readonly moreDetails?: () => readonly string[];
   /** After so long without the API server it is not ready; 0: it stays so. */
   readonly unreadyAfterMs: number;
-  readonly nowMs: () => number;
   readonly logger: Logger;
 }
 
@@ -98,7 +88,7 @@ function answerHealth(options: HealthOptions, request: Request): Response {
       return new Response(text, { status: reason === undefined ? 200 : 503 });
     }
     case "/metrics":
-      return new Response(formatMetrics(options), {
+      return new Response(formatMetrics(METRICS, options), {
         headers: { "content-type": "text/plain; version=0.0.4" },
       });
     default:
@@ -156,132 +146,4 @@ export function unreadKinds({ states }: Pick<Facts, "states">): readonly string[
     .map(([kind, { detail }]) =>
       `What was read last of ${kind} stays in force, and no later change counts: ${detail}`
     );
-}
-
-function formatMetrics(options: HealthOptions): string {
-  const { facts, loop, flowCut, ipvs, bypass, doubts, waitingPolicies } = options;
-  const lines: string[] = [];
-  const metric = (
-    name: string,
-    type: "counter" | "gauge",
-    help: string,
-    samples: readonly (readonly [string, number])[],
-  ): void => {
-    lines.push(`# HELP calyx_${name} ${help}`, `# TYPE calyx_${name} ${type}`);
-    for (const [labels, value] of samples) lines.push(`calyx_${name}${labels} ${value}`);
-  };
-  const states = Object.entries(facts.states);
-  const perKind = (value: (kind: string) => number): readonly (readonly [string, number])[] =>
-    states.map(([kind]) => [`{kind="${kind}"}`, value(kind)]);
-  metric("build_info", "gauge", "The running version.", [[`{version="${version}"}`, 1]]);
-  metric(
-    "objects",
-    "gauge",
-    "Objects known from the API server.",
-    perKind((kind) => facts.states[kind]?.objects ?? 0),
-  );
-  metric(
-    "objects_not_understood",
-    "gauge",
-    "Objects with a part that could not be understood.",
-    perKind((kind) => facts.states[kind]?.problems.size ?? 0),
-  );
-  metric(
-    "in_sync",
-    "gauge",
-    "Whether the kind has been listed, can still be read, and is up to date.",
-    states.map(([kind, state]) => [
-      `{kind="${kind}"}`,
-      state.isInSync && state.state !== "unreadable" && !isStale(state, options.nowMs()) ? 1 : 0,
-    ]),
-  );
-  metric(
-    "age_seconds",
-    "gauge",
-    "Time since the API server has last said something of the kind.",
-    states.flatMap(([kind, state]) => {
-      const age = ageSeconds(state, options.nowMs());
-      return age === undefined ? [] : [[`{kind="${kind}"}`, age] as const];
-    }),
-  );
-  metric(
-    "lists_total",
-    "counter",
-    "How often the kind was listed whole.",
-    perKind((kind) => facts.states[kind]?.lists ?? 0),
-  );
-  metric(
-    "api_failures_total",
-    "counter",
-    "How often a list or a watch of the kind failed.",
-    perKind((kind) => facts.states[kind]?.failures ?? 0),
-  );
-  metric(
-    "unreadable",
-    "gauge",
-    "Whether the API server serves the kind only in versions that this agent does not know.",
-    states.map(([kind, { state }]) => [`{kind="${kind}"}`, state === "unreadable" ? 1 : 0]),
-  );
-  metric(
-    "kind_version",
-    "gauge",
-    "The version in which a kind of several versions is read.",
-    states.filter(([, it]) => it.version !== undefined)
-      .map(([kind, { version }]) => [`{kind="${kind}",version="${version}"}`, 1]),
-  );
-  const { ofNodes, outside } = doubts();
-  metric("pods_with_doubted_address", "gauge", "Pods whose status has an address to be doubted.", [
-    ['{reason="node",believed="false"}', ofNodes.size],
-    ['{reason="outside_pod_cidrs",believed="true"}', outside.size],
-  ]);
-  metric("endpoints", "gauge", "Pods of this node that the kernel knows.", [
-    ["", loop.enforced?.endpoints.size ?? 0],
-  ]);
-  metric("policies", "gauge", "Directions of policies in the kernel.", [
-    ["", loop.enforced?.policies.size ?? 0],
-  ]);
-  metric("policies_waiting", "gauge", "Large policies that wait for their turns.", [
-    ["", waitingPolicies().length],
-  ]);
-  metric("apply_total", "counter", "Flushes that reached the kernel.", [["", loop.counts.applied]]);
-  metric("apply_failures_total", "counter", "Flushes that the kernel refused.", [
-    ["", loop.counts.failed],
-  ]);
-  metric("apply_duration_seconds", "gauge", "Duration of the last flush.", [
-    ["", loop.counts.durationMs / 1000],
-  ]);
-  metric("ipvs_present", "gauge", "Whether the kernel has IPVS.", [["", Number(ipvs.isPresent)]]);
-  metric("ipvs_enforced", "gauge", "Whether policy judges what the node sends on for others.", [
-    ["", Number(ipvs.judgesOutput)],
-  ]);
-  metric(
-    "bypass",
-    "gauge",
-    "What policy does not see, or others decide as well, by kind; /readyz has the names.",
-    Object.entries(bypass.counts).map(([kind, count]) => [`{kind="${kind}"}`, count]),
-  );
-  const flows: readonly (readonly [keyof FlowCutCounts, string, "counter" | "gauge", string])[] = [
-    ["cut", "flows_cut_total", "counter", "Open flows cut because policy denies them."],
-    ["released", "flows_released_total", "counter", "Cut flows that are allowed again."],
-    [
-      "refused",
-      "flows_refused_total",
-      "counter",
-      "Flows that the kernel would not cut or release.",
-    ],
-    [
-      "denied",
-      "flows_denied",
-      "gauge",
-      "Flows that policy denied at the last look, cut before or then.",
-    ],
-    ["flows", "flows_read", "gauge", "Flows read at the last look."],
-    ["passes", "flow_cut_passes_total", "counter", "Looks at the kernel's table of flows."],
-    ["failed", "flow_cut_failures_total", "counter", "Looks that failed and were tried again."],
-  ];
-  for (const [count, name, type, help] of flows) metric(name, type, help, [["", flowCut[count]]]);
-  metric("flow_cut_duration_seconds", "gauge", "Duration of the last look.", [
-    ["", flowCut.durationMs / 1000],
-  ]);
-  return lines.join("\n") + "\n";
 }

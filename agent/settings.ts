@@ -1,198 +1,188 @@
 /**
- * The agent's settings: one table of flag, environment variables, parser and default, from which the
- * values, the errors and `--help` derive. Flags win over the environment. Credentials are not here:
- * `lib/credentials` reads its own.
+ * The agent's settings, a row each: the values, their types, the errors, `--help`, the file of defaults and
+ * docs/reference/settings.md are made from the rows. How the API server is reached: `lib/credentials`.
  */
 
 import { type Flags, parseFlags } from "../lib/base/flags.ts";
-import { type LogLevel, parseLogLevel } from "../lib/base/log.ts";
+import { formatCredentialHelp } from "../lib/credentials/help.ts";
+import { CREDENTIAL_FLAGS } from "../lib/credentials/settings.ts";
 import type { DenyAction } from "../lib/model/desired.ts";
 import { INTERFACE_PREFIX } from "../lib/model/interface_name.ts";
+import { formatFlags } from "../lib/settings/help.ts";
+import { type Environment, flagSpecOf, readValues } from "../lib/settings/read.ts";
+import { setting, type SettingTable, type ValuesOf, variablesOf } from "../lib/settings/setting.ts";
+import {
+  absolutePath,
+  checkedText,
+  choice,
+  either,
+  integer,
+  logLevel,
+  onOff,
+  seconds,
+  switched,
+  text,
+} from "../lib/settings/value_type.ts";
 import type { IpvsMode } from "./ipvs.ts";
 import { formatNeeds } from "./kernel_need.ts";
 
-/** What the agent runs with. */
-export interface Settings {
+/** Every setting of the agent but its credentials. A new one is a new row. */
+export const SETTINGS = {
+  nodeName: setting({
+    flag: "node-name",
+    variables: ["CALYX_NODE_NAME", "NODENAME", "KUBERNETES_NODE_NAME", "FELIX_FELIXHOSTNAME"],
+    type: checkedText("NAME", parseNodeName),
+    unsaid: "the host name",
+    help: "name of this machine's Node; nothing is enforced before it is there",
+  }),
+  socketPath: setting({
+    flag: "agent-socket",
+    variables: ["CALYX_AGENT_SOCKET"],
+    type: absolutePath,
+    default: "/run/calyx/agent.sock",
+    help: "unix socket on which the plugin asks",
+  }),
+  stateDir: setting({
+    flag: "state-dir",
+    variables: ["CALYX_STATE_DIR"],
+    type: absolutePath,
+    default: "/run/calyx",
+    help: "folder for what must survive a restart of the agent",
+  }),
+  logLevel: setting({
+    flag: "log-level",
+    variables: ["CALYX_LOG_LEVEL", "FELIX_LOGSEVERITYSCREEN"],
+    type: logLevel,
+    default: "info",
+    help: "how much is logged",
+  }),
+  healthHost: setting({
+    flag: "health-host",
+    variables: ["CALYX_HEALTH_HOST", "FELIX_HEALTHHOST"],
+    type: text("ADDRESS"),
+    default: "127.0.0.1",
+    help: "address of /healthz, /readyz and /metrics",
+  }),
+  healthPort: setting({
+    flag: "health-port",
+    variables: ["CALYX_HEALTH_PORT", "FELIX_HEALTHPORT"],
+    type: integer("PORT", 0, 65_535),
+    default: 9099,
+    help: "port of /healthz, /readyz and /metrics; 0 = none",
+  }),
+  /** 0 = however long the API server is away, what is in force is in force. */
+  unreadyAfterMs: setting({
+    flag: "unready-after",
+    variables: ["CALYX_UNREADY_AFTER"],
+    type: seconds,
+    default: 0,
+    help: "seconds without the API server after which /readyz says 503; 0 = never",
+  }),
+  interfacePrefix: setting({
+    flag: "interface-prefix",
+    variables: ["CALYX_INTERFACE_PREFIX", "FELIX_INTERFACEPREFIX"],
+    type: checkedText("TEXT", parseInterfacePrefix),
+    default: INTERFACE_PREFIX,
+    help: "prefix of the pods' host interfaces",
+  }),
+  mtu: setting({
+    flag: "mtu",
+    variables: ["CALYX_MTU", "FELIX_MTU"],
+    type: { ...integer("BYTES", 0, 65_535), parse: parseMtu },
+    default: 0,
+    help: "MTU of the pods' interfaces; 0 = that of the default route's",
+  }),
+  resyncIntervalMs: setting({
+    flag: "resync-interval",
+    variables: ["CALYX_RESYNC_INTERVAL", "FELIX_NFTABLESREFRESHINTERVAL"],
+    type: seconds,
+    default: 90_000,
+    help: "seconds between full comparisons with the kernel; 0 = never",
+  }),
+  denyAction: setting({
+    flag: "deny-action",
+    variables: ["CALYX_DENY_ACTION"]
+      .concat("FELIX_NFTABLESFILTERDENYACTION", "FELIX_IPTABLESFILTERDENYACTION"),
+    type: choice<DenyAction>("drop", "reject"),
+    default: "drop",
+    help: "drop or reject denied packets; a namespace's annotation calyx.io/deny-action wins",
+  }),
+  endpointToHostAction: setting({
+    flag: "endpoint-to-host-action",
+    variables: ["CALYX_ENDPOINT_TO_HOST_ACTION", "FELIX_DEFAULTENDPOINTTOHOSTACTION"],
+    type: { ...choice("accept", "drop"), parse: parseEndpointToHostAction },
+    default: "accept",
+    help: "accept or drop connections of pods to their own node",
+  }),
+  /** Whether a pod may send only from its own addresses. */
+  checksSource: setting({
+    flag: "workload-source-spoofing",
+    variables: ["CALYX_WORKLOAD_SOURCE_SPOOFING", "FELIX_WORKLOADSOURCESPOOFING"],
+    type: either("disabled", "any"),
+    default: true,
+    help: "disabled: pods send from their own addresses only; any: from any",
+  }),
+  isolationAnnotation: setting({
+    flag: "isolation-annotation",
+    variables: ["CALYX_ISOLATION_ANNOTATION"],
+    type: onOff,
+    default: false,
+    help: "on: net.beta.kubernetes.io/network-policy DefaultDeny isolates a namespace",
+  }),
+  flowCut: setting({
+    flag: "flow-cut",
+    variables: ["CALYX_FLOW_CUT"],
+    type: onOff,
+    default: true,
+    help: "on: a change of policy cuts the flows that it denies; off: they live until they end",
+  }),
+  /** Whether other processes are kept out of the table, where the kernel can. */
+  ownsTable: setting({
+    flag: "table-owner",
+    variables: ["CALYX_TABLE_OWNER"],
+    type: onOff,
+    default: true,
+    help: "on: no other process can change table inet calyx (Linux 6.9); off: changes are undone",
+  }),
+  /** Whether policy looks at what the node sends on for others. */
+  ipvs: setting({
+    flag: "ipvs",
+    variables: ["CALYX_IPVS"],
+    type: choice<IpvsMode>("auto", "on", "off"),
+    default: "auto",
+    help: "policy for what IPVS sends to pods: auto where the kernel has IPVS, on, off",
+  }),
+} as const satisfies SettingTable;
+
+const COMMAND_FLAGS = {
+  version: setting({
+    flag: "version",
+    letter: "v",
+    type: switched,
+    default: false,
+    help: "print the version",
+  }),
+  help: setting({
+    flag: "help",
+    letter: "h",
+    type: switched,
+    default: false,
+    help: "print this",
+  }),
+} as const satisfies SettingTable;
+
+/** What the agent runs with; {@link SETTINGS} says what each is, and its unit is in its name. */
+export interface Settings
+  extends Omit<ValuesOf<typeof SETTINGS>, "nodeName">, ValuesOf<typeof CREDENTIAL_FLAGS> {
   readonly nodeName: string;
   /** Whether it was given, and is not just the host name. */
   readonly isNodeNameGiven: boolean;
-  readonly socketPath: string;
-  readonly stateDir: string;
-  readonly logLevel: LogLevel;
-  readonly healthHost: string;
-  /** 0 = no health and metrics server. */
-  readonly healthPort: number;
-  /** 0 = however long the API server is away, what is in force is in force. */
-  readonly unreadyAfterMs: number;
-  readonly interfacePrefix: string;
-  /** 0 = the MTU of the interface of the default route. */
-  readonly mtu: number;
-  readonly resyncIntervalMs: number;
-  readonly denyAction: DenyAction;
-  readonly endpointToHostAction: "accept" | "drop";
-  /** Whether a pod may send only from its own addresses. */
-  readonly checksSource: boolean;
-  readonly isolationAnnotation: boolean;
-  /** Whether flows that a change of policy denies are cut. */
-  readonly flowCut: boolean;
-  /** Whether others are kept out of the table, where the kernel can. */
-  readonly ownsTable: boolean;
-  /** Whether policy looks at what the node sends on for others: where there is IPVS, always, never. */
-  readonly ipvs: IpvsMode;
-  readonly kubeconfig: string | undefined;
-  readonly context: string | undefined;
 }
-
-interface Row<T> {
-  readonly flag: string;
-  /** In falling priority; CALYX_ first, then Felix' names. */
-  readonly environment: readonly string[];
-  readonly fallback: T;
-  readonly parse: (text: string) => T;
-  readonly help: string;
-}
-
-function row<T>(
-  flag: string,
-  environment: readonly string[],
-  fallback: T,
-  parse: (text: string) => T,
-  help: string,
-): Row<T> {
-  return { flag, environment, fallback, parse, help };
-}
-
-const text = (value: string): string => value;
-
-const ROWS = {
-  nodeName: row(
-    "node-name",
-    ["CALYX_NODE_NAME", "NODENAME", "KUBERNETES_NODE_NAME", "FELIX_FELIXHOSTNAME"],
-    "",
-    parseNodeName,
-    "name of this machine's Node (default: the host name; nothing is enforced before it is there)",
-  ),
-  socketPath: row(
-    "agent-socket",
-    ["CALYX_AGENT_SOCKET"],
-    "/run/calyx/agent.sock",
-    parsePath,
-    "unix socket on which the plugin asks",
-  ),
-  stateDir: row(
-    "state-dir",
-    ["CALYX_STATE_DIR"],
-    "/run/calyx",
-    parsePath,
-    "folder for what must survive a restart of the agent",
-  ),
-  logLevel: row<LogLevel>(
-    "log-level",
-    ["CALYX_LOG_LEVEL", "FELIX_LOGSEVERITYSCREEN"],
-    "info",
-    parseLogLevel,
-    "error, warn, info or debug",
-  ),
-  healthHost: row(
-    "health-host",
-    ["CALYX_HEALTH_HOST", "FELIX_HEALTHHOST"],
-    "127.0.0.1",
-    text,
-    "address of /healthz, /readyz and /metrics",
-  ),
-  healthPort: row(
-    "health-port",
-    ["CALYX_HEALTH_PORT", "FELIX_HEALTHPORT"],
-    9099,
-    parseInteger(0, 65535),
-    "port of /healthz, /readyz and /metrics; 0 = none",
-  ),
-  unreadyAfterMs: row(
-    "unready-after",
-    ["CALYX_UNREADY_AFTER"],
-    0,
-    parseSeconds,
-    "seconds without the API server after which /readyz says 503; 0 = never",
-  ),
-  interfacePrefix: row(
-    "interface-prefix",
-    ["CALYX_INTERFACE_PREFIX", "FELIX_INTERFACEPREFIX"],
-    INTERFACE_PREFIX,
-    parseInterfacePrefix,
-    "prefix of the pods' host interfaces",
-  ),
-  mtu: row(
-    "mtu",
-    ["CALYX_MTU", "FELIX_MTU"],
-    0,
-    parseMtu,
-    "MTU of the pods' interfaces; 0 = that of the default route's",
-  ),
-  resyncIntervalMs: row(
-    "resync-interval",
-    ["CALYX_RESYNC_INTERVAL", "FELIX_NFTABLESREFRESHINTERVAL"],
-    90_000,
-    parseSeconds,
-    "seconds between full comparisons with the kernel; 0 = never",
-  ),
-  denyAction: row<DenyAction>(
-    "deny-action",
-    ["CALYX_DENY_ACTION", "FELIX_NFTABLESFILTERDENYACTION", "FELIX_IPTABLESFILTERDENYACTION"],
-    "drop",
-    parseChoice("drop", "reject"),
-    "drop or reject denied packets; a namespace's annotation calyx.io/deny-action wins",
-  ),
-  endpointToHostAction: row<"accept" | "drop">(
-    "endpoint-to-host-action",
-    ["CALYX_ENDPOINT_TO_HOST_ACTION", "FELIX_DEFAULTENDPOINTTOHOSTACTION"],
-    "accept",
-    parseEndpointToHostAction,
-    "accept or drop connections of pods to their own node",
-  ),
-  checksSource: row(
-    "workload-source-spoofing",
-    ["CALYX_WORKLOAD_SOURCE_SPOOFING", "FELIX_WORKLOADSOURCESPOOFING"],
-    true,
-    (value) => parseChoice("disabled", "any")(value) === "disabled",
-    "disabled: pods send from their own addresses only; any: from any",
-  ),
-  isolationAnnotation: row(
-    "isolation-annotation",
-    ["CALYX_ISOLATION_ANNOTATION"],
-    false,
-    (value) => parseChoice("on", "off")(value) === "on",
-    "on: net.beta.kubernetes.io/network-policy DefaultDeny isolates a namespace",
-  ),
-  flowCut: row(
-    "flow-cut",
-    ["CALYX_FLOW_CUT"],
-    true,
-    (value) => parseChoice("on", "off")(value) === "on",
-    "on: a change of policy cuts the flows that it denies; off: they live until they end",
-  ),
-  ownsTable: row(
-    "table-owner",
-    ["CALYX_TABLE_OWNER"],
-    true,
-    (value) => parseChoice("on", "off")(value) === "on",
-    "on: nobody else can change table inet calyx (Linux 6.9); off: changes are undone",
-  ),
-  ipvs: row<IpvsMode>(
-    "ipvs",
-    ["CALYX_IPVS"],
-    "auto",
-    parseChoice("auto", "on", "off"),
-    "policy for what IPVS sends to pods: auto where the kernel has IPVS, on, off",
-  ),
-} as const;
 
 /** Every environment variable that a setting reads. */
-export const VARIABLES: readonly string[] = Object.values(ROWS).flatMap((it) => it.environment);
+export const VARIABLES: readonly string[] = Object.values(SETTINGS).flatMap(variablesOf);
 
-const CREDENTIAL_FLAGS: Readonly<Record<string, string>> = {
-  kubeconfig: "kubeconfig file (or KUBECONFIG, K8S_API_ENDPOINT and K8S_*, or in-cluster)",
-  context: "context of the kubeconfig",
-};
+const FLAGS = { ...SETTINGS, ...CREDENTIAL_FLAGS, ...COMMAND_FLAGS } as const;
 
 /** What the command line asks for. */
 export type Command =
@@ -207,14 +197,10 @@ export type Command =
  */
 export function parseCommand(
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   hostname: string,
 ): Command {
-  const flags = parseFlags(args, {
-    boolean: ["help", "version"],
-    string: [...Object.values(ROWS).map((it) => it.flag), ...Object.keys(CREDENTIAL_FLAGS)],
-    alias: { h: "help", v: "version" },
-  });
+  const flags = parseFlags(args, flagSpecOf(FLAGS));
   if (flags.has("help")) return { kind: "help" };
   if (flags.has("version")) return { kind: "version" };
   const [word, ...rest] = flags.words;
@@ -232,23 +218,14 @@ export function parseCommand(
 
 /** The text of `--help`. */
 export function formatHelp(): string {
-  const rows = Object.values(ROWS).map((it) => [
-    `--${it.flag} VALUE`,
-    `${it.help}${it.fallback === "" ? "" : ` [${it.fallback}]`}; ${it.environment.join(", ")}`,
-  ]);
-  const credentials = Object.entries(CREDENTIAL_FLAGS).map(([flag, help]) => [
-    `--${flag} VALUE`,
-    help,
-  ]);
   return [
     "calyx-agent: enforces NetworkPolicy on this node, in the kernel.",
     "",
     "Usage: calyx-agent [run] [flags]    watch the API server and enforce, until it is stopped",
     "       calyx-agent cleanup [flags]  remove everything that it made in the kernel",
     "",
-    ...[...rows, ...credentials, ["--version", "print the version"], ["--help", "print this"]]
-      .map(([flag = "", help = ""]) => `  ${flag.padEnd(26)}${help}`),
-    "",
+    formatFlags(FLAGS, { withVariables: true }),
+    formatCredentialHelp(),
     ...formatNeeds(),
     "",
   ].join("\n");
@@ -256,54 +233,16 @@ export function formatHelp(): string {
 
 function readSettings(
   flags: Flags,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   hostname: string,
 ): Settings {
-  const read = <T>(row: Row<T>): T => readRow(row, flags, environment);
+  const values = readValues(SETTINGS, flags, environment);
   return {
-    nodeName: read(ROWS.nodeName) || parseNodeName(hostname),
-    isNodeNameGiven: read(ROWS.nodeName) !== "",
-    socketPath: read(ROWS.socketPath),
-    stateDir: read(ROWS.stateDir),
-    logLevel: read(ROWS.logLevel),
-    healthHost: read(ROWS.healthHost),
-    healthPort: read(ROWS.healthPort),
-    unreadyAfterMs: read(ROWS.unreadyAfterMs),
-    interfacePrefix: read(ROWS.interfacePrefix),
-    mtu: read(ROWS.mtu),
-    resyncIntervalMs: read(ROWS.resyncIntervalMs),
-    denyAction: read(ROWS.denyAction),
-    endpointToHostAction: read(ROWS.endpointToHostAction),
-    checksSource: read(ROWS.checksSource),
-    isolationAnnotation: read(ROWS.isolationAnnotation),
-    flowCut: read(ROWS.flowCut),
-    ownsTable: read(ROWS.ownsTable),
-    ipvs: read(ROWS.ipvs),
-    kubeconfig: flags.get("kubeconfig"),
-    context: flags.get("context"),
+    ...values,
+    nodeName: values.nodeName ?? parseNodeName(hostname),
+    isNodeNameGiven: values.nodeName !== undefined,
+    ...readValues(CREDENTIAL_FLAGS, flags),
   };
-}
-
-function readRow<T>(
-  row: Row<T>,
-  flags: Flags,
-  environment: Readonly<Record<string, string | undefined>>,
-): T {
-  const flag = flags.get(row.flag);
-  if (flag !== undefined) return parseNamed(`--${row.flag}`, flag, row.parse);
-  for (const name of row.environment) {
-    const value = environment[name];
-    if (value !== undefined && value !== "") return parseNamed(name, value, row.parse);
-  }
-  return row.fallback;
-}
-
-function parseNamed<T>(name: string, value: string, parse: (text: string) => T): T {
-  try {
-    return parse(value);
-  } catch (error) {
-    throw new RangeError(`${name}: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 function parseNodeName(value: string): string {
@@ -314,11 +253,6 @@ function parseNodeName(value: string): string {
   return name;
 }
 
-function parsePath(value: string): string {
-  if (!value.startsWith("/")) throw new RangeError(`Path must be absolute: got "${value}"`);
-  return value;
-}
-
 function parseInterfacePrefix(value: string): string {
   if (!/^[a-zA-Z][-a-zA-Z0-9_]{0,7}$/.test(value)) {
     throw new RangeError(`Interface prefix must be 1 to 8 letters or digits: got "${value}"`);
@@ -326,37 +260,13 @@ function parseInterfacePrefix(value: string): string {
   return value;
 }
 
-function parseInteger(least: number, most: number): (value: string) => number {
-  return (value) => {
-    const number = Number(value);
-    if (!/^\d+$/.test(value.trim()) || number < least || number > most) {
-      throw new RangeError(`Number must be from ${least} to ${most}: got "${value}"`);
-    }
-    return number;
-  };
-}
-
-function parseChoice<T extends string>(...choices: readonly T[]): (value: string) => T {
-  return (value) => {
-    const choice = choices.find((it) => it === value.trim().toLowerCase());
-    if (choice !== undefined) return choice;
-    throw new RangeError(`Value must be ${choices.join(" or ")}: got "${value}"`);
-  };
-}
-
 /** Felix also says RETURN: what the host's own rules say, which our accept never overrules. */
 function parseEndpointToHostAction(value: string): "accept" | "drop" {
-  return parseChoice("accept", "drop", "return")(value) === "drop" ? "drop" : "accept";
+  return choice("accept", "drop", "return").parse(value) === "drop" ? "drop" : "accept";
 }
 
 function parseMtu(value: string): number {
-  const mtu = parseInteger(0, 65535)(value);
+  const mtu = integer("BYTES", 0, 65_535).parse(value);
   if (mtu !== 0 && mtu < 1280) throw new RangeError(`MTU must be 0 or at least 1280: got ${mtu}`);
   return mtu;
-}
-
-function parseSeconds(value: string): number {
-  const match = /^(\d+(?:\.\d+)?)s?$/.exec(value.trim());
-  if (match === null) throw new RangeError(`Duration must be seconds: got "${value}"`);
-  return Math.round(Number(match[1]) * 1000);
 }

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatHelp, parseCommand, type Settings } from "./settings.ts";
+import { formatDefault } from "../lib/settings/setting.ts";
+import { formatHelp, parseCommand, SETTINGS, type Settings } from "./settings.ts";
 
 function settings(args: readonly string[], env: Record<string, string> = {}): Settings {
   const command = parseCommand(args, env, "Node1.Example.org");
@@ -87,6 +88,15 @@ Deno.test("parseCommand() knows its words, and help lists every flag", () => {
   assertEquals(kinds, ["cleanup", "help", "help", "version", "version", "run"]);
   for (const name of ["--node-name", "--kubeconfig", "CALYX_MTU", "FELIX_MTU", "cleanup"]) {
     assertEquals(formatHelp().includes(name), true, name);
+  }
+});
+
+Deno.test("a default is printed as it is typed", () => {
+  for (const row of Object.values(SETTINGS)) {
+    const typed = formatDefault(row);
+    if (typed === undefined) continue;
+    assertEquals<unknown>(row.type.parse(typed), row.default, row.flag);
+    assertEquals(formatHelp().includes(`[default: ${typed}]`), true, row.flag);
   }
 });
 

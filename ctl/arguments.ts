@@ -4,15 +4,67 @@
  */
 
 import { type Flags, type FlagSpec, parseFlags } from "../lib/base/flags.ts";
+import { CREDENTIAL_FLAGS } from "../lib/credentials/settings.ts";
+import { flagSpecOf, readValue } from "../lib/settings/read.ts";
+import { type Setting, setting, type SettingTable } from "../lib/settings/setting.ts";
+import { logLevel, switched, text } from "../lib/settings/value_type.ts";
+import { CONFIG_FILE } from "./config_file.ts";
+import { duration } from "./duration.ts";
 import { CtlError } from "./error.ts";
 import { suggest } from "./suggest.ts";
 
 /** Flags that every command takes. */
 export const GLOBAL_FLAGS = {
-  boolean: ["help"],
-  string: ["config", "kubeconfig", "context", "namespace", "log-level", "request-timeout"],
-  alias: { h: "help", c: "config", n: "namespace", l: "log-level" },
-} as const satisfies FlagSpec;
+  config: setting({
+    flag: "config",
+    letter: "c",
+    type: text("FILE"),
+    unsaid: CONFIG_FILE,
+    help: "calicoctl's configuration file",
+  }),
+  ...CREDENTIAL_FLAGS,
+  namespace: setting({
+    flag: "namespace",
+    letter: "n",
+    type: text("NAME"),
+    help: "namespace",
+  }),
+  logLevel: setting({
+    flag: "log-level",
+    letter: "l",
+    type: logLevel,
+    default: "warn",
+    help: "error keeps warnings back",
+  }),
+  requestTimeoutMs: setting({
+    flag: "request-timeout",
+    type: duration,
+    default: 30_000,
+    help: "how long the API server may take, such as 10s or 1m; 0 waits for ever",
+  }),
+  help: setting({
+    flag: "help",
+    letter: "h",
+    type: switched,
+    default: false,
+    help: "help on a command",
+  }),
+} as const satisfies SettingTable;
+
+const GLOBAL_SPEC = flagSpecOf(GLOBAL_FLAGS);
+
+/**
+ * The value of a flag.
+ *
+ * @throws {CtlError} naming the flag, its value and what it may be
+ */
+export function readFlag<T>(row: Setting<T>, flags: Flags): T {
+  try {
+    return readValue(row, flags);
+  } catch (error) {
+    throw new CtlError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
 
 /** The first word that is neither a flag nor a flag's value, and all the others. */
 export interface SplitArguments {
@@ -27,7 +79,7 @@ export function splitArguments(args: readonly string[]): SplitArguments {
     if (!arg.startsWith("-")) {
       return { command: arg, rest: [...args.slice(0, i), ...args.slice(i + 1)] };
     }
-    if (takesValue(arg, GLOBAL_FLAGS)) i++;
+    if (takesValue(arg, GLOBAL_SPEC)) i++;
   }
   return { command: undefined, rest: args };
 }
@@ -38,13 +90,8 @@ export function splitArguments(args: readonly string[]): SplitArguments {
  *
  * @throws {CtlError} naming the flag that is unknown or lacks its value
  */
-export function parseArguments(args: readonly string[], spec: FlagSpec): Flags {
-  const merged: Required<FlagSpec> = {
-    boolean: [...GLOBAL_FLAGS.boolean, ...(spec.boolean ?? [])],
-    string: [...GLOBAL_FLAGS.string, ...(spec.string ?? [])],
-    collect: spec.collect ?? [],
-    alias: { ...GLOBAL_FLAGS.alias, ...spec.alias },
-  };
+export function parseArguments(args: readonly string[], own: SettingTable): Flags {
+  const merged = flagSpecOf({ ...GLOBAL_FLAGS, ...own });
   const names = [...merged.boolean, ...merged.string].map((it) => `--${it}`);
   for (const arg of flagsIn(args, merged)) {
     const name = arg.split("=")[0] ?? arg;

@@ -1,4 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { setting } from "../lib/settings/setting.ts";
+import { switched, text } from "../lib/settings/value_type.ts";
 import { parseArguments, splitArguments } from "./arguments.ts";
 import { CtlError } from "./error.ts";
 
@@ -21,10 +23,10 @@ for (const [line, command, rest] of SPLITS) {
   });
 }
 
-const SPEC = {
-  boolean: ["all-namespaces"],
-  string: ["output", "node"],
-  alias: { o: "output", A: "all-namespaces" },
+const FLAGS = {
+  all: setting({ flag: "all-namespaces", letter: "A", type: switched, default: false, help: "" }),
+  output: setting({ flag: "output", letter: "o", type: text("FORMAT"), help: "" }),
+  node: setting({ flag: "node", type: text("NAME"), help: "" }),
 };
 
 const ARGUMENTS: readonly [string, readonly string[], Record<string, string | boolean>][] = [
@@ -47,7 +49,7 @@ const ARGUMENTS: readonly [string, readonly string[], Record<string, string | bo
 ];
 for (const [line, words, expected] of ARGUMENTS) {
   Deno.test(`parseArguments() of "${line}"`, () => {
-    const parse = () => parseArguments(line.split(" "), SPEC);
+    const parse = () => parseArguments(line.split(" "), FLAGS);
     if (typeof expected["error"] === "string") {
       assertEquals(assertThrows(parse, CtlError).message, expected["error"]);
       return;

@@ -1,6 +1,7 @@
 /** What a command is, and what it is given. */
 
-import type { Flags, FlagSpec } from "../lib/base/flags.ts";
+import type { Flags } from "../lib/base/flags.ts";
+import type { SettingTable } from "../lib/settings/setting.ts";
 
 /** The world outside, as an argument, so that tests own it. */
 export interface Terminal {
@@ -27,10 +28,14 @@ export interface Command {
   readonly name: string;
   /** Half a sentence for the list of commands; `undefined` = not listed. */
   readonly summary: string | undefined;
-  /** The whole text of its `-h`, from "Usage:" on, without the global flags. */
-  readonly help: string;
+  /** What follows its name in the usage line: `KIND [NAME…] [flags]`. */
+  readonly usage: string;
+  /** Paragraphs on what it does; they end with a line break. */
+  readonly description?: string;
   /** Its own flags; `undefined`: it is given all its arguments as words, unparsed. */
-  readonly flags: FlagSpec | undefined;
+  readonly flags: SettingTable | undefined;
+  /** Calls to learn from. */
+  readonly examples?: readonly string[];
   /** Prints what was asked for, or throws one sentence. */
   run(call: Call): Promise<void> | void;
 }

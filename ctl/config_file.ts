@@ -5,7 +5,8 @@
  */
 
 import { parseYaml } from "../lib/base/yaml.ts";
-import type { CredentialSettings } from "../lib/credentials/settings.ts";
+import { CREDENTIALS, type CredentialSettings } from "../lib/credentials/settings.ts";
+import type { Setting } from "../lib/settings/setting.ts";
 import { CtlError } from "./error.ts";
 import { suggest } from "./suggest.ts";
 
@@ -13,16 +14,10 @@ import { suggest } from "./suggest.ts";
 export const CONFIG_FILE = "/etc/calico/calicoctl.cfg";
 
 /** Keys of `spec`, and what each sets. */
-const KEYS = {
-  datastoreType: "datastoreType",
-  kubeconfig: "kubeconfig",
-  k8sAPIEndpoint: "apiEndpoint",
-  k8sCertFile: "certFile",
-  k8sKeyFile: "keyFile",
-  k8sCAFile: "caFile",
-  k8sAPIToken: "token",
-  k8sCurrentContext: "context",
-} as const satisfies Record<string, keyof CredentialSettings>;
+const KEYS: ReadonlyMap<string, string> = new Map(
+  Object.entries<Setting<unknown>>(CREDENTIALS)
+    .flatMap(([name, { fileKey }]) => fileKey === undefined ? [] : [[fileKey, name]]),
+);
 
 /** Keys that change nothing here. */
 const PASSED_OVER = /^(etcd|k8sClient)|^(hostname|apiServerRoot|alphaFeatures)$/;
@@ -47,17 +42,14 @@ export function parseConfigFile(text: string, path: string): CredentialSettings 
   const settings: Record<string, string> = {};
   for (const [key, value] of Object.entries(recordOf(spec ?? {}, path, "Its spec"))) {
     if (PASSED_OVER.test(key) || value === null || value === "") continue;
-    if (!isKey(key)) throw unknownKey(key, value, path);
+    const name = KEYS.get(key);
+    if (name === undefined) throw unknownKey(key, value, path);
     if (typeof value !== "string") {
       throw new CtlError(`Configuration file ${path}: spec.${key} must be a text`);
     }
-    settings[KEYS[key]] = value;
+    settings[name] = value;
   }
   return settings;
-}
-
-function isKey(key: string): key is keyof typeof KEYS {
-  return Object.hasOwn(KEYS, key);
 }
 
 function unknownKey(key: string, value: unknown, path: string): CtlError {
@@ -71,7 +63,7 @@ function unknownKey(key: string, value: unknown, path: string): CtlError {
     return new CtlError(`${at(path, key)} is not supported; put it in a file, named by kubeconfig`);
   }
   if (key === "k8sKubeconfig") return new CtlError(`${at(path, key)} is spelled spec.kubeconfig`);
-  return new CtlError(`${at(path, key)} is unknown${suggest(key, Object.keys(KEYS))}`);
+  return new CtlError(`${at(path, key)} is unknown${suggest(key, KEYS.keys())}`);
 }
 
 function at(path: string, key: string): string {

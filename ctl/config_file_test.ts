@@ -14,6 +14,8 @@ spec:
   k8sKeyFile: /key
   k8sCAFile: /ca
   k8sAPIToken: secret
+  k8sTokenFile: /token
+  k8sCurrentContext: c
 `;
   assertEquals(parseConfigFile(text, "f"), {
     datastoreType: "kubernetes",
@@ -23,6 +25,8 @@ spec:
     keyFile: "/key",
     caFile: "/ca",
     token: "secret",
+    tokenFile: "/token",
+    context: "c",
   });
 });
 

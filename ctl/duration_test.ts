@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseDuration } from "./duration.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
 
 const DURATIONS: readonly [string, number][] = [
   ["0", 0],
@@ -16,5 +16,11 @@ for (const [text, expected] of DURATIONS) {
 for (const text of ["", "s", "-1s", "1d", "ten", "1s1", "99999999h"]) {
   Deno.test(`parseDuration() refuses "${text}"`, () => {
     assertThrows(() => parseDuration(text), SyntaxError, "Cannot parse duration");
+  });
+}
+
+for (const text of ["0", "10s", "1500ms", "2m", "3h"]) {
+  Deno.test(`formatDuration() writes "${text}"`, () => {
+    assertEquals(formatDuration(parseDuration(text)), text);
   });
 }

@@ -1,6 +1,7 @@
 /** `-n`, and what names may be: a name becomes a part of a path on the API server. */
 
 import type { Flags } from "../lib/base/flags.ts";
+import { GLOBAL_FLAGS, readFlag } from "./arguments.ts";
 import { CtlError } from "./error.ts";
 
 /**
@@ -9,7 +10,7 @@ import { CtlError } from "./error.ts";
  * @throws {CtlError} if it can be no namespace's name (RFC 1123, a label)
  */
 export function readNamespace(flags: Flags): string | undefined {
-  const name = flags.get("namespace");
+  const name = readFlag(GLOBAL_FLAGS.namespace, flags);
   if (name === undefined || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return name;
   throw new CtlError(
     `--namespace "${name}" can be no namespace's name: write lower-case letters, digits and "-"`,

@@ -20,7 +20,7 @@ import { suggest } from "./suggest.ts";
 const helpCommand: Command = {
   name: "help",
   summary: "say what a command does",
-  help: "Usage: calyxctl help [COMMAND]\n",
+  usage: "[COMMAND]",
   flags: {},
   run: ({ words, terminal }) => {
     const [name] = words;
@@ -30,7 +30,8 @@ const helpCommand: Command = {
   },
 };
 
-const COMMANDS: readonly Command[] = [
+/** Every command. A new one is a new row here, and a file in `commands/`. */
+export const COMMANDS: readonly Command[] = [
   getCommand,
   explainCommand,
   versionCommand,

@@ -6,6 +6,7 @@
 import { version } from "../../lib/base/version.ts";
 import { type ApiServer, openApiServer } from "../../lib/credentials/api_server.ts";
 import {
+  CREDENTIAL_FLAGS,
   type CredentialSettings,
   settingsFromEnvironment,
 } from "../../lib/credentials/settings.ts";
@@ -19,9 +20,11 @@ import { type Decoded, isOfKind, objectKey, type ResourceKind } from "../../lib/
 import { listAll } from "../../lib/datastore/list.ts";
 import { getJson } from "../../lib/datastore/request.ts";
 import { describeUnknown, discover, hasNoObjects } from "../../lib/datastore/served.ts";
+import { readValues } from "../../lib/settings/read.ts";
+import { GLOBAL_FLAGS, readFlag } from "../arguments.ts";
 import type { Call } from "../command.ts";
 import { CONFIG_FILE, parseConfigFile } from "../config_file.ts";
-import { parseDuration } from "../duration.ts";
+import { formatDuration } from "../duration.ts";
 import { CtlError } from "../error.ts";
 import { describeForeignPolicies } from "./foreign_policies.ts";
 import { isObjectName } from "../namespace.ts";
@@ -34,8 +37,6 @@ export interface Connection extends ClusterReader, AsyncDisposable {
   version(): Promise<string>;
 }
 
-const REQUEST_TIMEOUT = "30s";
-
 /**
  * Opens the cluster that the flags of `call` and its environment name.
  *
@@ -44,8 +45,8 @@ const REQUEST_TIMEOUT = "30s";
  */
 export async function openCluster(call: Call): Promise<Connection> {
   const { flags, terminal } = call;
-  const timeout = flags.get("request-timeout") ?? REQUEST_TIMEOUT;
-  const deadline = startDeadline(timeout);
+  const timeoutMs = readFlag(GLOBAL_FLAGS.requestTimeoutMs, flags);
+  const deadline = startDeadline(timeoutMs);
   try {
     const warn = warnOf(call);
     const home = terminal.environment["HOME"];
@@ -56,7 +57,7 @@ export async function openCluster(call: Call): Promise<Connection> {
       ...(home === undefined ? {} : { homeKubeconfig: `${home}/.kube/config` }),
       userAgent: `calyxctl/${version}`,
     });
-    return connectionOf(api, deadline, timeout, warn);
+    return connectionOf(api, deadline, formatDuration(timeoutMs), warn);
   } catch (error) {
     deadline.stop();
     throw error;
@@ -141,11 +142,11 @@ function pathIn(path: string, namespace: string): string {
 }
 
 function settingsFromFlags({ flags }: Call): CredentialSettings {
-  return { kubeconfig: flags.get("kubeconfig"), context: flags.get("context") };
+  return readValues(CREDENTIAL_FLAGS, flags);
 }
 
 async function readConfigFile({ flags, terminal }: Call): Promise<CredentialSettings> {
-  const named = flags.get("config");
+  const named = readFlag(GLOBAL_FLAGS.config, flags);
   const path = named ?? terminal.configFile ?? CONFIG_FILE;
   let text: string;
   try {
@@ -171,18 +172,8 @@ interface Deadline {
   stop(): void;
 }
 
-function startDeadline(timeout: string): Deadline {
-  const durationMs = parseTimeout(timeout);
+function startDeadline(timeoutMs: number): Deadline {
   const controller = new AbortController();
-  const timer = durationMs === 0 ? undefined : setTimeout(() => controller.abort(), durationMs);
+  const timer = timeoutMs === 0 ? undefined : setTimeout(() => controller.abort(), timeoutMs);
   return { signal: controller.signal, stop: () => clearTimeout(timer) };
-}
-
-function parseTimeout(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : "";
-    throw new CtlError(`--request-timeout: ${why}`, { cause: error });
-  }
 }

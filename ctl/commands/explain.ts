@@ -1,6 +1,9 @@
 /** `explain SOURCE DESTINATION[:PORT[/PROTOCOL]]`: what policy makes of a flow, and why. */
 
 import { formatYaml } from "../../lib/base/yaml.ts";
+import { setting, type SettingTable } from "../../lib/settings/setting.ts";
+import { switched, text } from "../../lib/settings/value_type.ts";
+import { readFlag } from "../arguments.ts";
 import { openCluster } from "../cluster/connection.ts";
 import { clusterOf } from "../cluster/manifest.ts";
 import { readManifests } from "../cluster/manifest_files.ts";
@@ -16,12 +19,37 @@ import { suggest } from "../suggest.ts";
 
 const FORMATS = ["text", "yaml", "json"];
 
+const FLAGS = {
+  filename: setting({
+    flag: "filename",
+    letter: "f",
+    isRepeated: true,
+    type: text("PATH"),
+    help: "ask the manifests of a file, a folder, or stdin (-); may be repeated, and all paths " +
+      "count together",
+  }),
+  isRecursive: setting({
+    flag: "recursive",
+    letter: "R",
+    type: switched,
+    default: false,
+    help: "read the folders within a folder too",
+  }),
+  output: setting({
+    flag: "output",
+    letter: "o",
+    type: text("FORMAT"),
+    default: "text",
+    help: "text, yaml or json",
+  }),
+} as const satisfies SettingTable;
+
 export const explainCommand: Command = {
   name: "explain",
   summary: "say whether policy allows a flow, by which rule, or why not",
-  help: `Usage: calyxctl explain SOURCE DESTINATION[:PORT[/PROTOCOL]] [flags]
-
-SOURCE and DESTINATION are namespace/pod, pod (of the namespace of -n), or an IP address. PORT is a
+  usage: "SOURCE DESTINATION[:PORT[/PROTOCOL]] [flags]",
+  description:
+    `SOURCE and DESTINATION are namespace/pod, pod (of the namespace of -n), or an IP address. PORT is a
 number or the name of a container's port; PROTOCOL is tcp, udp or sctp [default: tcp].
 
 With -f no server is asked. A Deployment and the like stand for the pods that they make, by name or as
@@ -30,28 +58,17 @@ it makes several. What the manifests have that looks like a policy and is not ev
 
 A verdict is what policy says. Which packets of a node pass policy by, only that node's agent knows: its
 /readyz names the ways.
-
-Flags:
-  -f, --filename PATH   ask the manifests of a file, a folder, or stdin (-); may be repeated, and all
-                        paths count together
-  -R, --recursive       read the folders within a folder too
-  -o, --output FORMAT   text, yaml or json [default: text]
-
-Examples:
-  calyxctl explain shop/client shop/web:80
-  calyxctl explain -n shop client web:http
-  calyxctl explain 192.0.2.7 shop/web:53/udp
-  calyxctl explain -f manifests/ shop/client "[fd00::7]:443"
-  calyxctl explain -f policies/ -f app.yaml shop/deployment/web shop/db:5432
 `,
-  flags: {
-    boolean: ["recursive"],
-    string: ["filename", "output"],
-    collect: ["filename"],
-    alias: { f: "filename", o: "output", R: "recursive" },
-  },
+  flags: FLAGS,
+  examples: [
+    "calyxctl explain shop/client shop/web:80",
+    "calyxctl explain -n shop client web:http",
+    "calyxctl explain 192.0.2.7 shop/web:53/udp",
+    'calyxctl explain -f manifests/ shop/client "[fd00::7]:443"',
+    "calyxctl explain -f policies/ -f app.yaml shop/deployment/web shop/db:5432",
+  ],
   run: async (call) => {
-    const output = parseOutput(call.flags.get("output") ?? "text");
+    const output = parseOutput(readFlag(FLAGS.output, call.flags));
     const [sourceText, targetText, ...rest] = call.words;
     if (sourceText === undefined || targetText === undefined || rest.length > 0) {
       const isShellList = rest.length > 0 && call.flags.has("filename");
@@ -85,7 +102,7 @@ async function clusterFor(
   const { flags, terminal } = call;
   if (flags.has("filename")) {
     const warn = warnOf(call);
-    const options = { isRecursive: flags.has("recursive"), terminal };
+    const options = { isRecursive: readFlag(FLAGS.isRecursive, flags), terminal };
     const { objects, unread, skipped } = await readManifests(flags.all("filename"), options);
     const read = clusterOf(objects, namespace, warn);
     return {

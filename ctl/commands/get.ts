@@ -1,6 +1,9 @@
 /** `get KIND [NAME…]`: lists what there is. */
 
 import { DatastoreError } from "../../lib/datastore/error.ts";
+import { setting, type SettingTable } from "../../lib/settings/setting.ts";
+import { switched, text } from "../../lib/settings/value_type.ts";
+import { readFlag } from "../arguments.ts";
 import { openCluster } from "../cluster/connection.ts";
 import type { ClusterReader } from "../cluster/reader.ts";
 import type { Call, Command } from "../command.ts";
@@ -14,29 +17,40 @@ import { parseSelector } from "../selector.ts";
 
 const kinds = VIEWS.map((it) => `  ${it.words.join("|")}\n`).join("");
 
+const FLAGS = {
+  output: setting({
+    flag: "output",
+    letter: "o",
+    type: text("FORMAT"),
+    default: "ps",
+    help: "ps, wide, yaml, json or custom-columns=A,B",
+  }),
+  allNamespaces: setting({
+    flag: "all-namespaces",
+    letter: "A",
+    type: switched,
+    default: false,
+    help: "every namespace, which is the default without -n",
+  }),
+  node: setting({ flag: "node", type: text("NAME"), help: "only what is on this node" }),
+  selector: setting({
+    flag: "selector",
+    type: text("TEXT"),
+    help: "only what has these labels, as kubectl writes them: app=web,tier!=db",
+  }),
+} as const satisfies SettingTable;
+
 export const getCommand: Command = {
   name: "get",
   summary: "list workloadendpoints, nodes, profiles, policies, clusternetworkpolicies or ippools",
-  help: `Usage: calyxctl get KIND [NAME…] [flags]
-
-Kinds, in any case:
-${kinds}
-Flags:
-  -o, --output FORMAT    ps, wide, yaml, json or custom-columns=A,B [default: ps]
-  -A, --all-namespaces   every namespace, which is the default without -n
-      --node NAME        only what is on this node
-      --selector TEXT    only what has these labels, as kubectl writes them: app=web,tier!=db
-
-Examples:
-  calyxctl get workloadendpoints
-  calyxctl get wep -n shop -o wide
-  calyxctl get wep --node n1 -o custom-columns=WORKLOAD,NETWORKS
-`,
-  flags: {
-    boolean: ["all-namespaces"],
-    string: ["output", "node", "selector"],
-    alias: { o: "output", A: "all-namespaces" },
-  },
+  usage: "KIND [NAME…] [flags]",
+  description: `Kinds, in any case:\n${kinds}`,
+  flags: FLAGS,
+  examples: [
+    "calyxctl get workloadendpoints",
+    "calyxctl get wep -n shop -o wide",
+    "calyxctl get wep --node n1 -o custom-columns=WORKLOAD,NETWORKS",
+  ],
   run: async (call) => {
     const [word, ...names] = call.words;
     if (word === undefined) {
@@ -44,9 +58,9 @@ Examples:
       throw new CtlError(`Which kind? "calyxctl get KIND", with one of ${valid}`);
     }
     const view = viewOf(word);
-    const output = parseOutput(call.flags.get("output") ?? "ps", view);
-    const selector = parseSelector(call.flags.get("selector") ?? "");
-    const node = call.flags.get("node");
+    const output = parseOutput(readFlag(FLAGS.output, call.flags), view);
+    const selector = parseSelector(readFlag(FLAGS.selector, call.flags) ?? "");
+    const node = readFlag(FLAGS.node, call.flags);
     if (node !== undefined && !view.onNodes) {
       throw new CtlError(`A ${view.kind} is on no node: leave --node out`);
     }
@@ -63,7 +77,7 @@ Examples:
 
 function namespaceOf({ flags }: Call): string | undefined {
   const namespace = readNamespace(flags);
-  return flags.has("all-namespaces") ? undefined : namespace;
+  return readFlag(FLAGS.allNamespaces, flags) ? undefined : namespace;
 }
 
 /**

@@ -20,7 +20,7 @@ export const refusedCommands: readonly Command[] = ["create", "apply", "replace"
   (name) => ({
     name,
     summary: undefined,
-    help: `Usage: calyxctl ${name} is not done here: use "kubectl ${name}".\n`,
+    usage: `is not done here: use "kubectl ${name}".`,
     flags: undefined,
     run: ({ words }) => {
       throw new CtlError(

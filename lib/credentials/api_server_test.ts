@@ -165,8 +165,8 @@ Deno.test("openApiServer() takes explicit values before the pod's service accoun
       ],
       [
         "pod with a token of its own",
-        { inCluster: pod, flags: { token: "t" } },
-        "https://pod token (--token)",
+        { inCluster: pod, file: { token: "t" } },
+        "https://pod token (k8sAPIToken)",
       ],
       ["home", { ...noPod, homeKubeconfig: home }, "https://home no credentials at all"],
       ["home alone", { homeKubeconfig: home }, "https://home no credentials at all"],

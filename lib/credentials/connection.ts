@@ -9,7 +9,7 @@ import { type Login, tokenLogin } from "./login.ts";
 import { FileMaterial, inlineMaterial, type Material, sentence } from "./material.ts";
 import { environmentProxy, isLoopback, type Proxy } from "./proxy.ts";
 import { takeRuntimeEnvironment } from "./runtime_environment.ts";
-import type { CredentialSettings, EffectiveSettings, Setting } from "./settings.ts";
+import type { CredentialSettings, EffectiveSettings, FoundSetting } from "./settings.ts";
 
 /** A client certificate and its key. */
 export interface KeyPair {
@@ -136,7 +136,7 @@ async function findConnection(
 }
 
 async function readKubeconfig(
-  kubeconfig: Setting,
+  kubeconfig: FoundSetting,
   settings: EffectiveSettings,
   clock: Clock,
   isOnePath = false,
@@ -181,7 +181,7 @@ function overridesOf(
   if (keyFile !== undefined && certFile === undefined) {
     throw halfPair(`${keyFile.source} names a client key`, "K8S_CERT_FILE", "its certificate");
   }
-  const file = (what: string, setting: Setting): Material =>
+  const file = (what: string, setting: FoundSetting): Material =>
     new FileMaterial(what, setting.value, setting.source, clock);
   return {
     authority: caFile === undefined ? undefined : file("CA", caFile),

@@ -16,7 +16,7 @@ import { FileMaterial, inlineMaterial, type Material, sentence } from "./materia
 import { authProviderLogin, execLogin } from "./plugin.ts";
 import { parseProxy } from "./proxy.ts";
 import { Secret } from "./secret.ts";
-import type { EffectiveSettings, Setting } from "./settings.ts";
+import type { EffectiveSettings, FoundSetting } from "./settings.ts";
 
 /** What must be a text before `client-node` takes it for one. */
 const CLUSTER_TEXTS = [
@@ -42,7 +42,7 @@ const USER_TEXTS = [
  * @throws {CredentialsError} one sentence about the file, the context or the value that is wrong
  */
 export async function loadKubeconfig(
-  kubeconfig: Setting,
+  kubeconfig: FoundSetting,
   settings: EffectiveSettings,
   clock: Clock,
   isOnePath = false,

@@ -4,7 +4,7 @@ import { parseYaml } from "../base/yaml.ts";
 import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";
 import { FileMaterial, sentence } from "./material.ts";
-import type { Setting } from "./settings.ts";
+import type { FoundSetting } from "./settings.ts";
 
 /** One file, parsed: a mapping. */
 export interface KubeconfigFile {
@@ -28,7 +28,7 @@ export interface KubeconfigFiles {
  * @throws {CredentialsError} naming the file that is missing, unreadable or malformed
  */
 export async function readKubeconfigFiles(
-  { value, source }: Setting,
+  { value, source }: FoundSetting,
   clock: Clock,
   isOnePath: boolean,
 ): Promise<KubeconfigFiles> {

@@ -6,7 +6,7 @@
 import { CredentialsError } from "./error.ts";
 import type { KubeconfigFile } from "./kubeconfig_file.ts";
 import { inlineMaterial, type Material, sentence } from "./material.ts";
-import type { Setting } from "./settings.ts";
+import type { FoundSetting } from "./settings.ts";
 
 /** What `kubectl config view` writes in the place of secrets and certificates. */
 const OMITTED: readonly string[] = ["DATA+OMITTED", "DATA OMITTED", "REDACTED"];
@@ -111,7 +111,7 @@ export interface MergedKubeconfig {
 export function mergeKubeconfigs(
   files: readonly KubeconfigFile[],
   name: string,
-  wanted: Setting | undefined,
+  wanted: FoundSetting | undefined,
 ): MergedKubeconfig {
   const contexts = entriesOf(files, "contexts", "context");
   const current = files.map((it) => it.document["current-context"])

@@ -5,9 +5,31 @@
 
 import { Address } from "../ip/address.ts";
 import { Prefix } from "../ip/prefix.ts";
+import { setting, type SettingTable, variablesOf } from "../settings/setting.ts";
+import { text } from "../settings/value_type.ts";
 import { CredentialsError } from "./error.ts";
 import { sentence } from "./material.ts";
 import type { Environment } from "./runtime_environment.ts";
+
+/** The variables that name one, and what is not asked through it. */
+export const PROXY_SETTINGS = {
+  secure: setting({
+    variables: ["HTTPS_PROXY", "https_proxy"],
+    type: text("URL"),
+    help: "proxy to an API server whose URL begins with https",
+  }),
+  plain: setting({
+    variables: ["HTTP_PROXY", "http_proxy"],
+    type: text("URL"),
+    help: "proxy to an API server whose URL begins with http",
+  }),
+  exceptions: setting({
+    variables: ["NO_PROXY", "no_proxy"],
+    type: text("LIST"),
+    help: "hosts, domains, addresses and CIDRs that are asked without a proxy, separated by " +
+      "commas; * = all. Loopback is always asked without",
+  }),
+} as const satisfies SettingTable;
 
 /** A proxy for `fetch`. */
 export interface Proxy {
@@ -44,14 +66,14 @@ export function parseProxy(text: unknown, name: string): Proxy | undefined {
  */
 export function environmentProxy(server: string, environment: Environment): Proxy | undefined {
   const url = new URL(server);
-  const variable = url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
-  const [name, text] = [variable, variable.toLowerCase()]
+  const row = url.protocol === "https:" ? PROXY_SETTINGS.secure : PROXY_SETTINGS.plain;
+  const [name, written] = variablesOf(row)
     .map((it) => [it, environment[it]?.trim()] as const)
     .find(([, value]) => value) ?? [];
-  if (name === undefined || text === undefined) return undefined;
-  const exceptions = environment.NO_PROXY || environment.no_proxy || "";
-  if (isDirect(url, exceptions)) return undefined;
-  const address = text.includes("://") ? text : `http://${text}`;
+  if (name === undefined || written === undefined) return undefined;
+  const exceptions = variablesOf(PROXY_SETTINGS.exceptions).map((it) => environment[it]);
+  if (isDirect(url, exceptions.find(Boolean) ?? "")) return undefined;
+  const address = written.includes("://") ? written : `http://${written}`;
   const proxy = URL.canParse(address) ? new URL(address) : undefined;
   if (proxy === undefined || !PROTOCOLS.includes(proxy.protocol)) {
     throw unsupported(`${name} names a proxy`);

@@ -3,106 +3,149 @@
  * which of them count. Here nothing is opened or read: see `connection.ts`.
  */
 
+import { type Setting, setting, type SettingTable, variablesOf } from "../settings/setting.ts";
+import { text } from "../settings/value_type.ts";
 import { CredentialsError } from "./error.ts";
 import { Secret } from "./secret.ts";
 
-/** What one source says; the empty text counts as unsaid. */
-export interface CredentialSettings {
-  /** A path, or several separated by ":". */
-  readonly kubeconfig?: string | undefined;
-  /** The kubeconfig's context. @default {its current-context} */
-  readonly context?: string | undefined;
-  /** URL of the API server. */
-  readonly apiEndpoint?: string | undefined;
-  readonly certFile?: string | undefined;
-  readonly keyFile?: string | undefined;
-  readonly caFile?: string | undefined;
-  readonly token?: string | Secret | undefined;
-  readonly tokenFile?: string | undefined;
-  /** "kubernetes" is the only one there is. */
-  readonly datastoreType?: string | undefined;
-  /** KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: how a pod finds the API server. */
-  readonly serviceHost?: string | undefined;
-  readonly servicePort?: string | undefined;
-}
+/**
+ * Every setting, a row each: its key in calicoctl's configuration file and its variables. Help,
+ * docs/reference/settings.md and messages have the names from here.
+ */
+export const CREDENTIALS = {
+  kubeconfig: setting({
+    flag: "kubeconfig",
+    fileKey: "kubeconfig",
+    variables: ["KUBECONFIG"],
+    variablePrefix: "CALICO_",
+    type: text("FILE"),
+    example: "/etc/calyx/kubeconfig",
+    help: 'kubeconfig, or several separated by ":"',
+  }),
+  context: setting({
+    flag: "context",
+    fileKey: "k8sCurrentContext",
+    variables: ["K8S_CURRENT_CONTEXT"],
+    variablePrefix: "CALICO_",
+    type: text("NAME"),
+    unsaid: "its current-context",
+    help: "context of the kubeconfig",
+  }),
+  apiEndpoint: setting({
+    fileKey: "k8sAPIEndpoint",
+    variables: ["K8S_API_ENDPOINT"],
+    variablePrefix: "CALICO_",
+    type: text("URL"),
+    example: "https://api.example.org:6443",
+    help: "URL of the API server; overrides the kubeconfig's",
+  }),
+  certFile: setting({
+    fileKey: "k8sCertFile",
+    variables: ["K8S_CERT_FILE"],
+    variablePrefix: "CALICO_",
+    type: text("FILE"),
+    example: "/etc/calyx/agent.crt",
+    help: "client certificate",
+  }),
+  keyFile: setting({
+    fileKey: "k8sKeyFile",
+    variables: ["K8S_KEY_FILE"],
+    variablePrefix: "CALICO_",
+    type: text("FILE"),
+    example: "/etc/calyx/agent.key",
+    help: "key of the client certificate",
+  }),
+  caFile: setting({
+    fileKey: "k8sCAFile",
+    variables: ["K8S_CA_FILE"],
+    variablePrefix: "CALICO_",
+    type: text("FILE"),
+    example: "/etc/calyx/ca.crt",
+    help: "certificate authority of the API server, and then the only one that is trusted",
+  }),
+  token: setting({
+    fileKey: "k8sAPIToken",
+    variables: ["K8S_TOKEN", "K8S_API_TOKEN"],
+    variablePrefix: "CALICO_",
+    type: text("TOKEN"),
+    help: "bearer token",
+  }),
+  tokenFile: setting({
+    fileKey: "k8sTokenFile",
+    variables: ["K8S_TOKEN_FILE"],
+    variablePrefix: "CALICO_",
+    type: text("FILE"),
+    example: "/etc/calyx/token",
+    help: "file with a bearer token, read again when it changes",
+  }),
+  datastoreType: setting({
+    fileKey: "datastoreType",
+    variables: ["DATASTORE_TYPE"],
+    variablePrefix: "CALICO_",
+    type: text("kubernetes"),
+    example: "kubernetes",
+    help: "kubernetes, which is the default and the only one there is",
+  }),
+  serviceHost: setting({
+    variables: ["KUBERNETES_SERVICE_HOST"],
+    type: text("ADDRESS"),
+    help: "host of the API server; Kubernetes sets it in every pod",
+  }),
+  servicePort: setting({
+    variables: ["KUBERNETES_SERVICE_PORT"],
+    type: text("PORT"),
+    unsaid: "443",
+    help: "its port; Kubernetes sets it in every pod",
+  }),
+} as const satisfies SettingTable;
+
+type SettingKey = keyof typeof CREDENTIALS;
+
+const ROWS = Object.entries(CREDENTIALS) as readonly (readonly [SettingKey, Setting<unknown>])[];
+
+/** The settings that programs offer as flags. */
+export const CREDENTIAL_FLAGS = {
+  kubeconfig: CREDENTIALS.kubeconfig,
+  context: CREDENTIALS.context,
+} as const satisfies SettingTable;
+
+/** What one source says of each setting; the empty text counts as unsaid. */
+export type CredentialSettings = {
+  readonly [K in SettingKey]?: string | (K extends "token" ? Secret : never) | undefined;
+};
 
 /** Where settings may be written, in falling priority. */
 export interface SettingSources {
-  readonly flags?: CredentialSettings | undefined;
+  readonly flags?: Pick<CredentialSettings, keyof typeof CREDENTIAL_FLAGS> | undefined;
   readonly file?: CredentialSettings | undefined;
   readonly environment: CredentialSettings;
 }
 
 /** A value and where it was written, for messages: `KUBECONFIG`, `--context`. */
-export interface Setting {
+export interface FoundSetting {
   readonly value: string;
   readonly source: string;
 }
 
-type SettingKey = keyof CredentialSettings;
-
 /** The settings that count. */
 export type EffectiveSettings =
-  & { readonly [K in Exclude<SettingKey, "token">]: Setting | undefined }
+  & { readonly [K in Exclude<SettingKey, "token">]: FoundSetting | undefined }
   & { readonly token: { readonly value: Secret; readonly source: string } | undefined };
-
-/** What each setting is called: as a flag, in a configuration file, in the environment. */
-const NAMES: Readonly<Record<SettingKey, readonly [flag: string, file: string, variable: string]>> =
-  {
-    kubeconfig: ["--kubeconfig", "kubeconfig", "KUBECONFIG"],
-    context: ["--context", "k8sCurrentContext", "K8S_CURRENT_CONTEXT"],
-    apiEndpoint: ["--api-endpoint", "k8sAPIEndpoint", "K8S_API_ENDPOINT"],
-    certFile: ["--cert-file", "k8sCertFile", "K8S_CERT_FILE"],
-    keyFile: ["--key-file", "k8sKeyFile", "K8S_KEY_FILE"],
-    caFile: ["--ca-file", "k8sCAFile", "K8S_CA_FILE"],
-    token: ["--token", "k8sAPIToken", "K8S_TOKEN"],
-    tokenFile: ["--token-file", "k8sTokenFile", "K8S_TOKEN_FILE"],
-    datastoreType: ["--datastore-type", "datastoreType", "DATASTORE_TYPE"],
-    serviceHost: ["", "", "KUBERNETES_SERVICE_HOST"],
-    servicePort: ["", "", "KUBERNETES_SERVICE_PORT"],
-  };
-
-/** Variables that also exist with the prefix `CALICO_`, which then counts first. */
-const PREFIXED: readonly SettingKey[] = [
-  "kubeconfig",
-  "context",
-  "apiEndpoint",
-  "certFile",
-  "keyFile",
-  "caFile",
-  "token",
-  "tokenFile",
-  "datastoreType",
-];
 
 /** Reads the settings from environment variables. */
 export function settingsFromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
 ): CredentialSettings {
   const settings: Partial<Record<SettingKey, string | Secret>> = {};
-  for (const key of Object.keys(NAMES) as SettingKey[]) {
-    const variables = key === "token" ? ["K8S_TOKEN", "K8S_API_TOKEN"] : [NAMES[key][2]];
-    for (const variable of variables) {
-      const prefixed = PREFIXED.includes(key) ? environment[`CALICO_${variable}`] : undefined;
-      const value = prefixed || environment[variable];
-      if (!value || settings[key] !== undefined) continue;
-      settings[key] = key === "token" ? new Secret(value) : value;
-    }
+  for (const [key, row] of ROWS) {
+    const value = variablesOf(row).map((it) => environment[it]).find(Boolean);
+    if (value !== undefined) settings[key] = key === "token" ? new Secret(value) : value;
   }
   return settings as CredentialSettings;
 }
 
-/** Keys whose values describe a connection: a kubeconfig of a higher source is not changed by them. */
-const BELOW_KUBECONFIG: readonly SettingKey[] = [
-  "kubeconfig",
-  "context",
-  "apiEndpoint",
-  "certFile",
-  "keyFile",
-  "caFile",
-  "token",
-  "tokenFile",
-];
+/** What a kubeconfig of a higher source does not overrule. */
+const BESIDE_KUBECONFIG: readonly SettingKey[] = ["datastoreType", "serviceHost", "servicePort"];
 
 /**
  * Merges the sources. Each value of a higher source counts before the same one of a lower source; and
@@ -111,22 +154,31 @@ const BELOW_KUBECONFIG: readonly SettingKey[] = [
  */
 export function mergeSettings(sources: SettingSources): EffectiveSettings {
   const merged: Partial<Record<SettingKey, { value: string | Secret; source: string }>> = {};
-  const ordered = [sources.flags, sources.file, sources.environment];
+  const ordered: readonly (CredentialSettings | undefined)[] = [
+    sources.flags,
+    sources.file,
+    sources.environment,
+  ];
   let isBelowKubeconfig = false;
   for (const [index, source] of ordered.entries()) {
-    for (const key of Object.keys(NAMES) as SettingKey[]) {
+    for (const [key, row] of ROWS) {
       const value = source?.[key];
       if (value === undefined || value === "" || merged[key] !== undefined) continue;
-      if (isBelowKubeconfig && BELOW_KUBECONFIG.includes(key)) continue;
+      if (isBelowKubeconfig && !BESIDE_KUBECONFIG.includes(key)) continue;
       // A token and a token file are one setting: the higher source's counts.
       if (key === "token" && merged.tokenFile !== undefined && !source?.tokenFile) continue;
       if (key === "tokenFile" && merged.token !== undefined) continue;
-      const text = key === "token" && typeof value === "string" ? new Secret(value) : value;
-      merged[key] = { value: text, source: NAMES[key][index] ?? key };
+      const kept = key === "token" && typeof value === "string" ? new Secret(value) : value;
+      merged[key] = { value: kept, source: namesOf(row)[index] ?? key };
     }
     isBelowKubeconfig ||= merged.kubeconfig !== undefined;
   }
   return merged as EffectiveSettings;
+}
+
+/** What a setting is called: as a flag, in a configuration file, in the environment. */
+function namesOf({ flag, fileKey, variables }: Setting<unknown>): readonly (string | undefined)[] {
+  return [flag && `--${flag}`, fileKey, variables?.[0]];
 }
 
 /**

@@ -95,21 +95,21 @@ Deno.test("mergeSettings() takes flags before the file before the environment", 
       environment: { apiEndpoint: "https://e", certFile: "/c", keyFile: "/k", token: "t" },
     }, { kubeconfig: "--kubeconfig /k" }],
     ["an endpoint above a kubeconfig does", {
-      flags: { apiEndpoint: "https://e" },
+      file: { apiEndpoint: "https://e" },
       environment: { kubeconfig: "/k" },
-    }, { kubeconfig: "KUBECONFIG /k", apiEndpoint: "--api-endpoint https://e" }],
+    }, { kubeconfig: "KUBECONFIG /k", apiEndpoint: "k8sAPIEndpoint https://e" }],
     ["a datastore type counts wherever it is", {
       flags: { kubeconfig: "/k" },
       environment: { datastoreType: "etcdv2" },
     }, { kubeconfig: "--kubeconfig /k", datastoreType: "DATASTORE_TYPE etcdv2" }],
     ["a token above a token file leaves it out", {
-      flags: { token: "t" },
+      file: { token: "t" },
       environment: { tokenFile: "/t" },
-    }, { token: "--token [secret]" }],
+    }, { token: "k8sAPIToken [secret]" }],
     ["a token file above a token leaves it out", {
-      flags: { tokenFile: "/t" },
+      file: { tokenFile: "/t" },
       environment: { token: "t" },
-    }, { tokenFile: "--token-file /t" }],
+    }, { tokenFile: "k8sTokenFile /t" }],
   ];
   for (const [name, sources, expected] of cases) {
     const merged = Object.entries(mergeSettings(sources))
