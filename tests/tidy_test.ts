@@ -37,6 +37,11 @@ const ROWS: readonly Row[] = [
     because: "the brain has no hands",
   },
   {
+    room: "lib/agent_api",
+    may: ["lib/model", "lib/ip", "lib/base"],
+    because: "the contract costs the plugin nothing to load",
+  },
+  {
     room: "lib/credentials",
     may: ["lib/ip", "lib/base"],
     packages: ["@kubernetes/client-node"],
@@ -55,7 +60,7 @@ const ROWS: readonly Row[] = [
   },
   {
     room: "cni",
-    may: ["lib/netlink", "lib/kernel", "lib/credentials", "lib/datastore"]
+    may: ["lib/agent_api", "lib/netlink", "lib/kernel", "lib/credentials", "lib/datastore"]
       .concat("lib/model", "lib/ip", "lib/base"),
     because: "no policy, no ruleset: it starts fast",
   },
@@ -76,6 +81,7 @@ const EXCEPTIONS = [
 
 /** Rooms and files without effects, and the effectful files in them. */
 const PURE = [
+  "lib/agent_api/",
   "lib/ip/",
   "lib/model/",
   "lib/policy/",
