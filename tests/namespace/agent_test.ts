@@ -22,7 +22,12 @@ import { addRoute } from "../../lib/netlink/route/route.ts";
 import { RT_SCOPE_LINK } from "../../lib/netlink/address/message.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import { AGENT_SOCKET, askAgent, isAgentReady } from "../support/agent_client.ts";
+import {
+  AGENT_SOCKET,
+  agentEndpoints,
+  agentStatus,
+  isAgentReady,
+} from "../support/agent_client.ts";
 import { assertBecomes } from "../support/becomes.ts";
 import { DIST, runExecutable, runProgram } from "../support/executable.ts";
 import { hasOwnedTables } from "../support/kernel_feature.ts";
@@ -130,9 +135,8 @@ async function restart(before: "on" | "off", after: "on" | "off"): Promise<void>
   }
   assertEquals(refused, 0, node.agent.log);
   assertEquals(node.agent.log.includes('"ruleset applied"'), isRemade, node.agent.log);
-  const { body } = await askAgent("/v1/status");
   const isOwned = after === "on" && await hasOwnedTables();
-  assertEquals((body as { tableOwned?: boolean }).tableOwned, isOwned);
+  assertEquals((await agentStatus()).isTableOwned, isOwned);
 }
 
 Deno.test("calyx-agent stopped by SIGTERM leaves the rules, and cleanup takes them away", async () => {
@@ -208,9 +212,8 @@ Deno.test("calyx ADD returns only when the pod's policy is in the kernel", async
   await using node = await TestNode.start();
   await node.createPolicy("deny", { podSelector: {}, policyTypes: ["Ingress", "Egress"] });
   await node.addPod("server");
-  const { body } = await askAgent("/v1/endpoints");
-  const [endpoint] = (body as { endpoints: { pod: string; enforced: boolean }[] }).endpoints;
-  assertEquals([endpoint?.pod, endpoint?.enforced], ["server", true]);
+  const [endpoint] = await agentEndpoints();
+  assertEquals([endpoint?.pod, endpoint?.isEnforced], ["server", true]);
 });
 
 Deno.test("calyx-agent refuses bodies that are too large, or do not say how large they are", async () => {
@@ -236,7 +239,7 @@ Deno.test("calyx-agent refuses bodies that are too large, or do not say how larg
     assertEquals(response.status, 400, what);
     assertMatch(error, reason, what);
   }
-  assertEquals((await askAgent("/v1/endpoints")).body, { endpoints: [] });
+  assertEquals(await agentEndpoints(), []);
 });
 
 Deno.test("calyx-agent answers the request after one whose body it did not read", async () => {
