@@ -5,56 +5,17 @@
  * it change together, and ADD does not wait for a thread.
  */
 
+import { decodeEndpoint } from "../lib/agent_api/endpoint.ts";
 import type { Logger } from "../lib/base/log.ts";
-import { Address } from "../lib/ip/address.ts";
 import type { Attachment } from "../lib/model/facts.ts";
 import { JsonFolder } from "./json_folder.ts";
 
-/** What may be in a container id or an interface name that becomes part of a file's name. */
-const ID_REGEXP = /^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,127}$/;
-const NAME_REGEXP = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
-const IFNAME_REGEXP = /^(?!\.{1,2}$)[A-Za-z0-9_.\-]{1,15}$/;
-/** Usually a UUID; a static pod's is a hash, or what its manifest says. */
-const UID_REGEXP = /^[\x21-\x7e]{1,253}$/;
-/** Addresses of one interface; a peer cannot make us keep more. */
-const ADDRESSES_MAX = 16;
 /** Attachments of one node. */
 const ATTACHMENTS_MAX = 4096;
 
 /** The key of an attachment: `containerId/ifname`. */
 export function attachmentKey(containerId: string, ifname: string): string {
   return `${containerId}/${ifname}`;
-}
-
-/**
- * Parses what the plugin sent.
- *
- * @throws {SyntaxError} naming every field that is wrong
- */
-export function parseAttachment(containerId: unknown, ifname: unknown, body: unknown): Attachment {
-  const fields = typeof body === "object" && body !== null ? body as Record<string, unknown> : {};
-  const problems: string[] = [];
-  const take = (name: string, value: unknown, pattern: RegExp): string => {
-    if (typeof value === "string" && pattern.test(value)) return value;
-    problems.push(`${name} cannot be ${JSON.stringify(value)?.slice(0, 100)}`);
-    return "";
-  };
-  const list = Array.isArray(fields.addresses) ? fields.addresses : [];
-  const addresses = list.slice(0, ADDRESSES_MAX).map((it) => Address.tryParse(String(it)));
-  if (addresses.length === 0 || addresses.includes(undefined) || list.length > ADDRESSES_MAX) {
-    problems.push(`addresses cannot be ${JSON.stringify(fields.addresses)?.slice(0, 100)}`);
-  }
-  const attachment: Attachment = {
-    containerId: take("container id", containerId, ID_REGEXP),
-    ifname: take("ifname", ifname, IFNAME_REGEXP),
-    namespace: take("namespace", fields.namespace, NAME_REGEXP),
-    pod: take("pod", fields.pod, NAME_REGEXP),
-    uid: fields.uid === undefined ? undefined : take("uid", fields.uid, UID_REGEXP),
-    interfaceName: take("interface", fields.interface, IFNAME_REGEXP),
-    addresses: addresses.filter((it) => it !== undefined),
-  };
-  if (problems.length > 0) throw new SyntaxError(`Attachment refused: ${problems.join("; ")}`);
-  return attachment;
 }
 
 /** The attachments of this node. */
@@ -91,7 +52,7 @@ export class AttachmentStore {
   async load(): Promise<void> {
     await this.#folder.load((value) => {
       const body = value as { readonly containerId?: unknown; readonly ifname?: unknown } | null;
-      const attachment = parseAttachment(body?.containerId, body?.ifname, body);
+      const attachment = decodeEndpoint(body ?? {}, body);
       this.#attachments.set(keyOf(attachment), attachment);
     });
   }

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { decodeEndpoint } from "../lib/agent_api/endpoint.ts";
 import { createLogger } from "../lib/base/log.ts";
-import { attachmentKey, AttachmentStore, parseAttachment } from "./attachments.ts";
+import { attachmentKey, AttachmentStore } from "./attachments.ts";
 
 const BODY = {
   namespace: "shop",
@@ -31,7 +32,7 @@ async function namesIn(folder: string): Promise<string[]> {
 
 Deno.test("AttachmentStore keeps attachments over a restart, readable by root alone", async () => {
   await withStore(async (folder, open) => {
-    const attachment = parseAttachment("c1", "eth0", BODY);
+    const attachment = decodeEndpoint({ containerId: "c1", ifname: "eth0" }, BODY);
     (await open()).put(attachment);
     const [name] = await namesIn(folder);
     const { mode } = await Deno.stat(`${folder}/${name}`);
@@ -63,7 +64,7 @@ Deno.test("AttachmentStore ignores files that are junk, and clears away what a k
     await Deno.writeTextFile(`${folder}/a.json`, "{");
     await Deno.writeTextFile(`${folder}/b.json`, '{"containerId":"../x"}');
     await Deno.writeTextFile(`${folder}/c.json.1234`, "half");
-    (await open()).put(parseAttachment("c1", "eth0", BODY));
+    (await open()).put(decodeEndpoint({ containerId: "c1", ifname: "eth0" }, BODY));
     assertEquals((await open()).all.size, 1);
     assertEquals((await namesIn(folder)).includes("c.json.1234"), false);
   });
@@ -72,8 +73,10 @@ Deno.test("AttachmentStore ignores files that are junk, and clears away what a k
 Deno.test("AttachmentStore.retain() forgets those whose interface is gone", async () => {
   await withStore(async (_, open) => {
     const store = await open();
-    store.put(parseAttachment("c1", "eth0", BODY));
-    store.put(parseAttachment("c2", "eth0", { ...BODY, interface: "cali1" }));
+    store.put(decodeEndpoint({ containerId: "c1", ifname: "eth0" }, BODY));
+    store.put(
+      decodeEndpoint({ containerId: "c2", ifname: "eth0" }, { ...BODY, interface: "cali1" }),
+    );
     assertEquals(store.retain((it) => it.interfaceName === "cali1"), ["c1/eth0"]);
     assertEquals([...(await open()).all.keys()], ["c2/eth0"]);
   });
@@ -83,22 +86,11 @@ Deno.test("AttachmentStore is bounded", async () => {
   await withStore(async (_, open) => {
     const store = await open();
     for (let i = 0; i < 4096; i++) {
-      store.put(parseAttachment(`c${i}`, "eth0", BODY));
+      store.put(decodeEndpoint({ containerId: `c${i}`, ifname: "eth0" }, BODY));
     }
-    assertThrows(() => store.put(parseAttachment("one-more", "eth0", BODY)), RangeError);
+    assertThrows(
+      () => store.put(decodeEndpoint({ containerId: "one-more", ifname: "eth0" }, BODY)),
+      RangeError,
+    );
   });
-});
-
-Deno.test("parseAttachment() names every field that is wrong", () => {
-  const error = assertThrows(
-    () =>
-      parseAttachment("../c", "a/b", {
-        ...{ namespace: "X", pod: 1, uid: "a b", interface: "", addresses: ["x"] },
-      }),
-    SyntaxError,
-  );
-  assertEquals(error instanceof Error && error.message.split("; ").length, 7);
-  for (const body of [undefined, null, 1, "x", [], {}]) {
-    assertThrows(() => parseAttachment("c1", "eth0", body), SyntaxError);
-  }
 });

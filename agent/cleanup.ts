@@ -1,8 +1,8 @@
 /** `calyx-agent cleanup`: takes away what the agent made on this machine. */
 
+import { nodeFilePath } from "../lib/agent_api/node.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
 import { openNetfilter } from "./kernel_need.ts";
-import { nodeFilePath } from "./node_file.ts";
 import { openLog } from "./output.ts";
 import type { Settings } from "./settings.ts";
 

@@ -17,7 +17,6 @@
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
-import { backoffDelayMs } from "../lib/base/retry.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import { formatTuple } from "../lib/netlink/conntrack/tuple.ts";
 import { NetlinkError } from "../lib/netlink/error.ts";
@@ -26,6 +25,7 @@ import { CutBound } from "./cut_bound.ts";
 import { FlowConcerns } from "./flow_concern.ts";
 import { FlowJudge, type Judgement, type JudgeOptions } from "./flow_judge.ts";
 import { type FlowChange, type FlowPart, FlowTable, type FlowTableOptions } from "./flow_table.ts";
+import { PacedLoop } from "./paced_loop.ts";
 
 /** What cutting needs. */
 export interface FlowCutOptions extends FlowTableOptions {
@@ -105,11 +105,9 @@ export class FlowCut {
   readonly #table: FlowTable;
   readonly #concerns = new FlowConcerns();
   readonly #bound = new CutBound();
-  #wake = Promise.withResolvers<void>();
-  #isDirty = true;
-  /** When the whole table is to be read, by the clock; Infinity: when a change or the interval asks. */
-  #wholeAtMs = Infinity;
-  /** Not before when, if something depends on it, and if not. */
+  /** It is due when the whole table is to be read; never: when a change or the interval asks. */
+  readonly #paced: PacedLoop;
+  /** The whole not before when, if something depends on it, and if not. */
   #wholeMayAtMs = 0;
   #wholeShouldAtMs = 0;
   /** Since when the event loop has been kept, and when changes were last looked at; performance.now(). */
@@ -121,37 +119,34 @@ export class FlowCut {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#table = new FlowTable(options);
+    this.#paced = new PacedLoop({
+      ...options,
+      work: (signal) => this.#round(signal),
+      onFailure: (error, next) => this.#onFailure(error, next),
+      retry: RETRY,
+    });
   }
 
   /** What the kernel enforces has changed: look soon. */
   kick(): void {
-    this.#isDirty = true;
-    this.#wake.resolve();
+    this.#paced.kick();
   }
 
   /** Looks at once, and then after each kick and each interval, until `signal` aborts. */
-  async start(signal: AbortSignal): Promise<void> {
-    const { logger, random = Math.random } = this.#options;
-    const abort = (): void => this.#wake.resolve();
-    signal.addEventListener("abort", abort, { once: true });
-    let failures = 0;
-    while (!signal.aborted) {
-      let pauseMs: number;
-      try {
-        if (this.#isDirty) await this.passConcerned(signal);
-        if (this.#clock.nowMs() >= this.#wholeAtMs) await this.pass(signal);
-        failures = 0;
-        pauseMs = clamp(PAUSE_FACTOR * this.#concernedMs, PAUSE_MS_MIN, PAUSE_MS_MAX);
-      } catch (error) {
-        this.counts.failed++;
-        this.#concerns.forget();
-        this.#isDirty = true;
-        pauseMs = backoffDelayMs(failures++, RETRY, random());
-        logger.warn("flows not cut; trying again", { error, delayMs: pauseMs, failures });
-      }
-      await this.#clock.sleep(pauseMs, signal).catch(() => {});
-      if (!this.#isDirty) await this.#sleepUntil(this.#wholeAtMs, signal);
-    }
+  start(signal: AbortSignal): Promise<void> {
+    return this.#paced.start(signal);
+  }
+
+  async #round(signal: AbortSignal): Promise<number> {
+    if (this.#paced.isDirty) await this.passConcerned(signal);
+    if (this.#paced.isDue) await this.pass(signal);
+    return clamp(PAUSE_FACTOR * this.#concernedMs, PAUSE_MS_MIN, PAUSE_MS_MAX);
+  }
+
+  #onFailure(error: unknown, next: { readonly delayMs: number; readonly failures: number }): void {
+    this.counts.failed++;
+    this.#concerns.forget();
+    this.#options.logger.warn("flows not cut; trying again", { error, ...next });
   }
 
   /**
@@ -161,8 +156,7 @@ export class FlowCut {
    * @throws {NetlinkError | KernelError} if the kernel does not show them
    */
   async passConcerned(signal?: AbortSignal): Promise<void> {
-    this.#isDirty = false;
-    this.#wake = Promise.withResolvers();
+    this.#paced.settle();
     await this.#clock.sleep(0); // whoever waits for the apply goes first
     const judgeOptions = this.#judgeOptions();
     if (judgeOptions === undefined) return;
@@ -171,16 +165,16 @@ export class FlowCut {
     const concern = this.#concerns.take(judgeOptions.enforced);
     this.#concernedAtMs = startMs;
     if (concern === "everything") {
-      this.#wholeAtMs = Math.max(nowMs, this.#wholeMayAtMs);
+      this.#paced.dueAtMs = Math.max(nowMs, this.#wholeMayAtMs);
       return;
     }
-    this.#wholeAtMs = Math.min(this.#wholeAtMs, Math.max(nowMs, this.#wholeShouldAtMs));
+    this.#paced.dueAtMs = Math.min(this.#paced.dueAtMs, Math.max(nowMs, this.#wholeShouldAtMs));
     if (concern.sources.size + concern.destinations.size > 0) {
       const judge = new FlowJudge({ ...judgeOptions, isWhole: false });
       const size = this.#table.size();
       this.#bound.resize(size);
       const report = newReport();
-      const onHeavy = (): void => void (this.#wholeAtMs = Math.max(nowMs, this.#wholeMayAtMs));
+      const onHeavy = (): void => void (this.#paced.dueAtMs = Math.max(nowMs, this.#wholeMayAtMs));
       const parts = size.flows === 0 ? [] : this.#table.concerned(concern, size, onHeavy);
       for (const part of parts) {
         if (signal?.aborted) return;
@@ -203,7 +197,7 @@ export class FlowCut {
     const judgeOptions = this.#judgeOptions();
     if (judgeOptions === undefined) return;
     // From the moment that it begins: what asks meanwhile, asks for the next one.
-    this.#wholeAtMs = intervalMs > 0 ? this.#clock.nowMs() + intervalMs : Infinity;
+    this.#paced.repeatAfter(intervalMs);
     const startMs = this.#sliceStartMs = performance.now();
     const judge = new FlowJudge(judgeOptions);
     const report = newReport();
@@ -245,7 +239,7 @@ export class FlowCut {
 
   /** In the middle of the whole table: looks at what changed, if something did. */
   async #hasYieldedToChanges(signal: AbortSignal | undefined): Promise<boolean> {
-    if (!this.#isDirty) return false;
+    if (!this.#paced.isDirty) return false;
     if (performance.now() - this.#concernedAtMs < PAUSE_MS_MIN) return false;
     await this.passConcerned(signal);
     return true;
@@ -308,17 +302,6 @@ export class FlowCut {
     if (performance.now() - this.#sliceStartMs < SLICE_MS_MAX) return;
     await this.#clock.sleep(0);
     this.#sliceStartMs = performance.now();
-  }
-
-  /** Until a kick, `untilMs` by the clock, or until `signal` aborts. */
-  async #sleepUntil(untilMs: number, signal: AbortSignal): Promise<void> {
-    if (untilMs === Infinity) return await this.#wake.promise;
-    const cancel = new AbortController();
-    const timer = this.#clock
-      .sleep(Math.max(0, untilMs - this.#clock.nowMs()), AbortSignal.any([signal, cancel.signal]))
-      .catch(() => {});
-    await Promise.race([this.#wake.promise, timer]);
-    cancel.abort();
   }
 }
 

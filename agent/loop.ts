@@ -1,6 +1,6 @@
 /**
- * The loop: coalesce → flush → compile → apply, at its own pace. Facts only kick it. What failed stays
- * dirty and is tried again; now and then everything is compared with the kernel anew.
+ * Enforcement: coalesce → flush → compile → apply, at the pace of `paced_loop.ts`. Facts only kick it.
+ * What failed is tried again; at each resync everything is compared with the kernel.
  *
  * No kernel write happens before `start()`: that is when every watch is in sync and this machine's Node
  * is known, or when something has to stand in for policy.
@@ -8,13 +8,13 @@
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { LogFields, Logger } from "../lib/base/log.ts";
-import { backoffDelayMs } from "../lib/base/retry.ts";
 import { Turns } from "../lib/base/turns.ts";
 import { type CompileOptions, Compiler } from "../lib/dataplane/compile/compile.ts";
 import type { Ruleset } from "../lib/dataplane/ruleset.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import type { Applied } from "../lib/dataplane/apply.ts";
 import { explainRefusal } from "./kernel_need.ts";
+import { PacedLoop } from "./paced_loop.ts";
 
 /** What the loop drives. */
 export interface LoopOptions {
@@ -62,14 +62,11 @@ export class EnforcementLoop {
   readonly counts: LoopCounts = { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 };
   readonly #options: LoopOptions;
   readonly #clock: Clock;
-  #isDirty = true;
-  /** Whether the last flush was for a fact that had waited for its turn. */
-  #isTurn = false;
+  #compiler: Compiler | undefined;
+  readonly #paced: PacedLoop;
   #epoch = 0;
   #failingSinceMs: number | undefined;
   #enforcedEpoch = 0;
-  #wake = Promise.withResolvers<void>();
-  #compiler: Compiler | undefined;
   #compiled:
     | { readonly desired: Desired; readonly options: CompileOptions; readonly ruleset: Ruleset }
     | undefined;
@@ -81,6 +78,12 @@ export class EnforcementLoop {
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#paced = new PacedLoop({
+      ...options,
+      work: () => this.#round(),
+      onFailure: (error, next) => this.#onFailure(error, next),
+      retry: RETRY,
+    });
   }
 
   /**
@@ -89,8 +92,7 @@ export class EnforcementLoop {
    * @returns the epoch that `enforcedEpoch` reaches when the kernel has it
    */
   kick(): number {
-    this.#isDirty = true;
-    this.#wake.resolve();
+    this.#paced.kick();
     return ++this.#epoch;
   }
 
@@ -130,41 +132,33 @@ export class EnforcementLoop {
 
   /** Enforces until `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
-    const { resyncIntervalMs, logger, dataplane, random = Math.random } = this.#options;
-    const abort = (): void => this.#wake.resolve();
-    signal.addEventListener("abort", abort, { once: true });
-    let failures = 0;
-    let resyncAtMs = this.#clock.nowMs() + resyncIntervalMs;
-    while (!signal.aborted) {
-      if (!this.#isDirty) await this.#sleep(resyncIntervalMs > 0 ? resyncAtMs : undefined, signal);
-      if (signal.aborted) break;
-      if (resyncIntervalMs > 0 && this.#clock.nowMs() >= resyncAtMs) {
-        dataplane.doubt();
-        resyncAtMs = this.#clock.nowMs() + resyncIntervalMs;
-      }
-      try {
-        await this.#applyOnce();
-        failures = 0;
-        this.#failingSinceMs = undefined;
-        this.#takeTurn();
-        await this.#clock.sleep(FLUSH_INTERVAL_MS_MIN, signal).catch(() => {});
-      } catch (error) {
-        this.counts.failed++;
-        this.#failingSinceMs ??= this.#clock.nowMs();
-        this.#isDirty = true;
-        dataplane.invalidate();
-        const delayMs = backoffDelayMs(failures++, RETRY, random());
-        const reason = explainRefusal(error);
-        logger.error("ruleset not applied; trying again", { error, reason, delayMs, failures });
-        await this.#clock.sleep(delayMs, signal).catch(() => {});
-      }
+    this.#paced.repeatAfter(this.#options.resyncIntervalMs);
+    await this.#paced.start(signal);
+  }
+
+  async #round(): Promise<number> {
+    const { resyncIntervalMs, dataplane } = this.#options;
+    if (this.#paced.isDue) {
+      dataplane.doubt();
+      this.#paced.repeatAfter(resyncIntervalMs);
     }
+    await this.#applyOnce();
+    this.#failingSinceMs = undefined;
+    return FLUSH_INTERVAL_MS_MIN;
+  }
+
+  #onFailure(error: unknown, next: { readonly delayMs: number; readonly failures: number }): void {
+    const { dataplane, logger } = this.#options;
+    this.counts.failed++;
+    this.#failingSinceMs ??= this.#clock.nowMs();
+    dataplane.invalidate();
+    const reason = explainRefusal(error);
+    logger.error("ruleset not applied; trying again", { error, reason, ...next });
   }
 
   async #applyOnce(): Promise<void> {
     const { flush, dataplane, compileOptions, concerns, logger } = this.#options;
-    this.#isDirty = false;
-    this.#wake = Promise.withResolvers();
+    this.#paced.settle();
     const epoch = this.#epoch;
     const startMs = performance.now();
     const turns = new Turns();
@@ -201,14 +195,6 @@ export class EnforcementLoop {
     if (applied.requests > 0) this.#options.onChanged?.();
   }
 
-  /** What came meanwhile does not wait for a second one of those that take turns. */
-  #takeTurn(): void {
-    const { takeTurn } = this.#options;
-    const mayTake = !(this.#isTurn && this.#isDirty);
-    this.#isTurn = mayTake && takeTurn?.() === true;
-    if (this.#isTurn) this.kick();
-  }
-
   /** One event whenever they change, not with each apply. */
   #reportConflicts({ conflicts }: Desired): void {
     const text = formatConflicts(conflicts).join("; ");
@@ -216,17 +202,6 @@ export class EnforcementLoop {
     this.#conflicts = text;
     if (text === "") this.#options.logger.info("no interface is claimed by several pods any more");
     else this.#options.logger.error("interface claimed by several pods", { conflicts: text });
-  }
-
-  /** Until somebody kicks, `untilMs` has come, or `signal` aborts. */
-  async #sleep(untilMs: number | undefined, signal: AbortSignal): Promise<void> {
-    if (untilMs === undefined) return await this.#wake.promise;
-    const cancel = new AbortController();
-    const timer = this.#clock
-      .sleep(Math.max(0, untilMs - this.#clock.nowMs()), AbortSignal.any([signal, cancel.signal]))
-      .catch(() => {});
-    await Promise.race([this.#wake.promise, timer]);
-    cancel.abort();
   }
 }
 

@@ -13,6 +13,7 @@
  * however it stops, the rules stay in the kernel.
  */
 
+import { nodeFilePath } from "../lib/agent_api/node.ts";
 import { formatVersion, version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { settingsFromEnvironment } from "../lib/credentials/settings.ts";
@@ -41,7 +42,7 @@ import { LargePolicies } from "./large_policies.ts";
 import { watchLinks } from "./link_watch.ts";
 import { EnforcementLoop } from "./loop.ts";
 import { freshMtu } from "./mtu.ts";
-import { nodeAnswerOf, nodeFilePath, writeNodeFile } from "./node_file.ts";
+import { writeNodeFile } from "./node_file.ts";
 import { createNotifier } from "./notify.ts";
 import { fail, openLog, print } from "./output.ts";
 import { OwnNode } from "./own_node.ts";
@@ -302,8 +303,9 @@ async function run(settings: Settings): Promise<number> {
     const rememberNode = (): void => {
       const node = graph.index.node(ownNode.name);
       if (node === undefined) return;
-      const answer = nodeAnswerOf(ownNode.name, node, mtu());
-      writeNodeFile(nodeFilePath(settings.socketPath), answer, logger);
+      const { podCidrs } = node;
+      const said = { nodeName: ownNode.name, podCidrs, mtu: mtu() };
+      writeNodeFile(nodeFilePath(settings.socketPath), said, logger);
     };
     const health = {
       host: settings.healthHost,
@@ -336,10 +338,10 @@ async function run(settings: Settings): Promise<number> {
         version,
         node: ownNode.name,
         server: api.server,
-        ready: unreadyReason({ ...health, facts, loop }) ?? true,
+        unreadyReason: unreadyReason({ ...health, facts, loop }),
         objects: countsOf(facts),
         applied: loop.counts,
-        tableOwned: dataplane.isOwned,
+        isTableOwned: dataplane.isOwned,
       }),
       logger,
     });

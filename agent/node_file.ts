@@ -4,32 +4,14 @@
  * outlive the boot.
  */
 
+import { type AgentNode, encodeNode } from "../lib/agent_api/node.ts";
 import type { Logger } from "../lib/base/log.ts";
-import type { Node } from "../lib/model/node.ts";
-
-/** The answer to GET /v1/node. */
-export interface NodeAnswer {
-  readonly nodeName: string;
-  readonly podCIDRs: readonly string[];
-  /** Bytes. */
-  readonly mtu: number;
-}
-
-/** What there is to say of `node`. */
-export function nodeAnswerOf(nodeName: string, node: Node, mtu: number): NodeAnswer {
-  return { nodeName, podCIDRs: node.podCidrs.map(String), mtu };
-}
-
-/** Path of the file that belongs to a socket. */
-export function nodeFilePath(socketPath: string): string {
-  return `${socketPath.slice(0, socketPath.lastIndexOf("/"))}/node.json`;
-}
 
 /** Writes the file whole, or leaves the one that is there; that it cannot is no reason to stop. */
-export function writeNodeFile(path: string, answer: NodeAnswer, logger: Logger): void {
+export function writeNodeFile(path: string, node: AgentNode, logger: Logger): void {
   const temporary = `${path}.${crypto.randomUUID()}`;
   try {
-    Deno.writeTextFileSync(temporary, JSON.stringify(answer) + "\n", {
+    Deno.writeTextFileSync(temporary, JSON.stringify(encodeNode(node)) + "\n", {
       mode: 0o600,
       createNew: true,
     });

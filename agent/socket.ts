@@ -1,21 +1,21 @@
 /**
  * What the agent answers on its unix socket: to the plugin, which holds no credential of its own, and
- * to calyxctl on the node. HTTP/1.1, JSON; only root may connect.
- *
- *   GET    /v1/node                            node name, pod CIDRs, MTU
- *   PUT    /v1/endpoints/CONTAINER/IFNAME      answers when the pod's policy is in the kernel
- *   DELETE /v1/endpoints/CONTAINER/IFNAME
- *   GET    /v1/endpoints
- *   GET    /v1/status
+ * to calyxctl on the node. HTTP/1.1, JSON; only root may connect. Routes and bodies, and what older and
+ * newer programs may rely on, are in `lib/agent_api/`.
  */
 
+import { decodeEndpoint } from "../lib/agent_api/endpoint.ts";
+import { encodeEndpoints } from "../lib/agent_api/endpoint_list.ts";
+import { encodeFailure, parseWaitMs, STATUS, WAIT_HEADER } from "../lib/agent_api/message.ts";
+import { encodeNode } from "../lib/agent_api/node.ts";
+import { type EndpointId, parseCall } from "../lib/agent_api/route.ts";
+import { type AgentStatus, encodeStatus } from "../lib/agent_api/status.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
 import type { Node } from "../lib/model/node.ts";
-import { attachmentKey, type AttachmentStore, parseAttachment } from "./attachments.ts";
+import { attachmentKey, type AttachmentStore } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
 import { HttpServer } from "./http_server.ts";
-import { nodeAnswerOf } from "./node_file.ts";
 import type { OwnNode } from "./own_node.ts";
 
 /** What the socket answers from. */
@@ -30,17 +30,15 @@ export interface AgentSocketOptions {
   readonly attachments: AttachmentStore;
   /** Tells the graph; `undefined` = gone. */
   readonly onAttachment: (key: string, attachment: Attachment | undefined) => void;
-  readonly loop: EnforcementLoop;
+  readonly loop: Pick<EnforcementLoop, "enforced" | "enforcedEpoch" | "kick" | "nextApply">;
   /** Whether what is enforced is not what the API server says, but what stands in for it. */
   readonly isStandIn: () => boolean;
   /** Why policy is not in force, in one sentence; `undefined` when it is. */
   readonly unreadyReason: () => string | undefined;
-  readonly status: () => Readonly<Record<string, unknown>>;
+  readonly status: () => AgentStatus;
   readonly logger: Logger;
 }
 
-const WAIT_MS_DEFAULT = 10_000;
-const WAIT_MS_MAX = 120_000;
 /** A request's body; what the plugin sends is a few hundred bytes. */
 const BODY_BYTES_MAX = 16 << 10;
 /** More than a node has pods, each of which may wait for its policy. */
@@ -82,52 +80,48 @@ async function prepareSocketPath(path: string): Promise<void> {
 
 async function answer(options: AgentSocketOptions, request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
-  const [, version, noun, container, ifname, ...rest] = pathname.split("/").map(decodePart);
-  const route = `${request.method} ${version}/${noun}`;
-  if (rest.length > 0) return failure(404, `There is no ${pathname}`);
-  if (container !== undefined && ifname !== undefined && noun === "endpoints") {
-    if (route === "PUT v1/endpoints") return await putEndpoint(options, request, container, ifname);
-    if (route === "DELETE v1/endpoints") return deleteEndpoint(options, container, ifname);
-  } else if (container === undefined) {
-    if (route === "GET v1/node") return getNode(options);
-    if (route === "GET v1/endpoints") return getEndpoints(options);
-    if (route === "GET v1/status") return Response.json(options.status());
+  const call = parseCall(request.method, pathname);
+  switch (call?.route) {
+    case "getNode":
+      return getNode(options);
+    case "putEndpoint":
+      return await putEndpoint(options, request, call.id);
+    case "deleteEndpoint":
+      return deleteEndpoint(options, call.id);
+    case "getEndpoints":
+      return getEndpoints(options);
+    case "getStatus":
+      return Response.json(encodeStatus(options.status()));
+    case undefined:
+      return failure(STATUS.noRoute, `There is no ${request.method} ${pathname}`);
   }
-  return failure(404, `There is no ${request.method} ${pathname}`);
 }
 
 function getNode({ node, ownNode, mtu }: AgentSocketOptions): Response {
-  const known = node(ownNode.name);
+  const nodeName = ownNode.name;
+  const known = node(nodeName);
   if (known === undefined) {
-    return failure(503, ownNode.missing ?? `Node ${ownNode.name} is not known yet`);
+    return failure(STATUS.unknownNode, ownNode.missing ?? `Node ${nodeName} is not known yet`);
   }
-  return Response.json(nodeAnswerOf(ownNode.name, known, mtu()));
+  return Response.json(encodeNode({ nodeName, podCidrs: known.podCidrs, mtu: mtu() }));
 }
 
 function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
-  const endpoints = [...attachments.all.values()].map((it) => ({
-    containerID: it.containerId,
-    ifname: it.ifname,
-    namespace: it.namespace,
-    pod: it.pod,
-    uid: it.uid,
-    interface: it.interfaceName,
-    addresses: it.addresses.map(String),
-    enforced: isEnforced(loop, it),
-  }));
-  return Response.json({ endpoints });
+  return Response.json(
+    encodeEndpoints(attachments.all.values(), (it) => isEnforced(loop, it)),
+  );
 }
 
 async function putEndpoint(
   options: AgentSocketOptions,
   request: Request,
-  container: string,
-  ifname: string,
+  id: EndpointId,
 ): Promise<Response> {
   const { attachments, interfacePrefix, onAttachment, loop, logger } = options;
+  const key = attachmentKey(id.containerId, id.ifname);
   let attachment: Attachment;
   try {
-    attachment = parseAttachment(container, ifname, await readJson(request));
+    attachment = decodeEndpoint(id, await readJson(request));
     requirePrefix(attachment, interfacePrefix);
     for (const superseded of attachments.supersededBy(attachment)) {
       const before = attachments.all.get(superseded);
@@ -142,28 +136,31 @@ async function putEndpoint(
       onAttachment(superseded, undefined);
     }
     attachments.put(attachment);
-    onAttachment(attachmentKey(container, ifname), attachment);
+    onAttachment(key, attachment);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof RangeError) {
-      return failure(400, error.message);
+      return failure(STATUS.badRequest, error.message);
     }
     throw error;
   }
   const epoch = loop.kick();
-  const waitMs = waitOf(request);
+  const waitMs = parseWaitMs(request.headers.get(WAIT_HEADER));
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
   const isDone = (): boolean =>
     loop.enforcedEpoch >= epoch && !options.isStandIn() && isEnforced(loop, attachment);
   while (!isDone()) {
-    if (attachments.all.get(attachmentKey(container, ifname)) !== attachment) {
-      return failure(409, `Pod ${podKeyOf(attachment)} was detached while its policy was awaited`);
+    if (attachments.all.get(key) !== attachment) {
+      return failure(
+        STATUS.detached,
+        `Pod ${podKeyOf(attachment)} was detached while its policy was awaited`,
+      );
     }
     if (signal.aborted) {
       const pod = podKeyOf(attachment);
       const reason = options.unreadyReason();
       logger.warn("policy not in force in time", { pod, waitMs, reason });
       const why = reason === undefined ? "" : `: ${reason}`;
-      return failure(504, `Policy of pod ${pod} is not in force after ${waitMs} ms${why}`);
+      return failure(STATUS.late, `Policy of pod ${pod} is not in force after ${waitMs} ms${why}`);
     }
     await loop.nextApply(signal);
   }
@@ -172,10 +169,9 @@ async function putEndpoint(
 
 function deleteEndpoint(
   { attachments, onAttachment, loop }: AgentSocketOptions,
-  container: string,
-  ifname: string,
+  { containerId, ifname }: EndpointId,
 ): Response {
-  const key = attachmentKey(container, ifname);
+  const key = attachmentKey(containerId, ifname);
   if (attachments.all.has(key)) {
     onAttachment(key, undefined);
     loop.kick();
@@ -204,11 +200,6 @@ function requirePrefix({ interfaceName }: Attachment, prefix: string): void {
   );
 }
 
-function waitOf(request: Request): number {
-  const value = Number(request.headers.get("x-timeout-ms") ?? WAIT_MS_DEFAULT);
-  return Number.isFinite(value) ? Math.min(Math.max(value, 0), WAIT_MS_MAX) : WAIT_MS_DEFAULT;
-}
-
 /** @throws {SyntaxError | RangeError} if the body is no JSON, or too large */
 async function readJson(request: Request): Promise<unknown> {
   // The length is what the server reads; a body that does not say its own is not read at all.
@@ -220,14 +211,6 @@ async function readJson(request: Request): Promise<unknown> {
   return JSON.parse(await request.text());
 }
 
-function decodePart(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
-
 function failure(status: number, error: string): Response {
-  return Response.json({ error }, { status });
+  return Response.json(encodeFailure(error), { status });
 }

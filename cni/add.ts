@@ -4,12 +4,14 @@
  * was told.
  */
 
+import { STATUS } from "../lib/agent_api/message.ts";
+import type { EndpointId } from "../lib/agent_api/route.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { aliasOf, attachmentOf } from "../lib/model/link_alias.ts";
 import { isExists } from "../lib/netlink/error.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
-import { AgentClient, AgentError, type EndpointId } from "./agent_client.ts";
+import { AgentClient, AgentError } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import {
   deleteAttachmentLink,
@@ -31,9 +33,6 @@ import { Sandbox } from "./sandbox.ts";
 
 /** How often a name that is taken is looked at: ADDs and DELs of one pod may cross. */
 const WIRE_ATTEMPTS_MAX = 4;
-
-/** The agent's status for an interface that somebody deleted while its policy was awaited. */
-const DETACHED = 409;
 
 /**
  * Connects the container.
@@ -274,7 +273,7 @@ function enforce(
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     isKnown = !error.isRefusal && !error.isUnreached;
-    if (error.status === DETACHED) throw new CniError("tryAgainLater", error.message);
+    if (error.status === STATUS.detached) throw new CniError("tryAgainLater", error.message);
     if (error.isRefusal) throw new CniError("internal", error.message, { cause: error });
     if (startsClosed) {
       log.warn("pod starts closed: its policy is not in the kernel yet", { error });

@@ -1,15 +1,25 @@
 /**
  * The agent on this node, over its unix socket: what node this is, and whether a pod's policy is in the
- * kernel. One request a connection, written by hand and waited for in system calls: the runtime's own
- * client takes milliseconds to start, which every pod would pay. HTTP/1.0, so that an answer ends with
- * its connection.
+ * kernel. One request a connection, waited for in system calls: the runtime's own client takes
+ * milliseconds to start, which every pod would pay. What is asked and answered is in `lib/agent_api/`.
  */
 
+import { type Body, isBody } from "../lib/agent_api/body.ts";
+import { type AgentEndpoint, encodeEndpoint } from "../lib/agent_api/endpoint.ts";
+import { decodeEndpoints, type EndpointState } from "../lib/agent_api/endpoint_list.ts";
+import {
+  type ApiRequest,
+  decodeFailure,
+  formatRequest,
+  parseAnswer,
+  STATUS,
+} from "../lib/agent_api/message.ts";
+import { type AgentNode, decodeNode, nodeFilePath } from "../lib/agent_api/node.ts";
+import type { EndpointId } from "../lib/agent_api/route.ts";
+import { decodeStatus } from "../lib/agent_api/status.ts";
 import type { Bytes } from "../lib/base/bytes.ts";
-import { Prefix } from "../lib/ip/prefix.ts";
 import { KernelError } from "../lib/kernel/errno.ts";
 import { exchange } from "../lib/kernel/unix_stream.ts";
-import { Fields, isJsonObject, type JsonObject } from "./protocol/fields.ts";
 
 /** The agent did not do what it was asked. */
 export class AgentError extends Error {
@@ -31,29 +41,6 @@ export class AgentError extends Error {
   get isRefusal(): boolean {
     return this.status !== undefined && this.status >= 400 && this.status < 500;
   }
-}
-
-/** What the agent knows of the node. */
-export interface AgentNode {
-  readonly nodeName: string;
-  readonly podCidrs: readonly Prefix[];
-  readonly mtu: number | undefined;
-}
-
-/** Which interface of which container. */
-export interface EndpointId {
-  readonly containerId: string;
-  readonly ifname: string;
-}
-
-/** A pod's interface, as the agent has to know it to find its policy. */
-export interface AgentEndpoint {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly uid?: string;
-  readonly interface: string;
-  readonly addresses: readonly string[];
-  readonly netns: string;
 }
 
 /** What answers that need no waiting may take. */
@@ -79,15 +66,14 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer, or does not know yet
    */
   node(): AgentNode {
-    return parseNode(this.#call("GET", "/v1/node", ANSWER_MS_MAX));
+    return decodeNode(this.#ask({ call: { route: "getNode" } }));
   }
 
   /** What the agent wrote down of the node in this boot; `undefined` if it did not come to that. */
   rememberedNode(): AgentNode | undefined {
     try {
-      const path = `${this.#path.slice(0, this.#path.lastIndexOf("/"))}/node.json`;
-      const json: unknown = JSON.parse(Deno.readTextFileSync(path));
-      return isJsonObject(json) ? parseNode(json) : undefined;
+      const json: unknown = JSON.parse(Deno.readTextFileSync(nodeFilePath(this.#path)));
+      return isBody(json) ? decodeNode(json) : undefined;
     } catch {
       return undefined;
     }
@@ -99,8 +85,7 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer
    */
   unreadyReason(): string | undefined {
-    const { ready } = this.#call("GET", "/v1/status", ANSWER_MS_MAX);
-    return typeof ready === "string" ? ready : undefined;
+    return decodeStatus(this.#ask({ call: { route: "getStatus" } })).unreadyReason;
   }
 
   /**
@@ -108,11 +93,9 @@ export class AgentClient {
    *
    * @throws {AgentError} if the agent does not answer, or the policy is not there in time
    */
-  putEndpoint(id: EndpointId, endpoint: AgentEndpoint, timeoutMs: number): void {
-    this.#call("PUT", endpointPath(id), timeoutMs + GRACE_MS, {
-      headers: { "x-timeout-ms": String(timeoutMs) },
-      body: JSON.stringify(endpoint),
-    });
+  putEndpoint(id: EndpointId, endpoint: AgentEndpoint, waitMs: number): void {
+    const body = encodeEndpoint(endpoint);
+    this.#ask({ call: { route: "putEndpoint", id }, waitMs, body }, waitMs + GRACE_MS);
   }
 
   /**
@@ -121,7 +104,7 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer
    */
   deleteEndpoint(id: EndpointId): void {
-    this.#call("DELETE", endpointPath(id), DELETE_MS_MAX);
+    this.#ask({ call: { route: "deleteEndpoint", id } }, DELETE_MS_MAX);
   }
 
   /**
@@ -130,7 +113,7 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer
    */
   isEnforced(id: EndpointId): boolean | undefined {
-    return this.#endpoint(id)?.boolean("enforced");
+    return this.#endpoint(id)?.isEnforced;
   }
 
   /**
@@ -139,37 +122,34 @@ export class AgentClient {
    * @throws {AgentError} if the agent does not answer
    */
   podOf(id: EndpointId): string | undefined {
-    const endpoint = this.#endpoint(id);
-    const [namespace, pod] = [endpoint?.text("namespace"), endpoint?.text("pod")];
-    return namespace === undefined || pod === undefined ? undefined : `${namespace}/${pod}`;
+    const { namespace = "", pod = "" } = this.#endpoint(id) ?? {};
+    return namespace === "" || pod === "" ? undefined : `${namespace}/${pod}`;
   }
 
-  #endpoint({ containerId, ifname }: EndpointId): Fields | undefined {
-    const fields = new Fields(this.#call("GET", "/v1/endpoints", ANSWER_MS_MAX));
-    return fields.objects("endpoints")
-      ?.find((it) => it.text("containerID") === containerId && it.text("ifname") === ifname);
+  #endpoint({ containerId, ifname }: EndpointId): EndpointState | undefined {
+    return decodeEndpoints(this.#ask({ call: { route: "getEndpoints" } }))
+      .find((it) => it.containerId === containerId && it.ifname === ifname);
   }
 
-  #call(
-    method: string,
-    path: string,
-    timeoutMs: number,
-    { headers = {}, body = "" }: {
-      readonly headers?: Readonly<Record<string, string>>;
-      readonly body?: string;
-    } = {},
-  ): JsonObject {
-    const text = this.#exchange(formatRequest(method, path, headers, body), timeoutMs);
-    const { status, json } = parseAnswer(text);
-    if (status === 200) return json;
-    const reason = typeof json.error === "string" ? json.error : "no reason given";
-    throw new AgentError(`calyx-agent refused (${status}): ${reason}`, { status });
+  #ask(request: ApiRequest, timeoutMs = ANSWER_MS_MAX): Body {
+    const answer = parseAnswer(this.#exchange(formatRequest(request), timeoutMs));
+    if (answer === undefined) {
+      throw new AgentError("calyx-agent broke off in the middle of its answer", {});
+    }
+    const { status, body } = answer;
+    if (body === undefined) {
+      throw new AgentError("calyx-agent answered with something else than a JSON object", {
+        status,
+      });
+    }
+    if (status === STATUS.ok) return body;
+    throw new AgentError(`calyx-agent refused (${status}): ${decodeFailure(body)}`, { status });
   }
 
-  #exchange(request: Bytes, timeoutMs: number): string {
+  #exchange(request: Bytes, timeoutMs: number): Bytes {
     const bounds = { timeoutMs, answerBytesMax: ANSWER_BYTES_MAX };
     try {
-      return new TextDecoder().decode(exchange(this.#path, request, bounds));
+      return exchange(this.#path, request, bounds);
     } catch (error) {
       throw new AgentError(this.#explain(error, timeoutMs), { cause: error });
     }
@@ -182,58 +162,4 @@ export class AgentClient {
     if (!error.operation.startsWith("connect")) return `calyx-agent broke off: ${reason}`;
     return `calyx-agent does not answer on ${this.#path} (${error.code}): is it running on this node?`;
   }
-}
-
-function parseNode(json: JsonObject): AgentNode {
-  const fields = new Fields(json);
-  const podCidrs = (fields.texts("podCIDRs") ?? []).map(Prefix.tryParse);
-  const mtu = fields.integer("mtu");
-  return {
-    nodeName: fields.text("nodeName") ?? "",
-    podCidrs: podCidrs.filter((it) => it !== undefined),
-    mtu: mtu === 0 ? undefined : mtu,
-  };
-}
-
-function endpointPath(id: EndpointId): string {
-  return `/v1/endpoints/${encodeURIComponent(id.containerId)}/${encodeURIComponent(id.ifname)}`;
-}
-
-function formatRequest(
-  method: string,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  body: string,
-): Bytes {
-  const encoder = new TextEncoder();
-  const bytes = encoder.encode(body);
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  const content = bytes.length === 0
-    ? ""
-    : `content-type: application/json\r\ncontent-length: ${bytes.length}\r\n`;
-  const head = encoder.encode(
-    `${method} ${path} HTTP/1.0\r\nhost: calyx-agent\r\n${lines}${content}\r\n`,
-  );
-  const request = new Uint8Array(head.length + bytes.length);
-  request.set(head);
-  request.set(bytes, head.length);
-  return request;
-}
-
-/** @throws {AgentError} if it is no HTTP answer with a JSON object */
-function parseAnswer(text: string): { readonly status: number; readonly json: JsonObject } {
-  const end = text.indexOf("\r\n\r\n");
-  const match = /^HTTP\/1\.[01] (\d{3})/.exec(text);
-  if (end < 0 || match === null) {
-    throw new AgentError("calyx-agent broke off in the middle of its answer", {});
-  }
-  try {
-    const json: unknown = JSON.parse(text.slice(end + 4));
-    if (isJsonObject(json)) return { status: Number(match[1]), json };
-  } catch {
-    // Said below.
-  }
-  throw new AgentError("calyx-agent answered with something else than a JSON object", {
-    status: Number(match[1]),
-  });
 }

@@ -3,8 +3,9 @@
  * no agent is configured, the API server does, and only then is any of that code loaded.
  */
 
+import type { AgentNode } from "../lib/agent_api/node.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
-import { AgentClient, AgentError, type AgentNode } from "./agent_client.ts";
+import { AgentClient, AgentError } from "./agent_client.ts";
 import type { PluginSettings } from "./protocol/configuration.ts";
 import { CniError } from "./protocol/error.ts";
 

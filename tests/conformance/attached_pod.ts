@@ -6,6 +6,8 @@
 
 import { planSandbox } from "../../cni/plan.ts";
 import { Sandbox } from "../../cni/sandbox.ts";
+import type { AgentEndpoint } from "../../lib/agent_api/endpoint.ts";
+import type { EndpointId } from "../../lib/agent_api/route.ts";
 import { Address } from "../../lib/ip/address.ts";
 import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { createNamespace, deleteNamespace, openNamespace } from "../../lib/kernel/namespace.ts";
@@ -74,12 +76,12 @@ export class AttachedPod implements Disposable {
     this.services = new PodServices(this.#namespace, services);
   }
 
-  /** What the plugin sends to the agent, and where; `undefined` for a node. */
-  get attachment(): { readonly path: string; readonly body: unknown } | undefined {
+  /** What the plugin sends to the agent, and about what; `undefined` for a node. */
+  get attachment(): { readonly id: EndpointId; readonly endpoint: AgentEndpoint } | undefined {
     if (this.pod.hostNetwork) return undefined;
     return {
-      path: `/v1/endpoints/${this.#containerId}/${IFNAME}`,
-      body: {
+      id: { containerId: this.#containerId, ifname: IFNAME },
+      endpoint: {
         namespace: this.pod.namespace,
         pod: this.pod.name,
         interface: this.#interfaceName,

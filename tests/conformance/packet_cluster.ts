@@ -10,9 +10,11 @@
  * has what the agent knows.
  */
 
+import { encodeEndpoint } from "../../lib/agent_api/endpoint.ts";
+import { type ApiRequest, decodeFailure, STATUS } from "../../lib/agent_api/message.ts";
 import type { Protocol } from "../../lib/model/workload.ts";
 import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../../lib/netlink/socket.ts";
-import { AGENT_SOCKET, isAgentReady } from "../support/node/agent_client.ts";
+import { agentStatus, askAgent, isAgentReady } from "../support/node/agent_client.ts";
 import { type SmallApiServer, startApiServer } from "../support/kubernetes/api_server/server.ts";
 import { runExecutable, RunningAgent } from "../support/program/executable.ts";
 import { until } from "../support/until.ts";
@@ -48,9 +50,6 @@ export class PacketCluster implements AsyncDisposable {
   readonly #api: SmallApiServer;
   readonly #agent: RunningAgent;
   readonly #route: NetlinkSocket = openNetlinkSocket(NETLINK_ROUTE);
-  readonly #client: Deno.HttpClient = Deno.createHttpClient({
-    proxy: { transport: "unix", path: AGENT_SOCKET },
-  });
   readonly #pods = new Map<string, PacketPod>();
   /** What was sent to the API server, by plural and key. */
   readonly #objects = new Map<string, string>();
@@ -122,7 +121,6 @@ export class PacketCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const pod of this.#pods.values()) pod[Symbol.dispose]();
-    this.#client.close();
     this.#route[Symbol.dispose]();
     await this.#agent[Symbol.asyncDispose]();
     await this.#api[Symbol.asyncDispose]();
@@ -136,8 +134,8 @@ export class PacketCluster implements AsyncDisposable {
       this.#pods.delete(key);
       attached[Symbol.dispose]();
       await attached.services.closed;
-      const { path } = attached.attachment ?? {};
-      if (path !== undefined) await this.#ask("DELETE", path);
+      const { id } = attached.attachment ?? {};
+      if (id !== undefined) await this.#ask({ call: { route: "deleteEndpoint", id } });
     }
   }
 
@@ -204,9 +202,7 @@ export class PacketCluster implements AsyncDisposable {
     await until(
       `the agent counts ${wanted} ${plural}`,
       async () => {
-        const { objects } = await this.#ask("GET", "/v1/status") as {
-          objects: Readonly<Record<string, number>>;
-        };
+        const { objects } = await agentStatus();
         count = objects[COUNTS[plural]];
         if (count === undefined) throw new Error(`The agent does not watch ${plural}`);
         return count === wanted;
@@ -222,19 +218,20 @@ export class PacketCluster implements AsyncDisposable {
   }
 
   async #report({ attachment }: PacketPod): Promise<void> {
-    if (attachment !== undefined) await this.#ask("PUT", attachment.path, attachment.body);
+    if (attachment === undefined) return;
+    const { id, endpoint } = attachment;
+    await this.#ask({
+      call: { route: "putEndpoint", id },
+      waitMs: ENFORCE_MS_MAX,
+      body: encodeEndpoint(endpoint),
+    });
   }
 
-  async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
-    const response = await fetch(`http://agent${path}`, {
-      client: this.#client,
-      method,
-      headers: { "x-timeout-ms": String(ENFORCE_MS_MAX) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`Agent: ${method} ${path}: ${text}; its log:\n${this.log}`);
-    return JSON.parse(text);
+  async #ask(request: ApiRequest): Promise<void> {
+    const { status, body } = await askAgent(request);
+    if (status === STATUS.ok) return;
+    const { route } = request.call;
+    throw new Error(`Agent: ${route}: ${decodeFailure(body)}; its log:\n${this.log}`);
   }
 }
 

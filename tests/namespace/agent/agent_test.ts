@@ -26,7 +26,12 @@ import {
   openNetlinkSocket,
 } from "../../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../../lib/model/interface_name.ts";
-import { AGENT_SOCKET, askAgent, isAgentReady } from "../../support/node/agent_client.ts";
+import {
+  AGENT_SOCKET,
+  agentEndpoints,
+  agentStatus,
+  isAgentReady,
+} from "../../support/node/agent_client.ts";
 import { assertBecomes } from "../../support/packet/becomes.ts";
 import { DIST, runExecutable, runProgram } from "../../support/program/executable.ts";
 import { hasOwnedTables } from "../../support/kernel/kernel_feature.ts";
@@ -134,9 +139,8 @@ async function restart(before: "on" | "off", after: "on" | "off"): Promise<void>
   }
   assertEquals(refused, 0, node.agent.log);
   assertEquals(node.agent.log.includes('"ruleset applied"'), isRemade, node.agent.log);
-  const { body } = await askAgent("/v1/status");
   const isOwned = after === "on" && await hasOwnedTables();
-  assertEquals((body as { tableOwned?: boolean }).tableOwned, isOwned);
+  assertEquals((await agentStatus()).isTableOwned, isOwned);
 }
 
 Deno.test("calyx-agent stopped by SIGTERM leaves the rules, and cleanup takes them away", async () => {
@@ -212,9 +216,8 @@ Deno.test("calyx ADD returns only when the pod's policy is in the kernel", async
   await using node = await TestNode.start();
   await node.createPolicy("deny", { podSelector: {}, policyTypes: ["Ingress", "Egress"] });
   await node.addPod("server");
-  const { body } = await askAgent("/v1/endpoints");
-  const [endpoint] = (body as { endpoints: { pod: string; enforced: boolean }[] }).endpoints;
-  assertEquals([endpoint?.pod, endpoint?.enforced], ["server", true]);
+  const [endpoint] = await agentEndpoints();
+  assertEquals([endpoint?.pod, endpoint?.isEnforced], ["server", true]);
 });
 
 Deno.test("calyx-agent refuses bodies that are too large, or do not say how large they are", async () => {
@@ -240,7 +243,7 @@ Deno.test("calyx-agent refuses bodies that are too large, or do not say how larg
     assertEquals(response.status, 400, what);
     assertMatch(error, reason, what);
   }
-  assertEquals((await askAgent("/v1/endpoints")).body, { endpoints: [] });
+  assertEquals(await agentEndpoints(), []);
 });
 
 Deno.test("calyx-agent answers the request after one whose body it did not read", async () => {

@@ -35,7 +35,7 @@ Deno.test("calyx-agent outlives those who hold connections and send half of a re
       if (index % 2 === 0) connection.write(half).catch(() => {});
     }
     assertEquals(await healthz(), "200 ok\n");
-    assertEquals((await askAgent("/v1/status")).status, 200);
+    assertEquals((await askAgent({ call: { route: "getStatus" } })).status, 200);
     assert(usageOf(agent.pid).megabytes < before.megabytes + MEGABYTES_MORE_MAX);
   } finally {
     connections.forEach((it) => it.close());

@@ -1,9 +1,10 @@
 /** What the compiled agent does while it does not know what to enforce: on real packets. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { decodeNode } from "../../../lib/agent_api/node.ts";
 import { openCurrentNamespace } from "../../../lib/kernel/namespace.ts";
 import { interfaceNameOf } from "../../../lib/model/interface_name.ts";
-import { askAgent, isAgentReady } from "../../support/node/agent_client.ts";
+import { agentEndpoints, askAgent, isAgentReady } from "../../support/node/agent_client.ts";
 import { ask, assertBecomes } from "../../support/packet/becomes.ts";
 import { runExecutable } from "../../support/program/executable.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
@@ -107,8 +108,8 @@ programTest("calyx-agent under a name that no Node has changes nothing and says 
   });
   await node.agent.until("the Node is found", () => isAgentReady());
   await scene.becomes("open", "open");
-  const { body } = await askAgent("/v1/node");
-  assertEquals((body as { nodeName?: string }).nodeName, NODE_NAME);
+  const { body } = await askAgent({ call: { route: "getNode" } });
+  assertEquals(decodeNode(body).nodeName, NODE_NAME);
 
   // The Node goes, and what it said stays.
   await node.objects.delete(`/api/v1/nodes/${NODE_NAME}`);
@@ -255,10 +256,11 @@ Deno.test("an attachment goes with its interface, though the agent was not told"
   } finally {
     Deno.kill(pid, "SIGCONT");
   }
-  await until("the attachment is forgotten", async () => {
-    const { body } = await askAgent("/v1/endpoints");
-    return (body as { endpoints: unknown[] }).endpoints.length === 0;
-  }, () => node.agent.log);
+  await until(
+    "the attachment is forgotten",
+    async () => (await agentEndpoints()).length === 0,
+    () => node.agent.log,
+  );
 });
 
 function countDetachments(): number {

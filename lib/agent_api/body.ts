@@ -1,0 +1,54 @@
+/**
+ * Reading the JSON objects of the socket, where a field that is missing, `null` or of another type is
+ * `undefined`: what that means is said where the field is (route.ts).
+ */
+
+/** A JSON object. */
+export type Body = Readonly<Record<string, unknown>>;
+
+/** Whether a JSON value is an object. */
+export function isBody(value: unknown): value is Body {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A text; the empty one counts as missing. */
+export function readText(body: Body, name: string): string | undefined {
+  const value = readField(body, name);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** A number, 0 or more. */
+export function readNumber(body: Body, name: string): number | undefined {
+  const value = readField(body, name);
+  return typeof value === "number" && value >= 0 ? value : undefined;
+}
+
+export function readBoolean(body: Body, name: string): boolean | undefined {
+  const value = readField(body, name);
+  return typeof value === "boolean" ? value : undefined;
+}
+
+/** A list of texts; one with anything else in it counts as missing. */
+export function readTexts(body: Body, name: string): readonly string[] | undefined {
+  const value = readField(body, name);
+  return isListOf(value, (it) => typeof it === "string") ? value : undefined;
+}
+
+export function readObject(body: Body, name: string): Body | undefined {
+  const value = readField(body, name);
+  return isBody(value) ? value : undefined;
+}
+
+/** A list of objects; one with anything else in it counts as missing. */
+export function readObjects(body: Body, name: string): readonly Body[] | undefined {
+  const value = readField(body, name);
+  return isListOf(value, isBody) ? value : undefined;
+}
+
+function readField(body: Body, name: string): unknown {
+  return Object.hasOwn(body, name) ? body[name] : undefined;
+}
+
+function isListOf<T>(value: unknown, is: (item: unknown) => item is T): value is readonly T[] {
+  return Array.isArray(value) && value.every(is);
+}

@@ -1,0 +1,90 @@
+/**
+ * The bytes of a request, and what an answer says: RFC 9112, one request a connection. Requests are
+ * HTTP/1.0, so that an answer ends with its connection; the agent answers HTTP/1.1 and closes.
+ */
+
+import { type Bytes, concatBytes } from "../base/bytes.ts";
+import { type Body, isBody, readText } from "./body.ts";
+import { type ApiCall, formatCall } from "./route.ts";
+
+/** Statuses of answers, and what they mean to who asked. */
+export const STATUS = {
+  ok: 200,
+  /** The request cannot be used; asking again does not help. */
+  badRequest: 400,
+  /** This agent has no such route. */
+  noRoute: 404,
+  /** `putEndpoint`: the interface was deleted while its policy was awaited. */
+  detached: 409,
+  /** `getNode`: the node is not known yet. */
+  unknownNode: 503,
+  /** `putEndpoint`: the policy is not in the kernel in time; it is being worked on. */
+  late: 504,
+} as const;
+
+/** Says how long the agent may keep the answer to `putEndpoint`, in milliseconds. */
+export const WAIT_HEADER = "x-timeout-ms";
+const WAIT_MS_DEFAULT = 10_000;
+const WAIT_MS_MAX = 120_000;
+
+/** A request. */
+export interface ApiRequest {
+  readonly call: ApiCall;
+  /** For `putEndpoint`. Missing: ten seconds; the agent waits two minutes at most. */
+  readonly waitMs?: number;
+  readonly body?: Body;
+}
+
+/** An answer. */
+export interface ApiAnswer {
+  readonly status: number;
+  /** `undefined`: it was no JSON object. */
+  readonly body: Body | undefined;
+}
+
+/** The bytes of a request. */
+export function formatRequest({ call, waitMs, body }: ApiRequest): Bytes {
+  const encoder = new TextEncoder();
+  const [method, path] = formatCall(call);
+  const content = encoder.encode(body === undefined ? "" : JSON.stringify(body));
+  const lines = [
+    `${method} ${path} HTTP/1.0`,
+    "host: calyx-agent",
+    ...(waitMs === undefined ? [] : [`${WAIT_HEADER}: ${waitMs}`]),
+    ...(body === undefined
+      ? []
+      : ["content-type: application/json", `content-length: ${content.length}`]),
+  ];
+  return concatBytes([encoder.encode(`${lines.join("\r\n")}\r\n\r\n`), content]);
+}
+
+/** What the bytes of a whole answer say; `undefined`: they end before its head does. */
+export function parseAnswer(bytes: Bytes): ApiAnswer | undefined {
+  const text = new TextDecoder().decode(bytes);
+  const end = text.indexOf("\r\n\r\n");
+  const match = /^HTTP\/1\.[01] (\d{3})/.exec(text);
+  if (end < 0 || match === null) return undefined;
+  const status = Number(match[1]);
+  try {
+    const body: unknown = JSON.parse(text.slice(end + 4));
+    return { status, body: isBody(body) ? body : undefined };
+  } catch {
+    return { status, body: undefined };
+  }
+}
+
+/** How long the agent waits, of the header's text; `null`: there is none. */
+export function parseWaitMs(text: string | null): number {
+  const value = Number(text ?? WAIT_MS_DEFAULT);
+  return Number.isFinite(value) ? Math.min(Math.max(value, 0), WAIT_MS_MAX) : WAIT_MS_DEFAULT;
+}
+
+/** The body of every answer but {@link STATUS.ok}. */
+export function encodeFailure(error: string): Body {
+  return { error };
+}
+
+/** Why the agent did not do it, in a sentence. Missing: it gave no reason. */
+export function decodeFailure(body: Body): string {
+  return readText(body, "error") ?? "no reason given";
+}
