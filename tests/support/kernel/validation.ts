@@ -93,7 +93,7 @@ export function countVisits({ chains, sets }: Ruleset): number {
     if (statement.kind === "verdict") {
       return "chain" in statement.verdict ? [statement.verdict.chain] : [];
     }
-    if (statement.kind !== "interfaceMap" && statement.kind !== "addressMap") return [];
+    if (!("map" in statement)) return [];
     const elements = sets.get(statement.map)?.elements;
     if (elements?.kind !== "names") return [];
     return [...elements.names.values()].map((it) => it.verdict)
