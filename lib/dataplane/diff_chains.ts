@@ -11,9 +11,9 @@ import {
 } from "../netlink/nftables/chain.ts";
 import type { Expression } from "../netlink/nftables/expression.ts";
 import { flushChain, newRule } from "../netlink/nftables/rule.ts";
-import { encodeRule } from "./encode.ts";
 import type { BaseHook, Chain, Ruleset } from "./ruleset.ts";
 import type { Sent, SentChain, SentChanges } from "./sent.ts";
+import { encodeStatement } from "./statement/statement.ts";
 import { TABLE } from "./table.ts";
 
 /** NF_IP_PRI_FILTER: behind DNAT, so that policy sees pod addresses. */
@@ -92,7 +92,7 @@ export function diffChains(
     const rules = isUnseen ? out.createdRules : out.rules;
     for (const rule of chain.rules) {
       const { comment, tag } = rule;
-      const expressions = (): readonly Expression[] => encodeRule(rule);
+      const expressions = (): readonly Expression[] => rule.statements.flatMap(encodeStatement);
       rules.push(newRule({ table: TABLE, chain: name, expressions, comment, tag }));
     }
   }

@@ -20,8 +20,9 @@ import {
   TYPE_IP6ADDR,
   TYPE_IPADDR,
 } from "../netlink/nftables/set.ts";
-import { ctStateBytes, encodeVerdict, portBytes } from "./encode.ts";
-import type { CtState, NamedSet, SetType } from "./ruleset.ts";
+import type { NamedSet, SetType } from "./ruleset.ts";
+import { type CtState, ctStateBytes, portBytes } from "./statement/expressions.ts";
+import { encodeVerdict } from "./statement/verdict.ts";
 
 /** IFNAMSIZ: names are padded to it. */
 const IFNAMSIZ = 16;

@@ -2,21 +2,10 @@
 
 import { Address, type Family } from "../ip/address.ts";
 import type { AddressRange } from "../ip/range.ts";
-import type { PortRange } from "../model/policy.ts";
-import { PROTOCOL_NUMBERS } from "../model/workload.ts";
-import { IPS_FIXED_TIMEOUT } from "../netlink/conntrack/message.ts";
 import { TABLE_NAME } from "./compile/names.ts";
-import type {
-  BaseHook,
-  Chain,
-  NamedSet,
-  NameElement,
-  Rule,
-  Ruleset,
-  SetType,
-  Statement,
-  Verdict,
-} from "./ruleset.ts";
+import type { BaseHook, Chain, NamedSet, NameElement, Rule, Ruleset, SetType } from "./ruleset.ts";
+import { renderNumbers, renderStatement } from "./statement/statement.ts";
+import { renderVerdict } from "./statement/verdict.ts";
 
 /** Renders the table; sets and chains in the order of their names, base chains last. */
 export function render(ruleset: Ruleset): string {
@@ -33,11 +22,6 @@ export function renderRule(rule: Rule): string {
   const words = rule.statements.map(renderStatement);
   if (rule.comment !== undefined) words.push(`comment "${rule.comment}"`);
   return words.join(" ");
-}
-
-/** Renders a verdict: `accept`, `goto to-pod`. */
-export function renderVerdict(verdict: Verdict): string {
-  return "chain" in verdict ? `${verdict.code} ${verdict.chain}` : verdict.code;
 }
 
 function renderChain(chain: Chain): string {
@@ -125,83 +109,4 @@ function renderNameElement(
 function renderRange(family: Family, { first, last }: AddressRange): string {
   const from = Address.of(family, first);
   return first === last ? `${from}` : `${from}-${Address.of(family, last)}`;
-}
-
-function renderNumbers({ first, last }: PortRange): string {
-  return first === last ? `${first}` : `${first}-${last}`;
-}
-
-function renderStatement(statement: Statement): string {
-  switch (statement.kind) {
-    case "interfacePrefix":
-      return `${interfaceKey(statement.end)} "${statement.prefix}*"`;
-    case "interfaceNotLoopback":
-      return 'iifname != "lo"';
-    case "interfaceNotInSet":
-      return `${interfaceKey(statement.end)} != @${statement.set}`;
-    case "interfaceMap":
-      return `${interfaceKey(statement.end)} vmap @${statement.map}`;
-    case "sourceNotOfInterface":
-      return `meta nfproto ipv${statement.family} iifname . ${
-        network(statement.family)
-      } saddr != @${statement.set}`;
-    case "flowSourceOfInterface":
-      return `iifname . ct ${statement.way} ${network(statement.family)} saddr @${statement.set}`;
-    case "addressMap":
-      return `${network(statement.family)} ${
-        statement.end === "source" ? "saddr" : "daddr"
-      } vmap @${statement.map}`;
-    case "icmpv6Type":
-      return `icmpv6 type ${renderNumbers(statement)}`;
-    case "destinationLoopback":
-      return "ip daddr 127.0.0.0/8";
-    case "sourceNotLinkLocal":
-      return "ip6 saddr != fe80::/10";
-    case "sourceNotUnspecified":
-      return "ip6 saddr != ::";
-    case "sourceLocal":
-      return "fib saddr type local";
-    case "limitOver":
-      return `limit rate over ${statement.perSecond}/second burst ${statement.burst} packets`;
-    case "ctState":
-      return `ct state ${statement.states.join(",")}`;
-    case "ctStateMap":
-      return `ct state vmap @${statement.map}`;
-    case "flowIsCut":
-      return `ct status 0x${IPS_FIXED_TIMEOUT.toString(16)}`;
-    case "family":
-      return `meta nfproto ipv${statement.family}`;
-    case "addressInSet":
-      return `${network(statement.family)} ${
-        statement.end === "source" ? "saddr" : "daddr"
-      } @${statement.set}`;
-    case "protocol":
-      return `meta l4proto ${PROTOCOL_NUMBERS[statement.protocol]}`;
-    case "port":
-      return `${statement.protocol.toLowerCase()} dport ${renderNumbers(statement.range)}`;
-    case "portInSet":
-      return `${statement.protocol.toLowerCase()} dport @${statement.set}`;
-    case "endsNotInSet": {
-      const word = network(statement.family);
-      return `${word} saddr . ${word} daddr != @${statement.set}`;
-    }
-    case "addressPortInSet":
-      return `${network(statement.family)} daddr . meta l4proto . th dport @${statement.set}`;
-    case "counter":
-      return "counter";
-    case "reject":
-      return statement.with === "tcpReset"
-        ? "reject with tcp reset"
-        : "reject with icmpx admin-prohibited";
-    case "verdict":
-      return renderVerdict(statement.verdict);
-  }
-}
-
-function interfaceKey(end: "in" | "out"): string {
-  return end === "in" ? "iifname" : "oifname";
-}
-
-function network(family: Family): string {
-  return family === 4 ? "ip" : "ip6";
 }

@@ -1,14 +1,15 @@
 /**
  * The ruleset as a value: the table `inet calyx` with its chains, rules, sets and maps, in the words of
- * nft(8). Made by `compile/`, printed by `render.ts`, turned into messages by `encode.ts`, put into
- * the kernel by `diff.ts` and `apply.ts`.
+ * nft(8). Made by `compile/` of the rows in `statement/`, printed by `render.ts`, put into the kernel by
+ * `diff.ts` and `apply.ts`.
  */
 
 import type { Family } from "../ip/address.ts";
 import type { AddressRange } from "../ip/range.ts";
 import type { MemberSet } from "../model/member_set.ts";
 import type { PortRange } from "../model/policy.ts";
-import type { Protocol } from "../model/workload.ts";
+import type { Statement } from "./statement/statement.ts";
+import type { Verdict } from "./statement/verdict.ts";
 
 /** The whole table; names are unique among chains, and among sets and maps. */
 export interface Ruleset {
@@ -50,81 +51,6 @@ export interface Rule {
   /** Identifies the statements: rules with equal tags do the same. */
   readonly tag: string;
 }
-
-/** Where a packet goes: what a rule or a map's element says. A map cannot reject. */
-export type Verdict =
-  | { readonly code: "accept" | "drop" | "return" }
-  | { readonly code: "jump" | "goto"; readonly chain: string };
-
-/** One match or action of a rule. */
-export type Statement =
-  /** `iifname "cali*"`: names that begin so. */
-  | { readonly kind: "interfacePrefix"; readonly end: "in" | "out"; readonly prefix: string }
-  /** `iifname != "lo"`. */
-  | { readonly kind: "interfaceNotLoopback" }
-  /** `iifname != @pods`. */
-  | { readonly kind: "interfaceNotInSet"; readonly end: "in" | "out"; readonly set: string }
-  /** `iifname vmap @egress`. */
-  | { readonly kind: "interfaceMap"; readonly end: "in" | "out"; readonly map: string }
-  /** `iifname . ip saddr != @sources4`, with the family's guard. */
-  | { readonly kind: "sourceNotOfInterface"; readonly family: Family; readonly set: string }
-  /** `iifname . ct original ip saddr @sources4`: an end of the packet's flow. */
-  | {
-    readonly kind: "flowSourceOfInterface";
-    readonly family: Family;
-    readonly way: "original" | "reply";
-    readonly set: string;
-  }
-  /** `ip saddr vmap @egress4`. */
-  | {
-    readonly kind: "addressMap";
-    readonly end: "source" | "destination";
-    readonly family: Family;
-    readonly map: string;
-  }
-  /** `icmpv6 type 130-137`. */
-  | { readonly kind: "icmpv6Type"; readonly first: number; readonly last: number }
-  /** `ip daddr 127.0.0.0/8`, with the family's guard. */
-  | { readonly kind: "destinationLoopback" }
-  /** `ip6 saddr != fe80::/10`, with the family's guard. */
-  | { readonly kind: "sourceNotLinkLocal" }
-  /** `ip6 saddr != ::`, with the family's guard. */
-  | { readonly kind: "sourceNotUnspecified" }
-  /** `fib saddr type local`: this host sent it. */
-  | { readonly kind: "sourceLocal" }
-  /** `limit rate over 10/second burst 50 packets`. */
-  | { readonly kind: "limitOver"; readonly perSecond: number; readonly burst: number }
-  /** `ct state established,related`. */
-  | { readonly kind: "ctState"; readonly states: readonly CtState[] }
-  /** `ct state vmap @flow-state`. */
-  | { readonly kind: "ctStateMap"; readonly map: string }
-  /** `ct status 0x400`: the agent has cut the flow (IPS_FIXED_TIMEOUT). */
-  | { readonly kind: "flowIsCut" }
-  /** `meta nfproto ipv4`. */
-  | { readonly kind: "family"; readonly family: Family }
-  /** `ip saddr @set`. */
-  | {
-    readonly kind: "addressInSet";
-    readonly end: "source" | "destination";
-    readonly family: Family;
-    readonly set: string;
-  }
-  /** `ip saddr . ip daddr != @set`, with the family's guard. */
-  | { readonly kind: "endsNotInSet"; readonly family: Family; readonly set: string }
-  /** `meta l4proto tcp`. */
-  | { readonly kind: "protocol"; readonly protocol: Protocol }
-  /** `tcp dport 80-90`. */
-  | { readonly kind: "port"; readonly protocol: Protocol; readonly range: PortRange }
-  /** `tcp dport @set`. */
-  | { readonly kind: "portInSet"; readonly protocol: Protocol; readonly set: string }
-  /** `ip daddr . meta l4proto . th dport @set`. */
-  | { readonly kind: "addressPortInSet"; readonly family: Family; readonly set: string }
-  | { readonly kind: "counter" }
-  /** `reject with tcp reset`, or of what is no TCP `reject with icmpx admin-prohibited`. */
-  | { readonly kind: "reject"; readonly with: "tcpReset" | "adminProhibited" }
-  | { readonly kind: "verdict"; readonly verdict: Verdict };
-
-export type CtState = "invalid" | "established" | "related" | "new" | "untracked";
 
 /** A named set or, of verdicts, map. */
 export interface NamedSet {

@@ -7,14 +7,9 @@
 import { FAMILIES, type Family } from "../../ip/address.ts";
 import type { Desired, DesiredEndpoint } from "../../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../../model/policy.ts";
-import {
-  type CtState,
-  isSameElement,
-  type NamedSet,
-  type NameElement,
-  type SetType,
-  type Verdict,
-} from "../ruleset.ts";
+import { isSameElement, type NamedSet, type NameElement, type SetType } from "../ruleset.ts";
+import type { CtState } from "../statement/expressions.ts";
+import type { Verdict } from "../statement/verdict.ts";
 import type { BaseOptions } from "./forward_chains.ts";
 import {
   addressMapName,

@@ -1,7 +1,8 @@
 /** The chains of what passes through the node: there whatever the policies say. */
 
 import { FAMILIES } from "../../ip/address.ts";
-import type { Chain, Rule, Statement } from "../ruleset.ts";
+import type { Chain, Rule } from "../ruleset.ts";
+import type { Statement } from "../statement/statement.ts";
 import {
   addressMapName,
   CHAIN_ELSEWHERE,

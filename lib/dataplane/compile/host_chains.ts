@@ -1,7 +1,8 @@
 /** The chains of what comes to the node itself, and of what the node sends, for itself or for others. */
 
 import { FAMILIES } from "../../ip/address.ts";
-import type { Chain, Rule, Statement } from "../ruleset.ts";
+import type { Chain, Rule } from "../ruleset.ts";
+import type { Statement } from "../statement/statement.ts";
 import {
   type BaseOptions,
   CHANGING,

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { PolicyGraph } from "../../policy/graph.ts";
 import { addPod, SAMPLE_NODE } from "../../../tests/support/facts/sample_facts.ts";
 import { diff } from "../diff.ts";
-import type { Ruleset, Verdict } from "../ruleset.ts";
+import type { Ruleset } from "../ruleset.ts";
+import type { Verdict } from "../statement/verdict.ts";
 import type { Sent } from "../sent.ts";
 import { compile, type CompileOptions } from "./compile.ts";
 

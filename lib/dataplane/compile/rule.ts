@@ -9,7 +9,9 @@ import type {
   DesiredSet,
 } from "../../model/desired.ts";
 import type { PortRange, RuleAction } from "../../model/policy.ts";
-import type { NamedSet, Rule, Statement, Verdict } from "../ruleset.ts";
+import type { NamedSet, Rule } from "../ruleset.ts";
+import type { Statement } from "../statement/statement.ts";
+import type { Verdict } from "../statement/verdict.ts";
 import { portSetName, ruleComment, setName, shortHash } from "./names.ts";
 
 /** A match of a rule that holds for one family, or (undefined) for both. */

@@ -7,7 +7,8 @@
 import { Address } from "../../../lib/ip/address.ts";
 import { compile } from "../../../lib/dataplane/compile/compile.ts";
 import { makeRule, verdict } from "../../../lib/dataplane/compile/rule.ts";
-import type { Chain, Rule, Ruleset, Statement } from "../../../lib/dataplane/ruleset.ts";
+import type { Chain, Rule, Ruleset } from "../../../lib/dataplane/ruleset.ts";
+import type { Statement } from "../../../lib/dataplane/statement/statement.ts";
 import type { Attachment } from "../../../lib/model/facts.ts";
 import { interfaceNameOf } from "../../../lib/model/interface_name.ts";
 import { PolicyGraph } from "../../../lib/policy/graph.ts";
