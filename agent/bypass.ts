@@ -4,7 +4,7 @@
  * Nothing is done about it here; people are told. {@link ./bypass_watch.ts} looks.
  */
 
-import { Address, FAMILIES, type Family } from "../lib/ip/address.ts";
+import { FAMILIES, type Family } from "../lib/ip/address.ts";
 import type { DesiredEndpoint } from "../lib/model/desired.ts";
 import type { Link } from "../lib/netlink/link/link.ts";
 import type { FlowTable } from "../lib/netlink/nftables/flow_table.ts";
@@ -109,7 +109,7 @@ export function addressesElsewhere(
   const names = new Set([...links.values()].map((it) => it.name));
   return endpoints
     .filter((it) => it.attachedAddresses.length === 0 && !names.has(it.interfaceName ?? ""))
-    .flatMap((it) => it.addresses);
+    .flatMap((it) => it.addresses.map(String));
 }
 
 /** The pods' interfaces: those of our prefix, and those of other plugins that lead to one pod each. */
@@ -173,7 +173,7 @@ function namePods(
   reason: (address: string) => string | undefined,
 ): readonly string[] {
   return endpoints.flatMap(({ workload, addresses }) => {
-    const reasons = addresses.flatMap((address) => {
+    const reasons = addresses.map(String).flatMap((address) => {
       const text = reason(address);
       return text === undefined ? [] : [`${address} ${text}`];
     });
@@ -183,5 +183,5 @@ function namePods(
 
 function isForwardingMissed(family: Family, { forwarded, endpoints }: BypassFacts): boolean {
   return !forwarded.has(family) &&
-    endpoints.some((it) => it.addresses.some((text) => Address.parse(text).family === family));
+    endpoints.some((it) => it.addresses.some((address) => address.family === family));
 }

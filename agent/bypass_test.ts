@@ -18,7 +18,7 @@ function pod(workload: string, address: string, interfaceName?: string): Desired
   return {
     interfaceName,
     workload,
-    addresses: [address],
+    addresses: [Address.parse(address)],
     attachedAddresses: [],
   } as unknown as DesiredEndpoint;
 }
@@ -136,7 +136,7 @@ Deno.test("addressesElsewhere() are those of pods without an interface of ours",
     pod("x/open", "10.0.0.1", "cali1"),
     pod("x/other", "10.0.0.2", "cali2"),
     pod("x/another", "10.0.0.3"),
-    { ...pod("x/gone", "10.0.0.4", "cali4"), attachedAddresses: ["10.0.0.4"] },
+    { ...pod("x/gone", "10.0.0.4", "cali4"), attachedAddresses: [Address.parse("10.0.0.4")] },
   ];
   assertEquals(addressesElsewhere({ endpoints, links: linksOf(CALI) }), ["10.0.0.2", "10.0.0.3"]);
 });

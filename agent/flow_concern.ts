@@ -6,7 +6,7 @@
  */
 
 import type { Desired, DesiredEndpoint, DesiredPolicy } from "../lib/model/desired.ts";
-import type { Member } from "../lib/model/member_set.ts";
+import { addressOf } from "../lib/model/member_set.ts";
 import { type Direction, DIRECTIONS } from "../lib/model/policy.ts";
 
 /**
@@ -79,7 +79,9 @@ function compareEndpoints(before: Desired, after: Desired, ends: Ends): void {
       if (was === undefined && is === undefined) continue;
       if (was === is && !isMoved && (is === undefined || !changed.has(is))) continue;
       for (const endpoint of [former, latter]) {
-        for (const address of endpoint?.addresses ?? []) endsOf(ends, direction).add(address);
+        for (const address of endpoint?.addresses ?? []) {
+          endsOf(ends, direction).add(address.toString());
+        }
       }
     }
   }
@@ -117,22 +119,17 @@ function compareSets(seen: Seen, desired: Desired, ends: Ends): boolean {
     const members = [...changes.added, ...changes.removed];
     if (set.kind === "addressPorts") {
       // A named port is the receiver's, whichever way the policy looks.
-      for (const member of members) ends.destinations.add(addressOf(member));
+      for (const it of members) ends.destinations.add(addressOf(it).toString());
       continue;
     }
     directions ??= directionsOf(desired);
     for (const direction of directions.get(id) ?? []) {
       // The other end: who calls in, or who is called.
       const others = direction === "ingress" ? ends.sources : ends.destinations;
-      for (const member of members) others.add(member);
+      for (const it of members) others.add(addressOf(it).toString());
     }
   }
   return true;
-}
-
-/** `address,protocol number,port`. */
-function addressOf(member: Member): string {
-  return member.slice(0, member.indexOf(","));
 }
 
 /** In which directions policies name a set as a peer. */

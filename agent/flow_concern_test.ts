@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { Address } from "../lib/ip/address.ts";
 import type { PolicyGraph } from "../lib/policy/graph.ts";
 import { addPod, sampleGraph } from "../tests/support/facts/sample_facts.ts";
 import { type FlowConcern, FlowConcerns } from "./flow_concern.ts";
@@ -103,7 +104,10 @@ Deno.test("FlowConcerns.take() says everything when the host has other addresses
   const desired = sampleGraph().flush();
   const concerns = new FlowConcerns();
   concerns.take(desired);
-  assertEquals(concerns.take({ ...desired, hostAddresses: ["192.0.2.9"] }), "everything");
+  assertEquals(
+    concerns.take({ ...desired, hostAddresses: [Address.parse("192.0.2.9")] }),
+    "everything",
+  );
 });
 
 Deno.test("FlowConcerns.take() says everything when a set changed more than it remembers", () => {

@@ -163,7 +163,9 @@ export class FlowJudge {
     if (directions.length === 0) return false;
     const { index, enforced, hostAddresses } = this.#options;
     if (hostAddresses.has(from)) return false;
-    if (hostAddresses.has(to) && !enforced.hostAddresses.includes(to)) return false;
+    if (hostAddresses.has(to) && !enforced.hostAddresses.some((it) => it.toString() === to)) {
+      return false;
+    }
     const protocol = PROTOCOLS.get(number);
     const port = protocol === undefined ? undefined : anyPort;
     const key = `${from} ${to} ${protocol} ${port}`;
@@ -197,7 +199,7 @@ function governedOf({ endpoints }: Desired): Readonly<Record<Direction, Readonly
   const governed = (direction: Direction): ReadonlySet<string> =>
     new Set(
       [...endpoints.values()].filter((it) => it[direction] !== undefined)
-        .flatMap((it) => it.addresses),
+        .flatMap((it) => it.addresses.map(String)),
     );
   return { ingress: governed("ingress"), egress: governed("egress") };
 }

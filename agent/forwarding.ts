@@ -80,7 +80,7 @@ export class Forwarding {
   #isNeeded(family: Family): boolean {
     for (const { interfaceName, addresses } of this.#options.endpoints()) {
       if (interfaceName === undefined) continue;
-      if (addresses.some((it) => it.includes(":") === (family === 6))) return true;
+      if (addresses.some((it) => it.family === family)) return true;
     }
     return false;
   }

@@ -3,6 +3,8 @@
  * for this program alone, and for its very version: `program_file.ts` sees to that.
  */
 
+import { Address } from "../lib/ip/address.ts";
+import { AddressPort } from "../lib/model/address_port.ts";
 import type {
   Desired,
   DesiredEndpoint,
@@ -18,8 +20,16 @@ type StoredSet =
   | { readonly kind: "addresses" | "addressPorts"; readonly id: string; readonly members: string[] }
   | (Omit<RangeSet, "ranges"> & { readonly ranges: readonly (readonly [string, string])[] });
 
+/** An endpoint as JSON has it: addresses as texts, and nothing that is `undefined`. */
+type StoredEndpoint = Partial<
+  Omit<DesiredEndpoint, "addresses" | "attachedAddresses"> & {
+    readonly addresses: readonly string[];
+    readonly attachedAddresses: readonly string[];
+  }
+>;
+
 type Line =
-  | readonly ["endpoint", string, DesiredEndpoint]
+  | readonly ["endpoint", string, StoredEndpoint]
   | readonly ["program", DesiredProgram]
   | readonly ["policy", DesiredPolicy]
   | readonly ["set", StoredSet]
@@ -28,8 +38,12 @@ type Line =
 /** The lines, each with its end; conflicts, which are for people alone, are left out. */
 export function* formatProgram(desired: Desired): Generator<string, void> {
   const format = (line: Line): string => `${JSON.stringify(line)}\n`;
-  yield format(["hostAddresses", desired.hostAddresses]);
-  for (const [key, endpoint] of desired.endpoints) yield format(["endpoint", key, endpoint]);
+  yield format(["hostAddresses", desired.hostAddresses.map(String)]);
+  for (const [key, endpoint] of desired.endpoints) {
+    const addresses = endpoint.addresses.map(String);
+    const attachedAddresses = endpoint.attachedAddresses.map(String);
+    yield format(["endpoint", key, { ...endpoint, addresses, attachedAddresses }]);
+  }
   for (const program of desired.programs.values()) yield format(["program", program]);
   for (const policy of desired.policies.values()) yield format(["policy", policy]);
   for (const set of desired.sets.values()) yield format(["set", toStored(set)]);
@@ -41,7 +55,7 @@ export function parseProgram(text: string): Desired {
   const programs = new Map<string, DesiredProgram>();
   const policies = new Map<string, DesiredPolicy>();
   const sets = new Map<string, DesiredSet>();
-  let hostAddresses: readonly string[] = [];
+  let hostAddresses: readonly Address[] = [];
   for (const row of text.split("\n")) {
     if (row === "") continue;
     const line = JSON.parse(row) as Line;
@@ -49,19 +63,18 @@ export function parseProgram(text: string): Desired {
     else if (line[0] === "program") programs.set(line[1].id, line[1]);
     else if (line[0] === "policy") policies.set(line[1].id, line[1]);
     else if (line[0] === "set") sets.set(line[1].id, fromStored(line[1]));
-    else hostAddresses = line[1];
+    else hostAddresses = line[1].map(Address.parse);
   }
   return { endpoints, programs, policies, sets, hostAddresses, conflicts: new Map() };
 }
 
-/** JSON leaves out what is `undefined`. */
-function toEndpoint(stored: Partial<DesiredEndpoint>): DesiredEndpoint {
+function toEndpoint(stored: StoredEndpoint): DesiredEndpoint {
   return {
     interfaceName: stored.interfaceName,
     workload: stored.workload ?? "",
     uid: stored.uid ?? "",
-    addresses: stored.addresses ?? [],
-    attachedAddresses: stored.attachedAddresses ?? [],
+    addresses: (stored.addresses ?? []).map(Address.parse),
+    attachedAddresses: (stored.attachedAddresses ?? []).map(Address.parse),
     ingress: stored.ingress,
     egress: stored.egress,
     hostEgress: stored.hostEgress,
@@ -74,7 +87,7 @@ function toStored(set: DesiredSet): StoredSet {
     const ranges = set.ranges.map(({ first, last }) => [String(first), String(last)] as const);
     return { kind, id, family, ranges };
   }
-  return { kind: set.kind, id: set.id, members: [...set.members.members()] };
+  return { kind: set.kind, id: set.id, members: [...set.members.members()].map(String) };
 }
 
 function fromStored(stored: StoredSet): DesiredSet {
@@ -86,6 +99,7 @@ function fromStored(stored: StoredSet): DesiredSet {
     return { ...stored, ranges };
   }
   const members = new MemberSet();
-  for (const member of stored.members) members.add(member);
+  const parse = stored.kind === "addresses" ? Address.parse : AddressPort.parse;
+  for (const member of stored.members) members.add(parse(member));
   return { kind: stored.kind, id: stored.id, members };
 }

@@ -188,7 +188,9 @@ export function isEnforced(
   const endpoint = enforced?.endpoints.get(attachment.interfaceName);
   return endpoint !== undefined && endpoint.workload === podKeyOf(attachment) &&
     (attachment.uid === undefined || attachment.uid === endpoint.uid) &&
-    attachment.addresses.every((it) => endpoint.addresses.includes(it.toString()));
+    attachment.addresses.every((it) =>
+      endpoint.addresses.some((address) => address.toString() === it.toString())
+    );
 }
 
 /** @throws {RangeError} if nothing would be closed on this interface while its pod is not known */

@@ -101,10 +101,9 @@ class Scene implements AsyncDisposable {
 
   #endpoints(): ReadonlyMap<string, DesiredEndpoint> {
     return new Map([...this.#attachments.all.values()].map((it) => {
-      const addresses = it.addresses.map(String);
       return [it.interfaceName, {
         ...{ interfaceName: it.interfaceName, workload: podKeyOf(it), uid: it.uid ?? "" },
-        ...{ addresses, attachedAddresses: addresses },
+        ...{ addresses: it.addresses, attachedAddresses: it.addresses },
         ...{ ingress: undefined, egress: undefined, hostEgress: undefined },
       }];
     }));

@@ -17,7 +17,7 @@ const ENDPOINT: DesiredEndpoint = {
   interfaceName: "cali1",
   workload: "x/web",
   uid: "u1",
-  addresses: ["10.0.0.1", "10.0.0.9", "fd00::1"],
+  addresses: ["10.0.0.1", "10.0.0.9", "fd00::1"].map(Address.parse),
   ingress: undefined,
   attachedAddresses: [],
   egress: undefined,
@@ -45,8 +45,8 @@ Deno.test("isEnforced() means this very attachment: interface, pod, uid and ever
     ["no interface", { interfaceName: undefined }, false],
     ["another pod", { workload: "x/db" }, false],
     ["another pod of the same name", { uid: "u2" }, false],
-    ["an address missing", { addresses: ["10.0.0.1"] }, false],
-    ["other addresses", { addresses: ["10.0.0.2", "fd00::2"] }, false],
+    ["an address missing", { addresses: [Address.parse("10.0.0.1")] }, false],
+    ["other addresses", { addresses: ["10.0.0.2", "fd00::2"].map(Address.parse) }, false],
   ];
   for (const [name, changes, expected] of cases) {
     assertEquals(isEnforced(enforced(changes), ATTACHMENT), expected, name);

@@ -6,6 +6,7 @@
  */
 
 import type { Logger } from "../lib/base/log.ts";
+import { Address } from "../lib/ip/address.ts";
 import { type Desired, type DesiredEndpoint, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
 import { isOurAlias, podDigestIn, podDigestOf } from "../lib/model/link_alias.ts";
@@ -135,8 +136,8 @@ export class StandIn {
         interfaceName: name,
         workload: `closed: ${attached.get(name)?.map(podKeyOf).join(" ") ?? "pod not known"}`,
         uid: "",
-        addresses,
-        attachedAddresses: addresses,
+        addresses: addresses.map(Address.parse),
+        attachedAddresses: addresses.map(Address.parse),
         ingress: undefined,
         egress: undefined,
         hostEgress: undefined,
@@ -163,6 +164,8 @@ function isOf(
   return attachments.every((it) =>
     podKeyOf(it) === workload && (it.uid === undefined || it.uid === uid) &&
     it.addresses.length === attachedAddresses.length &&
-    it.addresses.every((address) => attachedAddresses.includes(address.toString()))
+    it.addresses.every((address) =>
+      attachedAddresses.some((attached) => attached.toString() === address.toString())
+    )
   );
 }

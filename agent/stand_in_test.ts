@@ -12,8 +12,8 @@ const ENDPOINT: DesiredEndpoint = {
   interfaceName: "cali1",
   workload: "x/web",
   uid: "u1",
-  addresses: [ADDRESS],
-  attachedAddresses: [ADDRESS],
+  addresses: [Address.parse(ADDRESS)],
+  attachedAddresses: [Address.parse(ADDRESS)],
   ingress: "p",
   egress: undefined,
   hostEgress: undefined,
@@ -92,7 +92,7 @@ Deno.test("StandIn closes every interface where no program is known", () => {
   const it = standIn({ attachments: [ATTACHMENT], links: [link("web"), link(undefined, "eth0")] });
   assertEquals([it.begin(), it.isSkeleton], [true, true]);
   const endpoints = [...it.desired?.endpoints.values() ?? []];
-  assertEquals(endpoints.map((it) => [it.interfaceName, it.addresses, it.isClosed]), [
+  assertEquals(endpoints.map((it) => [it.interfaceName, it.addresses.map(String), it.isClosed]), [
     ["cali1", [ADDRESS, "fd00::1"], true],
   ]);
 });

@@ -5,6 +5,7 @@ import { Address, bitsOf, type Family } from "../ip/address.ts";
 import { bytesOfValue } from "../ip/address_text.ts";
 import type { AddressRange } from "../ip/range.ts";
 import type { Member } from "../model/member_set.ts";
+import { PROTOCOL_NUMBERS } from "../model/workload.ts";
 import { type Element, NFT_SET_ELEM_INTERVAL_END } from "../netlink/nftables/element.ts";
 import { rangeElements } from "../netlink/nftables/interval.ts";
 import { NFT_DATA_VERDICT } from "../netlink/nftables/data.ts";
@@ -142,7 +143,7 @@ export function memberElements(type: SetType, members: Iterable<Member>): readon
   if (type.key !== "address" && type.key !== "addressPort") return [];
   const elements: Element[] = [];
   for (const member of members) {
-    if (member.includes(":") === (type.family === 6)) elements.push({ key: memberKey(member) });
+    if (member.family === type.family) elements.push({ key: memberKey(member) });
   }
   return elements;
 }
@@ -169,49 +170,28 @@ export function elementContent({ data, comment }: Element): string {
 /** An interface name, a state, an address, `name,address`, or `address,address`. */
 function nameKey(type: SetType, name: string): Uint8Array {
   if (type.key === "ctState") return ctStateBytes(name as CtState);
-  if (type.key === "address") return addressBytes(name);
+  if (type.key === "address") return Address.parse(name).bytes;
   if (type.key === "addressPair") {
-    return Uint8Array.from(name.split(",").flatMap((it) => [...addressBytes(it)]));
+    return Uint8Array.from(name.split(",").flatMap((it) => [...Address.parse(it).bytes]));
   }
   const [interfaceName = "", address] = name.split(",");
-  const tail = address === undefined ? new Uint8Array(0) : addressBytes(address);
+  const tail = address === undefined ? new Uint8Array(0) : Address.parse(address).bytes;
   const key = new Uint8Array(IFNAMSIZ + tail.length);
   new TextEncoder().encodeInto(interfaceName, key.subarray(0, IFNAMSIZ));
   key.set(tail, IFNAMSIZ);
   return key;
 }
 
-/** An address, or `address,protocol number,port` with each field padded to 4 bytes. */
+/** An address, or address, protocol number and port with each field padded to 4 bytes. */
 function memberKey(member: Member): Uint8Array {
-  const [address = "", protocol, port] = member.split(",");
-  const bytes = addressBytes(address);
-  if (protocol === undefined) return bytes;
+  if (member instanceof Address) return member.bytes;
+  const { address, protocol, port } = member;
+  const { bytes } = address;
   const key = new Uint8Array(bytes.length + 8);
   key.set(bytes);
-  key[bytes.length] = Number(protocol);
-  key.set(portBytes(Number(port)), bytes.length + 4);
+  key[bytes.length] = PROTOCOL_NUMBERS[protocol];
+  key.set(portBytes(port), bytes.length + 4);
   return key;
-}
-
-/** Members are canonical texts, so that their parts need no further look. */
-function addressBytes(text: string): Uint8Array {
-  if (!text.includes(":")) return Uint8Array.from(text.split("."), Number);
-  if (text.includes(".")) return Address.parse(text).bytes;
-  const bytes = new Uint8Array(16);
-  const [head = "", tail] = text.split("::");
-  writeGroups(bytes, 0, head);
-  if (tail !== undefined && tail !== "") writeGroups(bytes, 16 - 2 * tail.split(":").length, tail);
-  return bytes;
-}
-
-/** Writes the groups of an IPv6 address, `fd00:10:244`. */
-function writeGroups(bytes: Uint8Array, start: number, text: string): void {
-  let offset = start;
-  for (const group of text === "" ? [] : text.split(":")) {
-    const value = parseInt(group, 16);
-    bytes[offset++] = value >> 8;
-    bytes[offset++] = value & 0xff;
-  }
 }
 
 function addressType(family: Family): number {

@@ -17,7 +17,7 @@ Deno.test("memberElements() has the bytes of every canonical IPv6 text", () => {
     .map(Address.parse);
   const check = (it: Address): void => {
     const type = { key: "address", family: 6, isInterval: false } as const;
-    const [element] = memberElements(type, [it.toString()]);
+    const [element] = memberElements(type, [Address.parse(it.toString())]);
     assertEquals(formatHex(element?.key ?? new Uint8Array()), formatHex(it.bytes), `${it}`);
   };
   known.forEach(check);
@@ -25,7 +25,7 @@ Deno.test("memberElements() has the bytes of every canonical IPv6 text", () => {
 });
 
 Deno.test("memberElements() takes the members of the set's family", () => {
-  const members = ["10.0.0.1", "fd00::1", "10.1.2.255"];
+  const members = ["10.0.0.1", "fd00::1", "10.1.2.255"].map(Address.parse);
   const keys = ([4, 6] as const).map((family) =>
     memberElements({ key: "address", family, isInterval: false }, members)
       .map((it) => formatHex(it.key))

@@ -89,8 +89,8 @@ function renderElements({ type, elements }: NamedSet): string[] {
         : [];
     case "members":
       return [...elements.members.members()]
-        .filter((it) => "family" in type && it.includes(":") === (type.family === 6))
-        .sort().map((it) => it.replaceAll(",", " . "));
+        .filter((it) => "family" in type && it.family === type.family)
+        .map((it) => it.toString().replaceAll(",", " . ")).sort();
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { AddressRange } from "../ip/range.ts";
-import type { Family } from "../ip/address.ts";
+import type { Address, Family } from "../ip/address.ts";
 import type { MemberSet } from "./member_set.ts";
 import type { Direction, PortRange, RuleAction, Tier } from "./policy.ts";
 import type { Protocol } from "./workload.ts";
@@ -20,8 +20,8 @@ export interface Desired {
   readonly policies: ReadonlyMap<string, DesiredPolicy>;
   /** Address sets that the policies' rules name, by id. */
   readonly sets: ReadonlyMap<string, DesiredSet>;
-  /** Addresses of this node's Node object, canonical texts, sorted. */
-  readonly hostAddresses: readonly string[];
+  /** Addresses of this node's Node object, in the order of their texts. */
+  readonly hostAddresses: readonly Address[];
   /** Interfaces that several pods of this node claim, and who: one of them at most has it. */
   readonly conflicts: ReadonlyMap<string, readonly string[]>;
   /** Who followed the one before need not look at the rest. */
@@ -44,10 +44,10 @@ export interface DesiredEndpoint {
   /** `namespace/pod`. */
   readonly workload: string;
   readonly uid: string;
-  /** Canonical texts, sorted. */
-  readonly addresses: readonly string[];
+  /** In the order of their texts. */
+  readonly addresses: readonly Address[];
   /** Those that the plugin gave to this very interface: they count nowhere else. */
-  readonly attachedAddresses: readonly string[];
+  readonly attachedAddresses: readonly Address[];
   /** Program per direction; `undefined`: no policy governs it, everything passes. */
   readonly ingress: string | undefined;
   readonly egress: string | undefined;
@@ -110,14 +110,14 @@ export type DesiredPort =
 /** A set that rules refer to. */
 export type DesiredSet = AddressSet | AddressPortSet | RangeSet;
 
-/** Addresses of pods or nodes; members are canonical address texts of either family. */
+/** Addresses of pods or nodes, of either family. */
 export interface AddressSet {
   readonly kind: "addresses";
   readonly id: string;
   readonly members: MemberSet;
 }
 
-/** Named ports: members are `address,protocol number,port`. */
+/** Named ports: addresses with protocol and port. */
 export interface AddressPortSet {
   readonly kind: "addressPorts";
   readonly id: string;

@@ -6,8 +6,16 @@
  * revision R asks for the changes since R, and compares everything when the log no longer says.
  */
 
-/** What a set's members are. */
-export type Member = string;
+import { Address } from "../ip/address.ts";
+import type { AddressPort } from "./address_port.ts";
+
+/** What a set's members are: all addresses, or all addresses with a port. Equal ones have equal texts. */
+export type Member = Address | AddressPort;
+
+/** The address of a member. */
+export function addressOf(member: Member): Address {
+  return member instanceof Address ? member : member.address;
+}
 
 /** Members added and removed since a revision; a member is in at most one of the two. */
 export interface MemberChanges {
@@ -23,7 +31,10 @@ const LOG_LENGTH_MAX = 1024;
  * new one has come), and the address stays until the last of them is gone.
  */
 export class MemberSet {
-  readonly #counts = new Map<Member, number>();
+  /** By their texts. */
+  readonly #members = new Map<string, Member>();
+  /** References beyond the first, which few members have. */
+  readonly #others = new Map<string, number>();
   #log: Member[] = [];
   /** The revision before the first entry of the log. */
   #logStart = 0;
@@ -35,49 +46,52 @@ export class MemberSet {
 
   /** Number of members. */
   get size(): number {
-    return this.#counts.size;
+    return this.#members.size;
   }
 
-  /** Whether `member` is in the set. */
+  /** Whether an equal member is in the set. */
   has(member: Member): boolean {
-    return this.#counts.has(member);
+    return this.#members.has(member.toString());
   }
 
   /** The members, in no order. */
   members(): IterableIterator<Member> {
-    return this.#counts.keys();
+    return this.#members.values();
   }
 
   /** Counts one more reference to `member`. */
   add(member: Member): void {
-    const count = this.#counts.get(member) ?? 0;
-    this.#counts.set(member, count + 1);
-    if (count === 0) this.#record(member);
+    const key = member.toString();
+    if (this.#members.has(key)) {
+      this.#others.set(key, (this.#others.get(key) ?? 0) + 1);
+    } else {
+      this.#members.set(key, member);
+      this.#record(member);
+    }
   }
 
   /** Counts one reference less; the member leaves with its last. */
   remove(member: Member): void {
-    const count = this.#counts.get(member) ?? 0;
-    if (count > 1) {
-      this.#counts.set(member, count - 1);
-    } else if (count === 1) {
-      this.#counts.delete(member);
-      this.#record(member);
-    }
+    const key = member.toString();
+    const others = this.#others.get(key) ?? 0;
+    if (others > 1) this.#others.set(key, others - 1);
+    else if (others === 1) this.#others.delete(key);
+    else if (this.#members.delete(key)) this.#record(member);
   }
 
   /** What changed since `revision`, or `undefined` when the log does not reach back so far. */
   changesSince(revision: number): MemberChanges | undefined {
     if (revision < this.#logStart || revision > this.revision) return undefined;
     // A member's entries alternate between coming and going: an even number of them is no change.
-    const flips = new Map<Member, number>();
+    const flipped = new Map<string, Member>();
     for (const member of this.#log.slice(revision - this.#logStart)) {
-      flips.set(member, (flips.get(member) ?? 0) + 1);
+      const key = member.toString();
+      if (!flipped.delete(key)) flipped.set(key, member);
     }
     const added: Member[] = [];
     const removed: Member[] = [];
-    for (const [member, count] of flips) {
-      if (count % 2 === 1) (this.#counts.has(member) ? added : removed).push(member);
+    for (const [key, member] of flipped) {
+      (this.#members.has(key) ? added : removed).push(member);
     }
     return { added, removed };
   }

@@ -72,7 +72,7 @@ function graphWithWeb(): PolicyGraph {
 /** Who is let in to `web`. */
 function membersIn(graph: PolicyGraph): readonly string[] {
   return [...graph.flush().sets.values()].flatMap((it) =>
-    it.kind === "addresses" ? [...it.members.members()] : []
+    it.kind === "addresses" ? [...it.members.members()].map(String) : []
   ).sort();
 }
 
@@ -130,7 +130,7 @@ Deno.test("what the plugin attached is the pod's, also where a node says it too"
     addresses: [Address.parse("10.244.1.7")],
   });
   const [endpoint] = graph.flush().endpoints.values();
-  assertEquals([endpoint?.interfaceName, endpoint?.addresses], ["cali1", ["10.244.1.7"]]);
+  assertEquals([endpoint?.interfaceName, endpoint?.addresses.map(String)], ["cali1", ["10.244.1.7"]]);
   assertEquals(graph.addressDoubts().ofNodes, new Map());
 });
 

@@ -13,6 +13,7 @@
  */
 
 import { HeldMap } from "../base/held_map.ts";
+import { type Address, sortedByText } from "../ip/address.ts";
 import {
   type DenyAction,
   type Desired,
@@ -245,9 +246,8 @@ export class PolicyGraph {
     }
   }
 
-  #hostAddresses(): readonly string[] {
-    const { addresses = [] } = this.#facts.node(this.#nodeName) ?? {};
-    return addresses.map(String).sort();
+  #hostAddresses(): readonly Address[] {
+    return sortedByText(this.#facts.node(this.#nodeName)?.addresses ?? []);
   }
 
   /** A pod with every address that it is known by, and that no newer pod holds. */

@@ -27,7 +27,7 @@ function print(desired: Desired): unknown {
     it.id,
     it.kind === "ranges"
       ? it.ranges.map(({ first, last }) => `${first}-${last}`)
-      : [...it.members.members()].sort(),
+      : [...it.members.members()].map(String).sort(),
   ]);
   return {
     endpoints: [...desired.endpoints.values()].sort(by((it) => it.interfaceName ?? it.workload)),
@@ -155,7 +155,7 @@ Deno.test("an address is its newest pod's, in whichever order two pods claim it"
     }
     const holders = (): string[] =>
       [...graph.flush().sets].filter(([, it]) =>
-        it.kind === "addresses" && it.members.has("10.0.0.9")
+        it.kind === "addresses" && it.members.has(Address.parse("10.0.0.9"))
       ).map(([id]) => id);
     const found = (): unknown => [holders(), graph.index.podAt("10.0.0.9")?.name];
     graph.flush();
@@ -209,7 +209,7 @@ Deno.test("PolicyGraph keeps the same maps while only pods of other nodes change
   const after = graph.flush();
   assertEquals(after === before, true);
   const [set] = after.sets.values();
-  assertEquals(set?.kind === "addresses" && [...set.members.members()].sort(), [
+  assertEquals(set?.kind === "addresses" && [...set.members.members()].map(String).sort(), [
     "10.0.0.1",
     "10.0.0.2",
   ]);
@@ -331,7 +331,7 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
   });
   const members = (): string[] => {
     const [set] = graph.flush().sets.values();
-    return set?.kind === "addresses" ? [...set.members.members()] : [];
+    return set?.kind === "addresses" ? [...set.members.members()].map(String) : [];
   };
   const attachment = {
     containerId: "c1",

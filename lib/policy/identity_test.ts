@@ -74,7 +74,7 @@ function stateOf(graph: PolicyGraph): unknown {
     .filter((it) => it.interfaceName !== undefined)
     .map((it) => `${it.interfaceName} ${it.workload} ${it.uid} ${it.addresses.join()}`);
   const members = [...desired.sets.values()]
-    .flatMap((it) => it.kind === "addresses" ? [...it.members.members()] : []);
+    .flatMap((it) => it.kind === "addresses" ? [...it.members.members()].map(String) : []);
   return { open: open.sort(), friends: members.sort() };
 }
 

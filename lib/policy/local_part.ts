@@ -3,6 +3,7 @@
  * their policies. All of it is computed anew from all facts when one of them changes.
  */
 
+import { sortedByText } from "../ip/address.ts";
 import type { DenyAction, DesiredEndpoint, DesiredProgram } from "../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../model/policy.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
@@ -53,8 +54,8 @@ export class LocalPartMaker {
     const policies: CompiledPolicy[] = [];
     const [ingress, egress] = DIRECTIONS.map((it) => this.#programOf(workload, it, policies));
     const hostEgress = egress && this.#hostProgramOf(egress);
-    const addresses = this.#facts.addressesOf(workload).map(String).sort()
-      .filter((it) => !this.#isOfAnother(it, key));
+    const addresses = sortedByText(this.#facts.addressesOf(workload))
+      .filter((it) => !this.#isOfAnother(it.toString(), key));
     const interfaces = this.#local.interfacesOf(key, workload);
     const ways = interfaces.size === 0 && addresses.length > 0 ? [undefined] : [...interfaces];
     const attached = (interfaceName: string | undefined): ReadonlySet<string> =>
@@ -68,7 +69,7 @@ export class LocalPartMaker {
       workload: key,
       uid: workload.uid,
       addresses,
-      attachedAddresses: addresses.filter((it) => attached(interfaceName).has(it)),
+      attachedAddresses: addresses.filter((it) => attached(interfaceName).has(it.toString())),
       ingress: ingress?.id,
       egress: egress?.id,
       hostEgress: hostEgress?.id,

@@ -5,12 +5,13 @@
 
 import type { Family } from "../ip/address.ts";
 import { type AddressRange, mergeRanges, subtractRanges } from "../ip/range.ts";
+import { AddressPort } from "../model/address_port.ts";
 import type { RangeSet } from "../model/desired.ts";
 import { formatSelector, type Labels, type LabelSelector, matchesLabels } from "../model/labels.ts";
 import type { Member } from "../model/member_set.ts";
 import type { Node } from "../model/node.ts";
 import type { AddressPeer } from "../model/policy.ts";
-import { type Protocol, PROTOCOL_NUMBERS, type Workload } from "../model/workload.ts";
+import type { Protocol, Workload } from "../model/workload.ts";
 import { type PodSelection, selects } from "./select.ts";
 
 /** A set whose members follow the pods or the nodes. */
@@ -110,29 +111,23 @@ export function membersOf(
 ): readonly Member[] {
   if (spec.kind === "addresses") {
     const isSelected = spec.pods.some((it) => selects(it, workload, namespaceLabels));
-    return isSelected ? workload.addresses.map(String) : [];
+    return isSelected ? workload.addresses : [];
   }
   if (!selects(spec.selection, workload, namespaceLabels)) return [];
   return workload.ports
     .filter((port) =>
       spec.ports.some((it) => it.name === port.name && it.protocol === port.protocol)
     )
-    .flatMap((it) => workload.addresses.map((address) => formatAddressPort(`${address}`, it)));
+    .flatMap(({ protocol, port }) =>
+      workload.addresses.map((it) => new AddressPort(it, protocol, port))
+    );
 }
 
 /** The members that one node brings into a set. */
 export function nodeMembersOf(spec: SetSpec, node: Node): readonly Member[] {
   const isSelected = spec.kind === "addresses" &&
     spec.nodes.some((it) => matchesLabels(it, node.labels));
-  return isSelected ? node.addresses.map(String) : [];
-}
-
-/** Formats a member of an `addressPorts` set: `address,protocol number,port`. */
-export function formatAddressPort(
-  address: string,
-  port: { readonly protocol: Protocol; readonly port: number },
-): Member {
-  return `${address},${PROTOCOL_NUMBERS[port.protocol]},${port.port}`;
+  return isSelected ? node.addresses : [];
 }
 
 function formatSelection(selection: PodSelection): string {

@@ -4,7 +4,7 @@
  * before is the same value as before.
  */
 
-import { FAMILIES, type Family } from "../../ip/address.ts";
+import { type Address, FAMILIES, type Family } from "../../ip/address.ts";
 import type { Desired, DesiredEndpoint } from "../../model/desired.ts";
 import { type Direction, DIRECTIONS } from "../../model/policy.ts";
 import { isSameElement, type NamedSet, type NameElement, type SetType } from "../ruleset.ts";
@@ -46,7 +46,7 @@ type Change = readonly [before: DesiredEndpoint | undefined, after: DesiredEndpo
 /** Keeps the sets and maps of this node's pods. */
 export class Dispatch {
   readonly #options: DispatchOptions;
-  #hosts: readonly string[] = [];
+  #hosts: readonly Address[] = [];
   #rows: readonly Row[] | undefined;
   #endpoints: Desired["endpoints"] = new Map();
   #sets: readonly NamedSet[] = [];
@@ -134,7 +134,7 @@ const STATES: NamedSet = {
   },
 };
 
-function rowsOf(hosts: readonly string[], options: DispatchOptions): readonly Row[] {
+function rowsOf(hosts: readonly Address[], options: DispatchOptions): readonly Row[] {
   const opened = (it: DesiredEndpoint): boolean => it.isClosed !== true;
   const interfaceMap: SetType = { key: "ifname", isMap: true };
   return [
@@ -169,17 +169,18 @@ function rowsOf(hosts: readonly string[], options: DispatchOptions): readonly Ro
 }
 
 function addressRows(
-  hostAddresses: readonly string[],
+  hostAddresses: readonly Address[],
   family: Family,
   { checksSource, judgesOutput }: DispatchOptions,
 ): readonly Row[] {
-  const keys = (it: DesiredEndpoint): readonly string[] =>
-    it.addresses.filter((address) => isOf(address, family));
+  const keys = (it: DesiredEndpoint): readonly string[] => textsOf(it.addresses, family);
   const attachedKeys = (it: DesiredEndpoint): readonly string[] =>
-    it.attachedAddresses.filter((address) => isOf(address, family));
-  const otherKeys = (it: DesiredEndpoint): readonly string[] =>
-    keys(it).filter((address) => !it.attachedAddresses.includes(address));
-  const hosts = hostAddresses.filter((it) => isOf(it, family));
+    textsOf(it.attachedAddresses, family);
+  const otherKeys = (it: DesiredEndpoint): readonly string[] => {
+    const attached = attachedKeys(it);
+    return keys(it).filter((address) => !attached.includes(address));
+  };
+  const hosts = textsOf(hostAddresses, family);
   const map: SetType = { key: "address", family, isInterval: false, isMap: true };
   const set: SetType = { key: "address", family, isInterval: false };
   const addressMap = (direction: Direction): Row => ({
@@ -249,8 +250,8 @@ function each(
 
 const HOST_ELEMENT: NameElement = { comment: "" };
 
-function hostSet(hostAddresses: readonly string[], family: Family): NamedSet {
-  const hosts = hostAddresses.filter((it) => isOf(it, family));
+function hostSet(hostAddresses: readonly Address[], family: Family): NamedSet {
+  const hosts = textsOf(hostAddresses, family);
   return {
     name: hostSetName(family),
     type: { key: "address", family, isInterval: false },
@@ -303,6 +304,6 @@ function interfacesOf({ interfaceName }: DesiredEndpoint): readonly string[] {
   return interfaceName === undefined ? [] : [interfaceName];
 }
 
-function isOf(address: string, family: Family): boolean {
-  return address.includes(":") === (family === 6);
+function textsOf(addresses: readonly Address[], family: Family): readonly string[] {
+  return addresses.filter((it) => it.family === family).map(String);
 }

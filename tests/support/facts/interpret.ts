@@ -4,10 +4,11 @@
  */
 
 import { rangesContain } from "../../../lib/ip/range.ts";
+import { AddressPort } from "../../../lib/model/address_port.ts";
 import type { Desired, DesiredPort } from "../../../lib/model/desired.ts";
 import { interfaceNameOf } from "../../../lib/model/interface_name.ts";
 import type { Direction, RuleAction } from "../../../lib/model/policy.ts";
-import { PROTOCOL_NUMBERS, type Workload } from "../../../lib/model/workload.ts";
+import type { Workload } from "../../../lib/model/workload.ts";
 import type { Flow } from "../../../lib/policy/evaluate.ts";
 
 /**
@@ -23,7 +24,7 @@ export function interpret(
   const endpoint = desired.endpoints.get(interfaceNameOf(workload.namespace, workload.name));
   if (endpoint === undefined) return false;
   const other = direction === "ingress" ? flow.source.address : flow.destination.address;
-  const isHost = desired.hostAddresses.includes(other.toString());
+  const isHost = desired.hostAddresses.some((it) => it.toString() === other.toString());
   if (isHost && direction === "ingress") return true;
   const id = isHost ? endpoint.hostEgress : endpoint[direction];
   if (id === undefined) return true;
@@ -40,7 +41,8 @@ export function interpret(
   const admin = ask(program.admin);
   if (admin === "accept" || admin === "deny") return admin === "accept";
   if (program.namespaced.length > 0) {
-    return endpoint.addresses.includes(other.toString()) || ask(program.namespaced) === "accept";
+    return endpoint.addresses.some((it) => it.toString() === other.toString()) ||
+      ask(program.namespaced) === "accept";
   }
   return ask(program.baseline) !== "deny";
 }
@@ -51,14 +53,14 @@ function isIn(desired: Desired, id: string, address: Flow["source"]["address"]):
   if (set.kind === "ranges") {
     return set.family === address.family && rangesContain(set.ranges, address.value);
   }
-  return set.members.has(address.toString());
+  return set.members.has(address);
 }
 
 function isPort(desired: Desired, port: DesiredPort, flow: Flow): boolean {
   if (flow.protocol === undefined || flow.port === undefined) return false;
   if (port.kind === "named") {
     const set = desired.sets.get(port.set);
-    const member = `${flow.destination.address},${PROTOCOL_NUMBERS[flow.protocol]},${flow.port}`;
+    const member = new AddressPort(flow.destination.address, flow.protocol, flow.port);
     return set?.kind === "addressPorts" && set.members.has(member);
   }
   const { port: number } = flow;
