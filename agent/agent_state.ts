@@ -17,10 +17,11 @@ import type { BypassWatch } from "./bypass_watch.ts";
 import { countObjects, type Facts } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import type { Forwarding } from "./forwarding.ts";
-import { readyDetails, unreadyReason } from "./health.ts";
 import type { IpvsWatch } from "./ipvs.ts";
 import type { EnforcementState } from "./loop.ts";
+import type { MetricsState } from "./metrics.ts";
 import type { OwnNode } from "./own_node.ts";
+import { type ReadinessState, readyDetails, unreadyReason } from "./readiness.ts";
 
 /** The parts, as those see them who only read. */
 export interface AgentParts {
@@ -44,8 +45,8 @@ export interface AgentParts {
   readonly nowMs: () => number;
 }
 
-/** The state of the agent, for reading. */
-export class AgentState {
+/** The state of the agent, for reading: what /metrics and /readyz are made from, and the socket's status. */
+export class AgentState implements MetricsState, ReadinessState {
   readonly facts: Pick<Facts, "states">;
   readonly loop: Readonly<EnforcementState>;
   readonly flowCut: Readonly<FlowCutCounts>;

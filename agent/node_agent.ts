@@ -102,7 +102,7 @@ export class NodeAgent implements AsyncDisposable {
     const socket = this.#resources.use(await this.#serve(state));
     if (settings.healthPort !== 0) {
       const { healthHost: host, healthPort: port } = settings;
-      this.#resources.use(new HealthServer({ ...state, host, port, logger }));
+      this.#resources.use(new HealthServer({ host, port, state, logger }));
     }
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, signal);

@@ -12,7 +12,7 @@ import { createLogger } from "../lib/base/log.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
 import { type DesiredEndpoint, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import { podKeyOf } from "../lib/model/facts.ts";
-import { answerOf, type ExchangeName, requestOf } from "../tests/support/agent_api_bytes.ts";
+import { answerOf, type ExchangeName, requestOf } from "../tests/support/golden/agent_api_bytes.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { serveAgentSocket } from "./socket.ts";
 
