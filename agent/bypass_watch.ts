@@ -80,7 +80,6 @@ export class BypassWatch {
 
   constructor(options: BypassWatchOptions) {
     this.#options = options;
-    this.#look();
   }
 
   /** How many things there are of each kind. */
@@ -94,9 +93,10 @@ export class BypassWatch {
     return [...this.#found].map(([kind, names]) => formatBypass(kind, names));
   }
 
-  /** Looks until `signal` aborts. */
+  /** Looks at once, and then until `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
     const { clock = systemClock } = this.#options;
+    this.#look();
     while (!signal.aborted) {
       await clock.sleep(INTERVAL_MS, signal).catch(() => {});
       if (!signal.aborted) this.#look();

@@ -27,6 +27,8 @@ export interface FactsOptions {
   /** After each list, and each change for which there is something to do. */
   readonly onChange: () => void;
   readonly onInSync: () => void;
+  /** How each kind stands; written here alone. @default {a new one} */
+  readonly states?: KindStates;
   readonly logger: Logger;
 }
 
@@ -47,24 +49,37 @@ export interface KindState {
   readonly problems: Map<string, readonly string[]>;
 }
 
+/** Every kind that is watched. */
+export type KindStates = Readonly<Record<string, KindState>>;
+
+/** Nothing has been heard of any kind. */
+export function newKindStates(): KindStates {
+  const kinds = ["workload", "namespace", "policy", "clusterPolicy", "node"];
+  return Object.fromEntries(kinds.map((kind) => [kind, newState()]));
+}
+
+/** Whether every kind has been listed once. */
+export function areInSync(states: KindStates): boolean {
+  return Object.values(states).every((it) => it.isInSync);
+}
+
+/** How many objects of each kind are known. */
+export function countObjects(states: KindStates): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(states).map(([kind, it]) => [kind, it.objects]));
+}
+
 /** An object may have as many problems as it has fields. */
 const PROBLEMS_SHOWN_MAX = 20;
 
 /** Watches every kind until `signal` aborts. */
 export class Facts {
-  readonly states: Readonly<Record<string, KindState>>;
+  readonly states: KindStates;
   readonly #options: FactsOptions;
   readonly #keys = new Map<string, Set<string>>();
 
   constructor(options: FactsOptions) {
     this.#options = options;
-    const kinds = ["workload", "namespace", "policy", "clusterPolicy", "node"];
-    this.states = Object.fromEntries(kinds.map((kind) => [kind, newState()]));
-  }
-
-  /** Whether every kind has been listed once. */
-  get isInSync(): boolean {
-    return Object.values(this.states).every((it) => it.isInSync);
+    this.states = options.states ?? newKindStates();
   }
 
   /** Runs the reflectors; resolves when all have stopped. */
@@ -140,11 +155,11 @@ export class Facts {
   }
 
   #onListed(kind: string): void {
-    const before = this.isInSync;
+    const before = areInSync(this.states);
     const state = this.#state(kind);
     state.isInSync = true;
     state.lists++;
-    if (!before && this.isInSync) this.#options.onInSync();
+    if (!before && areInSync(this.states)) this.#options.onInSync();
     this.#options.onChange();
   }
 

@@ -3,8 +3,8 @@ import { createLogger } from "../lib/base/log.ts";
 import { BYPASS_KINDS, type BypassKind } from "./bypass.ts";
 import type { Facts, KindState } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
-import { type HealthOptions, HealthServer } from "./health.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import { HealthServer, type HealthState } from "./health.ts";
+import type { EnforcementState } from "./loop.ts";
 
 const FLOW_CUT: FlowCutCounts = {
   passes: 7,
@@ -23,21 +23,23 @@ const NO_BYPASS = Object.fromEntries(BYPASS_KINDS.map((it) => [it, 0])) as Recor
 >;
 
 /** What the agent answers to GET `path`. */
-async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<[number, string]> {
+async function ask(path: string, changes: Partial<HealthState> = {}): Promise<[number, string]> {
   await using server = new HealthServer({
     host: "127.0.0.1",
     port: 0,
-    facts: { states: {} } as Facts,
-    loop: { counts: { applied: 1 } } as EnforcementLoop,
-    flowCut: FLOW_CUT,
-    ipvs: { isPresent: false, judgesOutput: false, details: [] },
-    bypass: { counts: NO_BYPASS, details: [] },
-    doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
-    waitingPolicies: () => [],
-    unreadyAfterMs: 0,
-    nowMs: () => 0,
+    state: {
+      facts: { states: {} } as Facts,
+      loop: { counts: { applied: 1 } } as EnforcementState,
+      flowCut: FLOW_CUT,
+      ipvs: { isPresent: false, judgesOutput: false, details: [] },
+      bypass: { counts: NO_BYPASS, details: [] },
+      doubts: () => ({ ofNodes: new Map(), outside: new Map() }),
+      waitingPolicies: () => [],
+      unreadyAfterMs: 0,
+      nowMs: () => 0,
+      ...changes,
+    },
     logger: createLogger({ level: "error" }),
-    ...changes,
   });
   const { port } = server.addr as Deno.NetAddr;
   const response = await fetch(`http://127.0.0.1:${port}${path}`);
@@ -47,7 +49,7 @@ async function ask(path: string, changes: Partial<HealthOptions> = {}): Promise<
 Deno.test("/readyz says ok, and in a line of its own which pods claim one interface", async () => {
   assertEquals(await ask("/readyz"), [200, "ok\n"]);
   const conflicts = new Map([["cali1", ["x/a", "x/b"]]]);
-  const loop = { counts: { applied: 1 }, enforced: { conflicts } } as unknown as EnforcementLoop;
+  const loop = { counts: { applied: 1 }, enforced: { conflicts } } as unknown as EnforcementState;
   assertEquals(await ask("/readyz", { loop }), [
     200,
     "ok\nInterface cali1 is claimed by x/a and x/b: open for one of them at most\n",
@@ -55,7 +57,7 @@ Deno.test("/readyz says ok, and in a line of its own which pods claim one interf
 });
 
 Deno.test("/readyz says what is missing", async () => {
-  const loop = { counts: { applied: 0 } } as EnforcementLoop;
+  const loop = { counts: { applied: 0 } } as EnforcementState;
   const [status, text] = await ask("/readyz", { loop });
   assertEquals([status, text], [503, "Nothing is in the kernel yet: see the agent's log\n"]);
 });
@@ -112,7 +114,7 @@ function factsIn(change: Partial<KindState>): Facts {
 }
 
 const UNREADABLE = { state: "unreadable", detail: "only v9", version: undefined } as const;
-const APPLIED = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementLoop;
+const APPLIED = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementState;
 
 Deno.test("/readyz and /metrics say which kind cannot be read any more", async () => {
   const facts = factsIn(UNREADABLE);
@@ -139,7 +141,7 @@ Deno.test("/readyz and /metrics say which kind cannot be read any more", async (
 });
 
 Deno.test("/metrics says what was cut of open flows", async () => {
-  const loop = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementLoop;
+  const loop = { counts: { applied: 1, failed: 0, durationMs: 0 } } as EnforcementState;
   const [status, text] = await ask("/metrics", { loop });
   const flows = text.split("\n").filter((it) => it.startsWith("calyx_flow"));
   assertEquals([status, flows], [200, [

@@ -35,6 +35,8 @@ export interface LoopOptions {
   readonly takeTurn?: () => boolean;
   /** What the log says of why the ruleset changed: taken with each flush, forgotten when it is applied. */
   readonly concerns?: { take(): LogFields; forget(): void };
+  /** Where it says what it has done. @default {its own} */
+  readonly state?: EnforcementState;
   /** After an apply that changed something, when everybody who waits for it has been told. */
   readonly onChanged?: () => void;
   readonly logger: Logger;
@@ -53,30 +55,49 @@ export interface LoopCounts {
   appliedAtMs: number;
 }
 
+/** What the kernel has; written by the loop alone. */
+export interface EnforcementState {
+  readonly counts: LoopCounts;
+  /** What the kernel enforces now; `undefined` before the first apply. */
+  enforced: Desired | undefined;
+  /** The last kick whose facts are in the kernel. */
+  enforcedEpoch: number;
+  /** Since when every attempt has failed, in milliseconds since the epoch. */
+  failingSinceMs: number | undefined;
+}
+
+/** Nothing was applied yet. */
+export function newEnforcementState(): EnforcementState {
+  return {
+    counts: { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 },
+    enforced: undefined,
+    enforcedEpoch: 0,
+    failingSinceMs: undefined,
+  };
+}
+
 /** At least this much time lies between two flushes, so that a storm of facts becomes few batches. */
 const FLUSH_INTERVAL_MS_MIN = 5;
 const RETRY = { delayMsMin: 100, delayMsMax: 10_000 };
 
 /** Runs until its signal aborts; the kernel keeps what was applied last. */
 export class EnforcementLoop {
-  readonly counts: LoopCounts = { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 };
   readonly #options: LoopOptions;
+  readonly #state: EnforcementState;
   readonly #clock: Clock;
   #compiler: Compiler | undefined;
   readonly #paced: PacedLoop;
   #epoch = 0;
-  #failingSinceMs: number | undefined;
-  #enforcedEpoch = 0;
   #compiled:
     | { readonly desired: Desired; readonly options: CompileOptions; readonly ruleset: Ruleset }
     | undefined;
-  #enforced: Desired | undefined;
   /** Interfaces that several pods claimed at the last apply, as text. */
   #conflicts = "";
   #waiters = new Set<() => void>();
 
   constructor(options: LoopOptions) {
     this.#options = options;
+    this.#state = options.state ?? newEnforcementState();
     this.#clock = options.clock ?? systemClock;
     this.#paced = new PacedLoop({
       ...options,
@@ -96,19 +117,25 @@ export class EnforcementLoop {
     return ++this.#epoch;
   }
 
-  /** What the kernel enforces now; `undefined` before the first apply. */
+  /** What the kernel has. */
+  get state(): Readonly<EnforcementState> {
+    return this.#state;
+  }
+
+  get counts(): Readonly<LoopCounts> {
+    return this.#state.counts;
+  }
+
   get enforced(): Desired | undefined {
-    return this.#enforced;
+    return this.#state.enforced;
   }
 
-  /** The last kick whose facts are in the kernel. */
   get enforcedEpoch(): number {
-    return this.#enforcedEpoch;
+    return this.#state.enforcedEpoch;
   }
 
-  /** Since when every attempt has failed, in milliseconds since the epoch. */
   get failingSinceMs(): number | undefined {
-    return this.#failingSinceMs;
+    return this.#state.failingSinceMs;
   }
 
   /** Resolves after the next successful apply, or when `signal` aborts. */
@@ -127,7 +154,7 @@ export class EnforcementLoop {
 
   /** Resolves when the kernel has the facts of this kick, or when `signal` aborts. */
   async reaches(epoch: number, signal: AbortSignal): Promise<void> {
-    while (this.#enforcedEpoch < epoch && !signal.aborted) await this.nextApply(signal);
+    while (this.#state.enforcedEpoch < epoch && !signal.aborted) await this.nextApply(signal);
   }
 
   /** Enforces until `signal` aborts. */
@@ -143,14 +170,14 @@ export class EnforcementLoop {
       this.#paced.repeatAfter(resyncIntervalMs);
     }
     await this.#applyOnce();
-    this.#failingSinceMs = undefined;
+    this.#state.failingSinceMs = undefined;
     return FLUSH_INTERVAL_MS_MIN;
   }
 
   #onFailure(error: unknown, next: { readonly delayMs: number; readonly failures: number }): void {
     const { dataplane, logger } = this.#options;
-    this.counts.failed++;
-    this.#failingSinceMs ??= this.#clock.nowMs();
+    this.#state.counts.failed++;
+    this.#state.failingSinceMs ??= this.#clock.nowMs();
     dataplane.invalidate();
     const reason = explainRefusal(error);
     logger.error("ruleset not applied; trying again", { error, reason, ...next });
@@ -176,18 +203,19 @@ export class EnforcementLoop {
     }
     const applied = await dataplane.apply(this.#compiled.ruleset);
     concerns?.forget();
-    this.#enforced = desired;
-    this.#enforcedEpoch = epoch;
-    this.counts.applied++;
-    this.counts.durationMs = performance.now() - startMs;
-    this.counts.appliedAtMs = this.#clock.nowMs();
+    const { counts } = this.#state;
+    this.#state.enforced = desired;
+    this.#state.enforcedEpoch = epoch;
+    counts.applied++;
+    counts.durationMs = performance.now() - startMs;
+    counts.appliedAtMs = this.#clock.nowMs();
     if (applied.requests > 0) {
       logger.info("ruleset applied", {
         ...applied,
         ...because,
         endpoints: desired.endpoints.size,
         policies: desired.policies.size,
-        durationMs: Number(this.counts.durationMs.toFixed(2)),
+        durationMs: Number(counts.durationMs.toFixed(2)),
       });
     }
     this.#reportConflicts(desired);

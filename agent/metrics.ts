@@ -10,13 +10,13 @@ import type { Facts, KindState } from "./facts.ts";
 import type { FlowCutCounts } from "./flow_cut.ts";
 import { ageSeconds, isStale } from "./freshness.ts";
 import type { IpvsWatch } from "./ipvs.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import type { EnforcementState } from "./loop.ts";
 import type { Metric, Sample } from "./metric.ts";
 
 /** What the metrics are read from. */
 export interface MetricsState {
-  readonly facts: Facts;
-  readonly loop: EnforcementLoop;
+  readonly facts: Pick<Facts, "states">;
+  readonly loop: Pick<EnforcementState, "counts" | "enforced" | "failingSinceMs">;
   /** What the cut of flows has done; all zero where it is off. */
   readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput">;

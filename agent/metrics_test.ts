@@ -2,9 +2,9 @@ import { assertEquals } from "@std/assert";
 import { createLogger } from "../lib/base/log.ts";
 import { version } from "../lib/base/version.ts";
 import { BYPASS_KINDS, type BypassKind } from "./bypass.ts";
-import type { Facts, KindState } from "./facts.ts";
+import type { KindState } from "./facts.ts";
 import { HealthServer } from "./health.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import type { EnforcementState } from "./loop.ts";
 import { METRICS } from "./metrics.ts";
 
 function kind(change: Partial<KindState>): KindState {
@@ -42,28 +42,30 @@ async function scrape(): Promise<Response> {
       endpoints: new Map([["cali1", 1], ["cali2", 2]]),
       policies: new Map([["a", 1], ["b", 2], ["c", 3]]),
     },
-  } as unknown as EnforcementLoop;
+  } as unknown as EnforcementState;
   await using server = new HealthServer({
     host: "127.0.0.1",
     port: 0,
-    facts: { states: STATES } as Facts,
-    loop,
-    flowCut: {
-      passes: 7,
-      failed: 1,
-      cut: 30,
-      released: 4,
-      refused: 2,
-      flows: 500,
-      denied: 26,
-      durationMs: 12,
+    state: {
+      facts: { states: STATES },
+      loop,
+      flowCut: {
+        passes: 7,
+        failed: 1,
+        cut: 30,
+        released: 4,
+        refused: 2,
+        flows: 500,
+        denied: 26,
+        durationMs: 12,
+      },
+      ipvs: { isPresent: true, judgesOutput: false, details: [] },
+      bypass: { counts: BYPASS, details: [] },
+      doubts: () => ({ ofNodes: new Map([["shop/a", ["192.0.2.1"]]]), outside: new Map() }),
+      waitingPolicies: () => ["a/1", "a/2"],
+      unreadyAfterMs: 0,
+      nowMs: () => 61_000,
     },
-    ipvs: { isPresent: true, judgesOutput: false, details: [] },
-    bypass: { counts: BYPASS, details: [] },
-    doubts: () => ({ ofNodes: new Map([["shop/a", ["192.0.2.1"]]]), outside: new Map() }),
-    waitingPolicies: () => ["a/1", "a/2"],
-    unreadyAfterMs: 0,
-    nowMs: () => 61_000,
     logger: createLogger({ level: "error" }),
   });
   const { port } = server.addr as Deno.NetAddr;

@@ -9,22 +9,19 @@ import { encodeEndpoints } from "../lib/agent_api/endpoint_list.ts";
 import { encodeFailure, parseWaitMs, STATUS, WAIT_HEADER } from "../lib/agent_api/message.ts";
 import { encodeNode } from "../lib/agent_api/node.ts";
 import { type EndpointId, parseCall } from "../lib/agent_api/route.ts";
-import { type AgentStatus, encodeStatus } from "../lib/agent_api/status.ts";
+import { encodeStatus } from "../lib/agent_api/status.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { type Attachment, podKeyOf } from "../lib/model/facts.ts";
-import type { Node } from "../lib/model/node.ts";
+import type { AgentState } from "./agent_state.ts";
 import { attachmentKey, type AttachmentStore } from "./attachments.ts";
 import type { EnforcementLoop } from "./loop.ts";
 import { HttpServer } from "./http_server.ts";
-import type { OwnNode } from "./own_node.ts";
+import type { NodeRecord } from "./node_record.ts";
 
 /** What the socket answers from. */
 export interface AgentSocketOptions {
   readonly path: string;
-  readonly ownNode: Pick<OwnNode, "name" | "missing">;
-  /** The Node of a name. */
-  readonly node: (name: string) => Node | undefined;
-  readonly mtu: () => number;
+  readonly nodeRecord: Pick<NodeRecord, "current" | "missing">;
   /** What the host's interfaces of pods begin with: others are no pods' and let everything pass. */
   readonly interfacePrefix: string;
   readonly attachments: AttachmentStore;
@@ -33,9 +30,7 @@ export interface AgentSocketOptions {
   readonly loop: Pick<EnforcementLoop, "enforced" | "enforcedEpoch" | "kick" | "nextApply">;
   /** Whether what is enforced is not what the API server says, but what stands in for it. */
   readonly isStandIn: () => boolean;
-  /** Why policy is not in force, in one sentence; `undefined` when it is. */
-  readonly unreadyReason: () => string | undefined;
-  readonly status: () => AgentStatus;
+  readonly state: Pick<AgentState, "unreadyReason" | "status">;
   readonly logger: Logger;
 }
 
@@ -64,7 +59,7 @@ export async function serveAgentSocket(options: AgentSocketOptions): Promise<Htt
   });
 }
 
-/** The folder is root's alone before the socket appears in it, so nobody connects in between. */
+/** The folder is root's alone before the socket appears in it, so no other user connects in between. */
 async function prepareSocketPath(path: string): Promise<void> {
   const folder = path.slice(0, path.lastIndexOf("/")) || "/";
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
@@ -91,19 +86,16 @@ async function answer(options: AgentSocketOptions, request: Request): Promise<Re
     case "getEndpoints":
       return getEndpoints(options);
     case "getStatus":
-      return Response.json(encodeStatus(options.status()));
+      return Response.json(encodeStatus(options.state.status));
     case undefined:
       return failure(STATUS.noRoute, `There is no ${request.method} ${pathname}`);
   }
 }
 
-function getNode({ node, ownNode, mtu }: AgentSocketOptions): Response {
-  const nodeName = ownNode.name;
-  const known = node(nodeName);
-  if (known === undefined) {
-    return failure(STATUS.unknownNode, ownNode.missing ?? `Node ${nodeName} is not known yet`);
-  }
-  return Response.json(encodeNode({ nodeName, podCidrs: known.podCidrs, mtu: mtu() }));
+function getNode({ nodeRecord }: AgentSocketOptions): Response {
+  const node = nodeRecord.current;
+  if (node === undefined) return failure(STATUS.unknownNode, nodeRecord.missing);
+  return Response.json(encodeNode(node));
 }
 
 function getEndpoints({ attachments, loop }: AgentSocketOptions): Response {
@@ -157,7 +149,7 @@ async function putEndpoint(
     }
     if (signal.aborted) {
       const pod = podKeyOf(attachment);
-      const reason = options.unreadyReason();
+      const reason = options.state.unreadyReason;
       logger.warn("policy not in force in time", { pod, waitMs, reason });
       const why = reason === undefined ? "" : `: ${reason}`;
       return failure(STATUS.late, `Policy of pod ${pod} is not in force after ${waitMs} ms${why}`);

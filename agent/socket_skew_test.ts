@@ -6,21 +6,20 @@
 
 import { assertEquals, assertMatch, assertObjectMatch } from "@std/assert";
 import { parseAnswer } from "../lib/agent_api/message.ts";
+import type { AgentNode } from "../lib/agent_api/node.ts";
 import { type Bytes, concatBytes } from "../lib/base/bytes.ts";
 import { createLogger } from "../lib/base/log.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
 import { type DesiredEndpoint, NOTHING_DESIRED } from "../lib/model/desired.ts";
 import { podKeyOf } from "../lib/model/facts.ts";
-import type { Node } from "../lib/model/node.ts";
-import { answerOf, type ExchangeName, requestOf } from "../tests/support/agent_api_bytes.ts";
+import { answerOf, type ExchangeName, requestOf } from "../tests/support/golden/agent_api_bytes.ts";
 import { AttachmentStore } from "./attachments.ts";
 import { serveAgentSocket } from "./socket.ts";
 
-const NODE: Node = {
-  name: "node-1",
-  labels: {},
+const NODE: AgentNode = {
+  nodeName: "node-1",
   podCidrs: ["10.244.7.0/24", "fd00:10:244:7::/64"].map(Prefix.parse),
-  addresses: [],
+  mtu: 1450,
 };
 const UNREADY = "Not every policy is known yet: listing";
 
@@ -28,7 +27,7 @@ const UNREADY = "Not every policy is known yet: listing";
 class Scene implements AsyncDisposable {
   isNodeKnown = true;
   isReady = true;
-  /** Whether whoever waits for an apply is detached meanwhile. */
+  /** Whether a pod whose policy is awaited is detached meanwhile. */
   isDetached = false;
   readonly path: string;
   readonly #folder: string;
@@ -48,9 +47,12 @@ class Scene implements AsyncDisposable {
     const missing = "Node node-1 is not known yet: the API server has not answered";
     scene.#server = await serveAgentSocket({
       path: scene.path,
-      ownNode: { name: NODE.name, missing },
-      node: () => scene.isNodeKnown ? NODE : undefined,
-      mtu: () => 1450,
+      nodeRecord: {
+        missing,
+        get current() {
+          return scene.isNodeKnown ? NODE : undefined;
+        },
+      },
       interfacePrefix: "cali",
       attachments,
       onAttachment: () => {},
@@ -67,14 +69,20 @@ class Scene implements AsyncDisposable {
         },
       },
       isStandIn: () => false,
-      unreadyReason: () => scene.isReady ? undefined : UNREADY,
-      status: () => ({
-        ...{ version: "0.1.0", node: NODE.name, server: "https://10.96.0.1:443" },
-        unreadyReason: scene.isReady ? undefined : UNREADY,
-        objects: { workload: 12, namespace: 4, policy: 3, clusterPolicy: 0, node: 2 },
-        applied: { applied: 7, failed: 0, durationMs: 2.5, appliedAtMs: 1767225600000 },
-        isTableOwned: true,
-      }),
+      state: {
+        get unreadyReason() {
+          return scene.isReady ? undefined : UNREADY;
+        },
+        get status() {
+          return {
+            ...{ version: "0.1.0", node: NODE.nodeName, server: "https://10.96.0.1:443" },
+            unreadyReason: scene.isReady ? undefined : UNREADY,
+            objects: { workload: 12, namespace: 4, policy: 3, clusterPolicy: 0, node: 2 },
+            applied: { applied: 7, failed: 0, durationMs: 2.5, appliedAtMs: 1767225600000 },
+            isTableOwned: true,
+          };
+        },
+      },
       logger: LOGGER,
     });
     return scene;

@@ -1,17 +1,13 @@
 /** Keeps `systemctl status` true: says in a line what is in force, or what is waited for. */
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
-import type { EnforcementLoop } from "./loop.ts";
+import type { AgentState } from "./agent_state.ts";
 import type { Notifier } from "./notify.ts";
 
 /** What it says it from. */
 export interface StatusReportOptions {
   readonly notifier: Pick<Notifier, "status">;
-  readonly loop: Pick<EnforcementLoop, "enforced">;
-  /** Why policy is not in force; `undefined` when it is. */
-  readonly unreadyReason: () => string | undefined;
-  /** What else a person should know, in sentences. */
-  readonly details: () => readonly string[];
+  readonly state: Pick<AgentState, "loop" | "unreadyReason" | "details">;
   readonly clock?: Clock;
 }
 
@@ -25,22 +21,23 @@ export async function reportStatus(
   const { notifier, clock = systemClock } = options;
   let told = "";
   while (!signal.aborted) {
-    const text = formatStatus(options);
+    const text = formatStatus(options.state);
     if (text !== told) notifier.status(told = text);
     await clock.sleep(LOOK_INTERVAL_MS, signal).catch(() => {});
   }
 }
 
 /** `Policy is in force: 12 pods, 30 policies`; the first detail follows. */
-export function formatStatus({ loop, unreadyReason, details }: StatusReportOptions): string {
-  const [first, ...more] = details();
+export function formatStatus(
+  { loop, unreadyReason, details }: StatusReportOptions["state"],
+): string {
+  const [first, ...more] = details;
   const others = more.length === 0 ? "" : ` (and ${more.length} more, see /readyz)`;
   const detail = first === undefined ? "" : `. ${first}${others}`;
   const { endpoints, policies } = loop.enforced ?? {};
   const pods = count(endpoints?.size ?? 0, "pod", "pods");
   const chains = count(policies?.size ?? 0, "direction of a policy", "directions of policies");
-  const reason = unreadyReason();
-  return `${reason ?? `Policy is in force: ${pods}, ${chains}`}${detail}`;
+  return `${unreadyReason ?? `Policy is in force: ${pods}, ${chains}`}${detail}`;
 }
 
 function count(number: number, one: string, many: string): string {

@@ -15,75 +15,85 @@ import { NFNLGRP_NFTABLES } from "../lib/netlink/nftables/message.ts";
 import { changedTable, parseNotification } from "../lib/netlink/nftables/notification.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../lib/netlink/socket.ts";
 
-/** Whose changes are ours, and what follows from the others. */
+/** What a guard is told when it begins to listen. */
 export interface TableGuardOptions {
   /** The port id of the socket that our transactions are sent by. */
   readonly ownPortId: number;
   /** Called soon after each foreign change; at most twice a second. */
   readonly onForeignChange: () => void;
-  readonly logger: Logger;
-}
-
-/** Watches until it is disposed. */
-export interface TableGuard extends Disposable {
-  /** How many commits of others touched our table, or may have, as of now. */
-  foreignChanges(): number;
-  /** Resolves when it watches no longer. */
-  readonly done: Promise<void>;
 }
 
 /** At most one repair in this time, whatever the other process does. */
 const REPAIR_INTERVAL_MS = 500;
 
-/** Begins to watch. @throws {KernelError} if the kernel gives no socket */
-export function guardTable(options: TableGuardOptions): TableGuard {
-  const { ownPortId, onForeignChange, logger } = options;
-  const socket = openNetlinkSocket(NETLINK_NETFILTER);
-  socket.ignore(ownPortId);
-  socket.join(NFNLGRP_NFTABLES);
-  const poller = new Poller();
-  let isOurTable = false;
-  let changes = 0;
-  let timer: number | undefined;
-  let repairedAtMs = -Infinity;
-  const repair = (reason: string): void => {
-    changes++;
-    if (timer !== undefined) return;
-    const waitMs = Math.max(0, repairedAtMs + REPAIR_INTERVAL_MS - performance.now());
-    timer = setTimeout(() => {
-      timer = undefined;
-      repairedAtMs = performance.now();
-      logger.warn("table changed by another process; repairing", { reason });
-      onForeignChange();
-    }, waitMs);
-  };
-  const read = (): void => {
-    const { messages, overrun } = socket.receive();
-    if (overrun) repair("notifications were lost");
+/** Watches from `start()` on until it is disposed of. */
+export class TableGuard implements Disposable {
+  readonly #logger: Logger;
+  readonly #socket = openNetlinkSocket(NETLINK_NETFILTER);
+  #poller: Poller | undefined;
+  #onForeignChange: () => void = () => {};
+  #isOurTable = false;
+  #changes = 0;
+  #timer: number | undefined;
+  #repairedAtMs = -Infinity;
+
+  /** @throws {KernelError} if the kernel gives no socket */
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Begins to listen; what others changed before is not heard of. */
+  start({ ownPortId, onForeignChange }: TableGuardOptions): void {
+    this.#onForeignChange = onForeignChange;
+    this.#socket.ignore(ownPortId);
+    this.#socket.join(NFNLGRP_NFTABLES);
+    this.#poller = new Poller();
+    this.#poller.watch(this.#socket.fd, () => this.#read());
+    this.#poller.done
+      .catch((error) => this.#logger.error("table is no longer watched", { error }));
+  }
+
+  /** How many commits of others touched our table, or may have, as of now. */
+  foreignChanges(): number {
+    if (this.#poller !== undefined) this.#read();
+    return this.#changes;
+  }
+
+  /** Resolves when it watches no longer. */
+  get done(): Promise<void> {
+    return this.#poller?.done.catch(() => {}) ?? Promise.resolve();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#poller?.[Symbol.dispose]();
+    this.#socket[Symbol.dispose]();
+  }
+
+  #read(): void {
+    const { messages, overrun } = this.#socket.receive();
+    if (overrun) this.#repair("notifications were lost");
     for (const message of messages) {
       const table = changedTable(message);
-      if (table?.name === TABLE.name && table.family === TABLE.family) isOurTable = true;
-      if (table !== undefined || !isOurTable) continue;
+      if (table?.name === TABLE.name && table.family === TABLE.family) this.#isOurTable = true;
+      if (table !== undefined || !this.#isOurTable) continue;
       const notification = parseNotification(message);
       if (notification.kind !== "generation") continue;
       const { processName = "a process unknown" } = notification.generation;
-      repair(`changed by ${processName}`);
-      isOurTable = false;
+      this.#repair(`changed by ${processName}`);
+      this.#isOurTable = false;
     }
-  };
-  poller.watch(socket.fd, read);
-  const done = poller.done
-    .catch((error) => logger.error("table is no longer watched", { error }));
-  return {
-    done,
-    foreignChanges() {
-      read();
-      return changes;
-    },
-    [Symbol.dispose]() {
-      clearTimeout(timer);
-      poller[Symbol.dispose]();
-      socket[Symbol.dispose]();
-    },
-  };
+  }
+
+  #repair(reason: string): void {
+    this.#changes++;
+    if (this.#timer !== undefined) return;
+    const waitMs = Math.max(0, this.#repairedAtMs + REPAIR_INTERVAL_MS - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#repairedAtMs = performance.now();
+      this.#logger.warn("table changed by another process; repairing", { reason });
+      this.#onForeignChange();
+    }, waitMs);
+  }
 }

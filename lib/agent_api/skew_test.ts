@@ -9,7 +9,7 @@ import {
   type ExchangeName,
   nodeFileText,
   requestOf,
-} from "../../tests/support/agent_api_bytes.ts";
+} from "../../tests/support/golden/agent_api_bytes.ts";
 import { type Body, isBody } from "./body.ts";
 import { encodeEndpoint } from "./endpoint.ts";
 import { decodeEndpoints } from "./endpoint_list.ts";

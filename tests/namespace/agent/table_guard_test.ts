@@ -1,7 +1,7 @@
 /** Whose change it was: the guard against a real kernel, with transactions of ours and of nft(8). */
 
 import { assertEquals } from "@std/assert";
-import { guardTable } from "../../../agent/table_guard.ts";
+import { TableGuard } from "../../../agent/table_guard.ts";
 import { createLogger } from "../../../lib/base/log.ts";
 import { Dataplane } from "../../../lib/dataplane/apply.ts";
 import { TABLE } from "../../../lib/dataplane/table.ts";
@@ -29,10 +29,10 @@ class GuardedTable implements AsyncDisposable {
     const logger = createLogger({
       write: (line) => this.reasons.push(String(JSON.parse(line).reason)),
     });
-    this.#guard = guardTable({
+    this.#guard = new TableGuard(logger);
+    this.#guard.start({
       ownPortId: new Dataplane(this.socket, logger).portId,
       onForeignChange: () => this.#onRepair(),
-      logger,
     });
   }
 
@@ -66,7 +66,7 @@ class GuardedTable implements AsyncDisposable {
 }
 
 programTest(
-  "guardTable() is silent about our own transactions, however large they are",
+  "TableGuard is silent about our own transactions, however large they are",
   ["nft"],
   async () => {
     requireIsolation();
@@ -86,7 +86,7 @@ programTest(
   },
 );
 
-programTest("guardTable() misses no foreign change amid our own", ["nft"], async () => {
+programTest("TableGuard misses no foreign change amid our own", ["nft"], async () => {
   requireIsolation();
   await using table = new GuardedTable();
   await table.make(1);
@@ -100,7 +100,7 @@ programTest("guardTable() misses no foreign change amid our own", ["nft"], async
   assertEquals(table.changes, 11);
 });
 
-programTest("guardTable() leaves other tables to others", ["nft"], async () => {
+programTest("TableGuard leaves other tables to others", ["nft"], async () => {
   requireIsolation();
   await using table = new GuardedTable();
   await table.make(1);

@@ -1,8 +1,8 @@
 /** Requests and answers of the agent's socket as released versions sent them: tests/golden/agent_api. */
 
-import type { Bytes } from "../../lib/base/bytes.ts";
+import type { Bytes } from "../../../lib/base/bytes.ts";
 
-const FOLDER = new URL("../golden/agent_api/v0.1/", import.meta.url);
+const FOLDER = new URL("../../golden/agent_api/v0.1/", import.meta.url);
 
 /** The requests and answers of a version, by name, and the file beside the socket. */
 export const EXCHANGES = [

@@ -1,0 +1,84 @@
+/**
+ * Whether policy is in force on this node, and what people should know beside: one sentence each, the same for
+ * /readyz, the socket, the plugin's errors and `systemctl status`.
+ */
+
+import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
+import { formatAddressDoubts } from "./address_report.ts";
+import type { BypassWatch } from "./bypass_watch.ts";
+import type { Facts } from "./facts.ts";
+import { formatDuration, formatStale, staleMs } from "./freshness.ts";
+import type { IpvsWatch } from "./ipvs.ts";
+import { formatWaiting } from "./large_policies.ts";
+import { type EnforcementState, formatConflicts } from "./loop.ts";
+
+/** What that follows from. */
+export interface ReadinessState {
+  readonly facts: Pick<Facts, "states">;
+  readonly loop: Pick<EnforcementState, "counts" | "enforced" | "failingSinceMs">;
+  readonly ipvs: Pick<IpvsWatch, "details">;
+  readonly bypass: Pick<BypassWatch, "details">;
+  /** Addresses in pods' statuses that are to be doubted. */
+  readonly doubts: () => AddressDoubts;
+  /** Keys of the large policies that wait for their turns. */
+  readonly waitingPolicies: () => readonly string[];
+  /** Why nothing can be enforced although every kind is known; `undefined`: nothing keeps from it. */
+  readonly missing?: () => string | undefined;
+  /** What else people must know, one sentence each. */
+  readonly moreDetails?: () => readonly string[];
+  /** After so long without the API server it is not ready; 0: it stays so. */
+  readonly unreadyAfterMs: number;
+  readonly nowMs: () => number;
+}
+
+/** A loop that has failed for so long is not ready any more. */
+const FAILURE_MS_MAX = 60_000;
+
+/** What people should know: it does not make a node unready for all its other pods. */
+export function readyDetails(
+  options: Omit<ReadinessState, "missing" | "unreadyAfterMs">,
+): readonly string[] {
+  return [
+    ...unreadKinds(options.facts),
+    ...formatStale(options.facts, options.nowMs()),
+    ...formatAddressDoubts(options.doubts()),
+    ...formatConflicts(options.loop.enforced?.conflicts ?? new Map()),
+    ...options.ipvs.details,
+    ...options.bypass.details,
+    ...formatWaiting(options.waitingPolicies()),
+    ...options.moreDetails?.() ?? [],
+  ];
+}
+
+/** Why policy is not in force, in one sentence; `undefined` when it is. */
+export function unreadyReason(
+  { facts, loop, missing, unreadyAfterMs, nowMs }: Pick<
+    ReadinessState,
+    "facts" | "loop" | "missing" | "unreadyAfterMs" | "nowMs"
+  >,
+): string | undefined {
+  for (const [kind, state] of Object.entries(facts.states)) {
+    if (!state.isInSync) {
+      return `Not every ${kind} is known yet: ${state.detail ?? state.state}`;
+    }
+  }
+  const reason = missing?.();
+  if (reason !== undefined) return reason;
+  if (loop.counts.applied === 0) return "Nothing is in the kernel yet: see the agent's log";
+  if (loop.failingSinceMs !== undefined && nowMs() - loop.failingSinceMs > FAILURE_MS_MAX) {
+    return "The kernel refuses changes: see the agent's log";
+  }
+  if (unreadyAfterMs > 0 && staleMs(facts, nowMs()) > unreadyAfterMs) {
+    return `The API server was not heard for ${formatDuration(unreadyAfterMs / 1_000)}`;
+  }
+  return undefined;
+}
+
+/** Kinds of which what was read once is in force and nothing newer can be read, a sentence each. */
+function unreadKinds({ states }: Pick<Facts, "states">): readonly string[] {
+  return Object.entries(states)
+    .filter(([, it]) => it.isInSync && it.state === "unreadable")
+    .map(([kind, { detail }]) =>
+      `What was read last of ${kind} stays in force, and no later change counts: ${detail}`
+    );
+}
