@@ -5,7 +5,8 @@ import { formatFlags } from "../lib/settings/help.ts";
 import { GLOBAL_FLAGS } from "./arguments.ts";
 import type { Command } from "./command.ts";
 
-const GLOBAL_HELP = `Global flags:\n${formatFlags(GLOBAL_FLAGS)}`;
+/** The flags of all commands. */
+export const GLOBAL_HELP = `Global flags:\n${formatFlags(GLOBAL_FLAGS)}`;
 
 /** The text of `calyxctl help`. */
 export function formatHelp(commands: readonly Command[]): string {
@@ -26,6 +27,12 @@ Where none of these names an API server, calyxctl takes ~/.kube/config.
 
 /** The text of `calyxctl COMMAND -h`. */
 export function formatCommandHelp(command: Command): string {
+  const own = formatOwnHelp(command);
+  return command.flags === undefined ? own : `${own}\n${GLOBAL_HELP}`;
+}
+
+/** What {@link formatCommandHelp} says of the command alone. */
+export function formatOwnHelp(command: Command): string {
   const { name, usage, description, flags, examples = [] } = command;
   const lines = examples.map((it) => `  ${it}\n`).join("");
   const own = flags === undefined ? "" : formatFlags(flags);
@@ -34,6 +41,5 @@ export function formatCommandHelp(command: Command): string {
     description ?? "",
     own === "" ? "" : `Flags:\n${own}`,
     lines === "" ? "" : `Examples:\n${lines}`,
-    flags === undefined ? "" : GLOBAL_HELP,
   ].filter((it) => it !== "").join("\n");
 }

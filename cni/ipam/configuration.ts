@@ -1,13 +1,6 @@
 /**
- * The configuration of host-local as the reference plugin reads it (`subnet` or `ranges`, `routes`,
- * `resolvConf`, `dataDir`, requested addresses), plus what it does not know and passes over:
- *
- * - `usePodCidr` and `usePodCidrIPv6` as a subnet stand for the node's pod CIDR of that family;
- * - `exclude`, in a range and beside an old-style `subnet`: addresses and CIDRs of the subnet that are
- *   never given out. In a pod CIDR, which is another one on each node, those of other nodes may stand
- *   too. They hold for new pods; one that has such an address keeps it;
- * - `bootIdFile`: path of a file whose text is another one after every start of the node, for nodes
- *   that are containers themselves, and for tests (`boot.ts`).
+ * The configuration of host-local as the reference plugin reads it, plus what it does not know and passes
+ * over (`usePodCidr`, `exclude`, `bootIdFile`). What each key says: `keys.ts`.
  */
 
 import { Address } from "../../lib/ip/address.ts";
@@ -17,10 +10,8 @@ import { type NetworkConfiguration, requireNoProblems } from "../protocol/config
 import { Fields, isJsonObject } from "../protocol/fields.ts";
 import { readRoutes, type ResultRoute } from "../protocol/result.ts";
 import { isAtLeast } from "../protocol/version.ts";
+import { DATA_DIR_DEFAULT } from "./keys.ts";
 import { completeRange, type IpamRange, type RangeSet, validateRangeSets } from "./range.ts";
-
-/** Where reservations are, unless configured otherwise. */
-const DATA_DIR_DEFAULT = "/var/lib/cni/networks";
 
 /** What to allocate from, and what goes into the result with it. */
 export interface HostLocalSettings {

@@ -3,17 +3,14 @@
  * either means here what it meant there, or is refused with the key, the value and what to do instead:
  * nothing that somebody relies on is passed over in silence.
  *
- * Not here: keys that work (configuration.ts), and keys that are without effect in Calico too on a
- * Linux node with the Kubernetes datastore (`qps`, `burst`, `calico_api_group`, `ipam_lock_file`,
- * `mode`, `vxlan_*`, `windows_*`), or whose purpose the agent's socket serves (`endpoint_status_dir`).
- * Those are allowed, like any key that we do not know.
+ * Not here: keys that work (`keys.ts`). Any other key is allowed and without effect.
  */
 
 import { CniError } from "./error.ts";
 import { isJsonObject, type JsonObject } from "./fields.ts";
 
 /** A setting of which not every value is supported. */
-interface Restriction {
+export interface Restriction {
   /** Its name, with the objects that it lies in. */
   readonly key: string;
   /** The values that mean what this plugin does; what is unsaid (absent, null, "") always does. */
@@ -22,9 +19,29 @@ interface Restriction {
   readonly remedy: string;
 }
 
+/**
+ * Calico's keys that change nothing: without effect in Calico too on a Linux node with the Kubernetes
+ * datastore, or (`endpoint_status_dir`) the agent's socket serves their purpose.
+ */
+export const IGNORED_KEYS: readonly string[] = [
+  "burst",
+  "calico_api_group",
+  "endpoint_status_dir",
+  "ipam_lock_file",
+  "mode",
+  "qps",
+  "vxlan_*",
+  "windows_*",
+];
+
+/** What to do instead of `"ipam": {"type": "calico-ipam"}`. */
+export const IPAM_REMEDY =
+  `Addresses come from the node's pod CIDR: {"type": "host-local", "subnet": "usePodCidr"}`;
+
 const ETCD_REMEDY = "Calyx knows one datastore: the Kubernetes API";
 
-const RESTRICTIONS: readonly Restriction[] = [
+/** Every key of which not every value is supported, but `ipam.type`. */
+export const RESTRICTIONS: readonly Restriction[] = [
   { key: "datastore_type", supported: ["kubernetes"], remedy: ETCD_REMEDY },
   { key: "etcd_endpoints", supported: [], remedy: ETCD_REMEDY },
   { key: "etcd_authority", supported: [], remedy: ETCD_REMEDY },
@@ -69,8 +86,7 @@ export function refuseUnsupported(json: JsonObject): void {
   const ipamType = valueAt(json, "ipam.type");
   if (ipamType !== "calico-ipam") return;
   throw new CniError("unsupportedField", `Unsupported "ipam.type": "${ipamType}"`, {
-    details:
-      `Addresses come from the node's pod CIDR: {"type": "host-local", "subnet": "usePodCidr"}`,
+    details: IPAM_REMEDY,
   });
 }
 

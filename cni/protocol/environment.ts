@@ -30,12 +30,52 @@ export interface CallEnvironment {
   readonly trace: TraceContext | undefined;
 }
 
-/** Which command cannot do without which variable. */
-const REQUIRED: readonly (readonly [string, readonly CniCommand[]])[] = [
-  ["CNI_CONTAINERID", ["ADD", "CHECK", "DEL"]],
-  ["CNI_NETNS", ["ADD", "CHECK"]],
-  ["CNI_IFNAME", ["ADD", "CHECK", "DEL"]],
-  ["CNI_PATH", ["ADD", "CHECK", "DEL", "GC", "STATUS"]],
+/** A variable that the runtime sets. */
+interface Variable {
+  readonly name: string;
+  /** Commands that cannot do without it. */
+  readonly requiredBy: readonly CniCommand[];
+  readonly help: string;
+}
+
+/** Every variable that is read. */
+export const CNI_VARIABLES: readonly Variable[] = [
+  {
+    name: "CNI_COMMAND",
+    requiredBy: CNI_COMMANDS,
+    help: `what to do: ${CNI_COMMANDS.join(", ")}`,
+  },
+  {
+    name: "CNI_CONTAINERID",
+    requiredBy: ["ADD", "CHECK", "DEL"],
+    help: "id of the container",
+  },
+  {
+    name: "CNI_NETNS",
+    requiredBy: ["ADD", "CHECK"],
+    help: "path of the container's network namespace",
+  },
+  {
+    name: "CNI_IFNAME",
+    requiredBy: ["ADD", "CHECK", "DEL"],
+    help: "name of the interface inside the container",
+  },
+  {
+    name: "CNI_PATH",
+    requiredBy: ["ADD", "CHECK", "DEL", "GC", "STATUS"],
+    help: 'folders in which IPAM plugins are looked for, separated by ":"',
+  },
+  { name: "CNI_ARGS", requiredBy: [], help: "more arguments: KEY=VALUE;KEY=VALUE" },
+  {
+    name: "CNI_NETNS_OVERRIDE",
+    requiredBy: [],
+    help: "1 or true: run even where CNI_NETNS is the plugin's own namespace",
+  },
+  {
+    name: "TRACEPARENT",
+    requiredBy: [],
+    help: "W3C Trace Context, for the log: the trace that the call is part of",
+  },
 ];
 
 /**
@@ -53,9 +93,9 @@ export function parseEnvironment(variables: Variables): CallEnvironment | undefi
       details: `CNI_COMMAND is one of ${CNI_COMMANDS.join(", ")}`,
     });
   }
-  const missing = REQUIRED
-    .filter(([variable, commands]) => commands.includes(command) && !variables[variable])
-    .map(([variable]) => variable);
+  const missing = CNI_VARIABLES
+    .filter(({ name, requiredBy }) => requiredBy.includes(command) && !variables[name])
+    .map(({ name }) => name);
   const environment: CallEnvironment = {
     command,
     containerId: variables.CNI_CONTAINERID ?? "",
@@ -129,14 +169,15 @@ export interface PodName {
   readonly uid: string | undefined;
 }
 
-const KNOWN_ARGUMENTS = [
-  "IgnoreUnknown",
-  "IP",
-  "K8S_POD_NAMESPACE",
-  "K8S_POD_NAME",
-  "K8S_POD_UID",
-  "K8S_POD_INFRA_CONTAINER_ID",
-];
+/** The keys that `CNI_ARGS` may have, and what each says. */
+export const CNI_ARGUMENTS = {
+  IgnoreUnknown: "1 or true: pass over keys that are not known; without it they are an error",
+  IP: "the address that the pod is to have, with or without a prefix length",
+  K8S_POD_NAMESPACE: "namespace of the pod",
+  K8S_POD_NAME: "name of the pod",
+  K8S_POD_UID: "uid of the pod",
+  K8S_POD_INFRA_CONTAINER_ID: "id of the pod's sandbox; not used",
+} as const;
 
 /**
  * Parses `CNI_ARGS`: `KEY=VALUE;KEY=VALUE`.
@@ -152,7 +193,7 @@ export function parseArguments(text: string): CallArguments {
     }
     values.set(pair.slice(0, at), pair.slice(at + 1));
   }
-  const unknown = [...values.keys()].filter((it) => !KNOWN_ARGUMENTS.includes(it));
+  const unknown = [...values.keys()].filter((it) => !Object.hasOwn(CNI_ARGUMENTS, it));
   if (unknown.length > 0 && !isTrue(values.get("IgnoreUnknown") ?? "")) {
     throw new CniError("badEnvironment", `CNI_ARGS: unknown args [${unknown.join(",")}]`, {
       details: "Set IgnoreUnknown=1 to have them passed over",

@@ -9,7 +9,7 @@ import { setting, type SettingTable, variablesOf } from "../settings/setting.ts"
 import { text } from "../settings/value_type.ts";
 import { CredentialsError } from "./error.ts";
 import { sentence } from "./material.ts";
-import type { Environment } from "./runtime_environment.ts";
+import type { Environment } from "../settings/read.ts";
 
 /** The variables that name one, and what is not asked through it. */
 export const PROXY_SETTINGS = {

@@ -4,9 +4,12 @@
  * first request, and given back to the programs that it starts.
  */
 
-const TRUST = ["DENO_CERT", "DENO_TLS_CA_STORE"];
-const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-const NAMES = [...TRUST, ...PROXIES, ...PROXIES.map((it) => it.toLowerCase())];
+import { variablesOf } from "../settings/setting.ts";
+import { PROXY_SETTINGS } from "./proxy.ts";
+
+/** Those that change nothing in our programs: the runtime's own. */
+export const RUNTIME_VARIABLES = ["DENO_CERT", "DENO_TLS_CA_STORE", "ALL_PROXY", "all_proxy"];
+const NAMES = [...RUNTIME_VARIABLES, ...Object.values(PROXY_SETTINGS).flatMap(variablesOf)];
 
 /** Names and values, as they were. */
 export type Environment = Readonly<Record<string, string>>;

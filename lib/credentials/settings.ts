@@ -83,8 +83,8 @@ export const CREDENTIALS = {
     variables: ["DATASTORE_TYPE"],
     variablePrefix: "CALICO_",
     type: text("kubernetes"),
-    example: "kubernetes",
-    help: "kubernetes, which is the default and the only one there is",
+    unsaid: "kubernetes",
+    help: "must be kubernetes, the only one there is",
   }),
   serviceHost: setting({
     variables: ["KUBERNETES_SERVICE_HOST"],

@@ -41,6 +41,11 @@ export function formatParagraph(text: string): string {
   return wrap(text, LINE_LENGTH_MAX).map((it) => `${it}\n`).join("");
 }
 
+/** The same as comments of a shell or a unit. */
+export function formatComment(text: string): string {
+  return wrap(text, LINE_LENGTH_MAX - 2).map((it) => `# ${it}\n`).join("");
+}
+
 /** Words and what they mean, in two columns; further texts of a row are lines below its first. */
 export function formatColumns(rows: readonly (readonly string[])[]): string {
   const lengths = rows.map(([name = ""]) => name.length).filter((it) => it <= NAME_LENGTH_MAX);
@@ -61,11 +66,10 @@ export function formatVariableFile(table: SettingTable): string {
   return rows.map((row) => {
     const [variable = "", ...aliases] = row.variables ?? [];
     const also = aliases.length === 0 ? [] : [`Also: ${aliases.join(", ")}`];
-    const comments = [sentence(row.help), formOf(row), ...also].filter((it) => it !== "")
-      .flatMap((it) => wrap(it, LINE_LENGTH_MAX - 2));
+    const comments = [sentence(row.help), formOf(row), ...also].filter((it) => it !== "");
     const value = formatDefault(row) ?? row.example ?? "";
-    return [...comments.map((it) => `# ${it}`), `#${variable}=${value}`].join("\n");
-  }).join("\n\n") + "\n";
+    return `${comments.map(formatComment).join("")}#${variable}=${value}\n`;
+  }).join("\n");
 }
 
 /** `-n, --namespace NAME`. */
@@ -81,14 +85,16 @@ function describe(row: Setting<unknown>): string {
 }
 
 /** What may be written, where help does not say it already. */
-function formOf({ type: { placeholder }, unsaid }: Setting<unknown>): string {
+function formOf({ type: { placeholder }, unsaid, example }: Setting<unknown>): string {
   const form = placeholder.includes("|") ? `One of ${placeholder.split("|").join(", ")}` : "";
   const usual = unsaid === undefined ? "" : `Default: ${unsaid}`;
-  return [form, usual].filter((it) => it !== "").join(". ");
+  const below = example === undefined ? "" : "For example:";
+  return [form, usual, below].filter((it) => it !== "").join(". ");
 }
 
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** Half a sentence as one; a value at its beginning (`on: …`) stays as it is typed. */
+export function sentence(text: string): string {
+  return /^\S+:/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Breaks `text` between words, but for those within brackets. */
