@@ -1,10 +1,11 @@
 /** CNI plugins under the clock: ours, Debian's ptp, and any other that somebody names. */
 
-import { createNamespace, deleteNamespace } from "../../lib/kernel/namespace.ts";
-import { DIST } from "../support/program/executable.ts";
+import { environmentOf } from "../support/plugin/call.ts";
+import { TestContainer } from "../support/plugin/container.ts";
+import { DIST, type RunResult } from "../support/program/executable.ts";
 import { findProgram } from "../support/program/program.ts";
 import type { Peer } from "./benchmark.ts";
-import { measurePeakMb, type Program, type ProgramResult, runProgram } from "./run_program.ts";
+import { measurePeakMb, type Program, runProgram } from "./run_program.ts";
 
 /** A plugin and the configuration that it gets on stdin. */
 export interface CniPlugin {
@@ -54,24 +55,10 @@ export function peerPlugin({ path, configuration }: Peer): CniPlugin {
   return { name: path.slice(path.lastIndexOf("/") + 1), path, configuration };
 }
 
-/** A container without processes: an identity and a network namespace. */
-export class Container implements Disposable {
-  readonly id: string;
-  readonly namespace: string;
-  readonly pod: string;
-  readonly netns: string;
-
-  constructor(plugin: CniPlugin, namespace: string, pod: string) {
-    this.id = `${plugin.path.slice(plugin.path.lastIndexOf("/") + 1)}-${pod}`;
-    this.namespace = namespace;
-    this.pod = pod;
-    this.netns = `/run/netns/${this.id}`;
-    createNamespace(this.netns);
-  }
-
-  [Symbol.dispose](): void {
-    deleteNamespace(this.netns);
-  }
+/** A container for `plugin` of this pod, with a network namespace of its own. */
+export function makeContainer(plugin: CniPlugin, namespace: string, pod: string): TestContainer {
+  const id = `${plugin.path.slice(plugin.path.lastIndexOf("/") + 1)}-${pod}`;
+  return new TestContainer(id, pod, undefined, namespace);
 }
 
 /**
@@ -82,8 +69,8 @@ export class Container implements Disposable {
 export async function callPlugin(
   plugin: CniPlugin,
   command: "ADD" | "DEL",
-  container: Container,
-): Promise<ProgramResult> {
+  container: TestContainer,
+): Promise<RunResult> {
   const result = await runProgram(programOf(plugin, command, container));
   if (result.code === 0) return result;
   throw new Error(`${plugin.name} ${command}: ${result.stdout}${result.stderr}`.trim());
@@ -92,26 +79,18 @@ export async function callPlugin(
 /** The most memory that an ADD of `plugin` has; it is stopped when it answers, and DEL follows. */
 export async function measureAddMb(
   plugin: CniPlugin,
-  container: Container,
+  container: TestContainer,
 ): Promise<number | undefined> {
   const mb = await measurePeakMb(programOf(plugin, "ADD", container));
   await callPlugin(plugin, "DEL", container);
   return mb;
 }
 
-function programOf(plugin: CniPlugin, command: "ADD" | "DEL", container: Container): Program {
+function programOf(plugin: CniPlugin, command: "ADD" | "DEL", container: TestContainer): Program {
   const folder = plugin.path.slice(0, plugin.path.lastIndexOf("/"));
   return {
     path: plugin.path,
-    env: {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: container.id,
-      CNI_NETNS: container.netns,
-      CNI_IFNAME: "eth0",
-      CNI_PATH: `${folder}:/usr/lib/cni:/opt/cni/bin`,
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${container.namespace};` +
-        `K8S_POD_NAME=${container.pod}`,
-    },
+    env: environmentOf(command, container, `${folder}:/usr/lib/cni:/opt/cni/bin`),
     stdin: plugin.configuration,
   };
 }

@@ -1,21 +1,12 @@
 /** Two pods on this node, wired as the plugin does it, and datagrams from one to the other. */
 
-import { Sandbox } from "../../cni/sandbox.ts";
-import { planSandbox } from "../../cni/plan.ts";
 import { type Bytes, HOST_IS_LITTLE_ENDIAN } from "../../lib/base/bytes.ts";
 import { Address } from "../../lib/ip/address.ts";
-import type { Descriptor } from "../../lib/kernel/descriptor.ts";
 import { check } from "../../lib/kernel/errno.ts";
-import {
-  createNamespace,
-  deleteNamespace,
-  openNamespace,
-  withNamespace,
-} from "../../lib/kernel/namespace.ts";
+import { withNamespace } from "../../lib/kernel/namespace.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
-import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import { deleteLink } from "../../lib/netlink/link/link.ts";
-import { NETLINK_ROUTE, openNetlinkSocket } from "../../lib/netlink/socket.ts";
+import { TestContainer } from "../support/plugin/container.ts";
+import { wireUp } from "../support/plugin/wire_up.ts";
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -33,12 +24,12 @@ export interface PathEnd {
 
 /** The two pods, until disposed of. */
 export class ForwardPath implements Disposable {
-  readonly #ends: readonly { readonly netns: string; readonly open: Descriptor; name: string }[];
+  readonly #ends: readonly TestContainer[];
   readonly #server: PathEnd;
 
   constructor(client: PathEnd, server: PathEnd) {
     this.#server = server;
-    this.#ends = [client, server].map(wireUp);
+    this.#ends = [client, server].map(makeEnd);
   }
 
   /** Opens a flow of UDP to `port`; `answered`: conntrack has seen an answer, and judges no more. */
@@ -46,20 +37,15 @@ export class ForwardPath implements Disposable {
     const [client, server] = this.#ends;
     if (client === undefined || server === undefined) throw new TypeError("There are two ends");
     const name = socketAddress(this.#server.address, port);
-    const listener = withNamespace(server.open, openSocket);
+    const listener = withNamespace(server.namespace, openSocket);
     check("bind socket", libc().bind(listener, name, name.length));
-    const sender = withNamespace(client.open, openSocket);
+    const sender = withNamespace(client.namespace, openSocket);
     check("connect socket", libc().connect(sender, name, name.length));
     return new Flow(sender, listener, answered);
   }
 
   [Symbol.dispose](): void {
-    using socket = openNetlinkSocket(NETLINK_ROUTE);
-    for (const { netns, open, name } of this.#ends) {
-      socket.request(deleteLink({ name }));
-      open[Symbol.dispose]();
-      deleteNamespace(netns);
-    }
+    for (const end of this.#ends) end[Symbol.dispose]();
   }
 }
 
@@ -114,39 +100,15 @@ export class Flow implements Disposable {
   }
 }
 
-function wireUp({ namespace, name, address }: PathEnd, index: number): {
-  readonly netns: string;
-  readonly open: Descriptor;
-  readonly name: string;
-} {
-  const netns = `/run/netns/path-${index}`;
-  createNamespace(netns);
-  const hostName = interfaceNameOf(namespace, name);
-  using sandbox = Sandbox.open({
-    command: "ADD",
-    containerId: `path-${index}`,
-    ifname: "eth0",
-    netns,
-    args: "",
-    path: [],
-    allowOwnNamespace: false,
-    trace: undefined,
-  });
-  sandbox.wire(planSandbox({
-    hostName,
-    alias: "",
-    podName: "eth0",
-    podLinkAddress: `02:00:00:00:00:0${index + 1}`,
-    netns,
-    mtu: undefined,
+function makeEnd({ namespace, name, address }: PathEnd, index: number): TestContainer {
+  const container = new TestContainer(`path-${index}`, name, undefined, namespace);
+  wireUp(container, {
+    hostName: container.hostName,
+    linkAddress: `02:00:00:00:00:0${index + 1}`,
     addresses: [Address.parse(address)],
-    subnetGateways: new Map(),
-    routes: [],
     includeDefaultRoutes: true,
-    allowIpForwarding: false,
-    dns: {},
-  }));
-  return { netns, open: openNamespace(netns), name: hostName };
+  });
+  return container;
 }
 
 function openSocket(): number {

@@ -4,14 +4,15 @@
  */
 
 import { NODE_NAME, TestNode } from "../support/node/node.ts";
+import type { TestContainer } from "../support/plugin/container.ts";
 import { missingProgram } from "../support/program/program.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import {
   callPlugin,
   CALYX,
   type CniPlugin,
-  Container,
   findPtp,
+  makeContainer,
   measureAddMb,
   peerPlugin,
 } from "./cni_plugin.ts";
@@ -86,7 +87,7 @@ async function callInTurn(
   }));
   for (let round = -1; round < runs; round++) {
     for (const [index, plugin] of plugins.entries()) {
-      using container = new Container(plugin, namespace, podName(round + 1));
+      using container = makeContainer(plugin, namespace, podName(round + 1));
       const floor = await runProgram(floorOf(plugin, context));
       const added = await callPlugin(plugin, "ADD", container);
       const deleted = await callPlugin(plugin, "DEL", container);
@@ -99,7 +100,7 @@ async function callInTurn(
   const rows: Cell[][] = [];
   const reference = calls[1];
   for (const [index, plugin] of plugins.entries()) {
-    using container = new Container(plugin, namespace, podName(0));
+    using container = makeContainer(plugin, namespace, podName(0));
     const mb = await measureAddMb(plugin, container);
     for (const command of ["ADD", "DEL"] as const) {
       const sample = calls[index]?.[command] ?? new Sample();
@@ -136,7 +137,7 @@ async function callAtOnce(namespace: string, plugins: readonly CniPlugin[]): Pro
   for (const plugin of plugins) {
     const containers = Array.from(
       { length: BURST },
-      (_, index) => new Container(plugin, namespace, podName(index)),
+      (_, index) => makeContainer(plugin, namespace, podName(index)),
     );
     for (const command of ["ADD", "DEL"] as const) {
       const { totalMs, sample, errors } = await burst(plugin, command, containers);
@@ -167,7 +168,7 @@ interface Burst {
 async function burst(
   plugin: CniPlugin,
   command: "ADD" | "DEL",
-  containers: readonly Container[],
+  containers: readonly TestContainer[],
 ): Promise<Burst> {
   const sample = new Sample();
   const errors = new Set<string>();

@@ -2,6 +2,7 @@
 
 import { openFile } from "../../lib/kernel/descriptor.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
+import { runProgram as run, type RunResult } from "../support/program/executable.ts";
 import { ProcessStatus } from "./process.ts";
 
 /** A program and what it gets. */
@@ -12,35 +13,11 @@ export interface Program {
   readonly stdin?: string;
 }
 
-/** What came of a run. */
-export interface ProgramResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly durationMs: number;
-}
-
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Runs a program; nothing of our own environment reaches it. */
-export async function runProgram({ path, args = [], env, stdin = "" }: Program): Promise<
-  ProgramResult
-> {
-  const startMs = performance.now();
-  const child = new Deno.Command(path, {
-    args: [...args],
-    env: { PATH, ...env },
-    clearEnv: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const written = writeAll(child.stdin, stdin);
-  const { code, stdout, stderr } = await child.output();
-  const durationMs = performance.now() - startMs;
-  await written;
-  const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return { code, stdout: decode(stdout), stderr: decode(stderr), durationMs };
+export function runProgram({ path, env, ...options }: Program): Promise<RunResult> {
+  return run(path, { ...options, env: { PATH, ...env } });
 }
 
 const O_RDWR = 2;

@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 import { openCurrentNamespace } from "../../lib/kernel/namespace.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
-import { nodeIp, nodeLinks, nodeState } from "../support/plugin/cni_network.ts";
+import { nodeIp, nodeLinks, nodeState } from "../support/plugin/cni_node.ts";
 import { Containerd, containerdProblem, type PodSandbox } from "../support/node/containerd.ts";
 import { requireIsolation } from "../support/isolation/isolation.ts";
 import { probeAll } from "../support/packet/probe.ts";

@@ -175,7 +175,7 @@ export class PacketCluster implements AsyncDisposable {
       if (this.#pods.has(key)) continue;
       const attached = pod.hostNetwork && pod.isOnPodsNode === true
         ? new HostPod(pod, this.#services, this.#route)
-        : new AttachedPod(pod, this.#services, this.#route);
+        : new AttachedPod(pod, this.#services);
       this.#pods.set(key, attached);
       reports.push(this.#report(attached));
     }

@@ -77,7 +77,12 @@ export const GROUPS: readonly Row[] = [
   {
     name: "plugin",
     files: [
-      "tests/namespace/cni/cni_test.ts",
+      "tests/namespace/cni/add_test.ts",
+      "tests/namespace/cni/delete_test.ts",
+      "tests/namespace/cni/check_test.ts",
+      "tests/namespace/cni/gc_test.ts",
+      "tests/namespace/cni/status_test.ts",
+      "tests/namespace/cni/version_test.ts",
       "tests/namespace/cni/chain_test.ts",
       "tests/namespace/cni/configuration_test.ts",
       "tests/namespace/cni/identity_test.ts",
@@ -86,8 +91,8 @@ export const GROUPS: readonly Row[] = [
     seconds: HOUR,
   },
   {
-    name: "plugin, obligations",
-    files: ["tests/namespace/cni/obligation_test.ts"],
+    name: "plugin, input",
+    files: ["tests/namespace/cni/delegate_test.ts", "tests/namespace/cni/input_test.ts"],
     seconds: HOUR,
   },
   {

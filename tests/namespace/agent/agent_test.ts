@@ -1,23 +1,10 @@
 /** The compiled agent on a node of its own: what it enforces, keeps and survives, on real packets. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import {
-  createNamespace,
-  deleteNamespace,
-  openNamespace,
-  withNamespace,
-} from "../../../lib/kernel/namespace.ts";
 import { Address } from "../../../lib/ip/address.ts";
 import { Prefix } from "../../../lib/ip/prefix.ts";
 import { addAddress } from "../../../lib/netlink/address/address.ts";
-import {
-  addVeth,
-  deleteLink,
-  getLink,
-  type Link,
-  parseLink,
-  setLink,
-} from "../../../lib/netlink/link/link.ts";
+import { addVeth, getLink, type Link, parseLink, setLink } from "../../../lib/netlink/link/link.ts";
 import { addRoute } from "../../../lib/netlink/route/route.ts";
 import { RT_SCOPE_LINK } from "../../../lib/netlink/address/message.ts";
 import {
@@ -35,6 +22,7 @@ import {
 import { assertBecomes } from "../../support/packet/becomes.ts";
 import { DIST, runExecutable, runProgram } from "../../support/program/executable.ts";
 import { hasOwnedTables } from "../../support/kernel/kernel_feature.ts";
+import { TestNamespace } from "../../support/kernel/test_namespace.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { TestNode } from "../../support/node/node.ts";
 import { PodServers, probe, sendDatagram } from "../../support/packet/probe.ts";
@@ -172,43 +160,36 @@ Deno.test("calyx-agent drops what comes from or goes to a cali interface of no p
   const server = await node.addPod("server");
   using servers = new PodServers();
   servers.tcp(server.namespace, 80);
-  const path = "/run/netns/unknown";
   const name = interfaceNameOf("default", "nobody");
-  createNamespace(path);
-  using namespace = openNamespace(path);
+  using unknown = new TestNamespace();
+  const { namespace, route: inner } = unknown;
   using host = openNetlinkSocket(NETLINK_ROUTE);
-  using inner = withNamespace(namespace, () => openNetlinkSocket(NETLINK_ROUTE));
-  try {
-    host.request(addVeth({ name, up: true, peer: { name: "eth0", namespaceFd: namespace.fd } }));
-    const link = linkOf(host, name);
-    const peer = linkOf(inner, "eth0");
-    inner.request(setLink({ index: peer.index, up: true }));
-    inner.request(addAddress({ index: peer.index, prefix: Prefix.parse("10.244.9.200/24") }));
-    host.request(addAddress({ index: link.index, prefix: Prefix.parse("10.244.9.254/32") }));
-    const toUnknown = Prefix.parse("10.244.9.200/32");
-    host.request(addRoute({ destination: toUnknown, index: link.index, scope: RT_SCOPE_LINK }));
-    inner.request(addRoute({
-      destination: Prefix.host(Address.parse(server.addresses[0] ?? "")),
-      index: peer.index,
-      gateway: Address.parse("10.244.9.254"),
-      onlink: true,
-    }));
-    servers.tcp(namespace, 80);
-    const ask = (from: typeof namespace, address: string): Promise<string> =>
-      probe({ namespace: from, protocol: "TCP", address, port: 80 }, 300);
-    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
-    assertEquals(await ask(server.namespace, "10.244.9.200"), "timeout");
-    // Without the agent too: the rules are the kernel's.
-    node.agent.kill("SIGKILL");
-    await node.agent.status;
-    assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
-    // And the set-up is sound: without the rules it connects.
-    await runExecutable("calyx-agent", { args: ["cleanup"] });
-    await assertBecomes("open", () => ask(namespace, server.addresses[0] ?? ""));
-  } finally {
-    host.request(deleteLink({ name }));
-    deleteNamespace(path);
-  }
+  host.request(addVeth({ name, up: true, peer: { name: "eth0", namespaceFd: namespace.fd } }));
+  const link = linkOf(host, name);
+  const peer = linkOf(inner, "eth0");
+  inner.request(setLink({ index: peer.index, up: true }));
+  inner.request(addAddress({ index: peer.index, prefix: Prefix.parse("10.244.9.200/24") }));
+  host.request(addAddress({ index: link.index, prefix: Prefix.parse("10.244.9.254/32") }));
+  const toUnknown = Prefix.parse("10.244.9.200/32");
+  host.request(addRoute({ destination: toUnknown, index: link.index, scope: RT_SCOPE_LINK }));
+  inner.request(addRoute({
+    destination: Prefix.host(Address.parse(server.addresses[0] ?? "")),
+    index: peer.index,
+    gateway: Address.parse("10.244.9.254"),
+    onlink: true,
+  }));
+  servers.tcp(namespace, 80);
+  const ask = (from: typeof namespace, address: string): Promise<string> =>
+    probe({ namespace: from, protocol: "TCP", address, port: 80 }, 300);
+  assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
+  assertEquals(await ask(server.namespace, "10.244.9.200"), "timeout");
+  // Without the agent too: the rules are the kernel's.
+  node.agent.kill("SIGKILL");
+  await node.agent.status;
+  assertEquals(await ask(namespace, server.addresses[0] ?? ""), "timeout");
+  // And the set-up is sound: without the rules it connects.
+  await runExecutable("calyx-agent", { args: ["cleanup"] });
+  await assertBecomes("open", () => ask(namespace, server.addresses[0] ?? ""));
 });
 
 Deno.test("calyx ADD returns only when the pod's policy is in the kernel", async () => {

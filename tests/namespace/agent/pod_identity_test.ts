@@ -6,12 +6,10 @@
 import { assertEquals } from "@std/assert";
 import { libc } from "../../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../../support/node/agent_client.ts";
-import {
-  addressesOf,
-  CniNetwork,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { TestNode } from "../../support/node/node.ts";
 import { Traffic } from "../../support/packet/traffic.ts";

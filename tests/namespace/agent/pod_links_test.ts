@@ -7,14 +7,10 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { libc } from "../../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../../support/node/agent_client.ts";
-import {
-  addressesOf,
-  type CniAnswer,
-  CniNetwork,
-  type Fields,
-  nodeIp,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf, type CniAnswer, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeIp } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { NODE_NAME, TestNode } from "../../support/node/node.ts";
 import { probeAll } from "../../support/packet/probe.ts";

@@ -11,7 +11,6 @@ import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { listTable, nft } from "../../support/kernel/nft_listing.ts";
 import { NODE_NAME, TestNode } from "../../support/node/node.ts";
 import { TestPod } from "../../support/node/pod.ts";
-import { callPlugin } from "../../support/plugin/plugin.ts";
 import { PodServers } from "../../support/packet/probe.ts";
 import { programTest } from "../../support/program/program.ts";
 import { until } from "../../support/until.ts";
@@ -97,10 +96,10 @@ programTest("calyx-agent under a name that no Node has changes nothing and says 
   await scene.becomes("open", "timeout");
   assertMatch(node.agent.log, /"level":"warn".*No Node is named nobody; there are: node1/);
   using pod = new TestPod(node.namespace, "late");
-  const { code, stdout } = await callPlugin("ADD", pod, node.namespace);
-  assertEquals([code, JSON.parse(stdout).code], [1, 11]);
-  assertMatch(JSON.parse(stdout).msg, /No Node is named nobody; there are: node1/);
-  await callPlugin("DEL", pod, node.namespace);
+  const { code, answer } = await pod.call("ADD");
+  assertEquals([code, answer.code], [1, 11]);
+  assertMatch(answer.msg ?? "", /No Node is named nobody; there are: node1/);
+  await pod.call("DEL");
 
   // A cloud's other name for the machine.
   await node.objects.patch(`/api/v1/nodes/${NODE_NAME}/status`, {

@@ -7,16 +7,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { openCurrentNamespace } from "../../../lib/kernel/namespace.ts";
 import { libc } from "../../../lib/kernel/symbols.ts";
-import {
-  addressesOf,
-  callPlugin,
-  CniNetwork,
-  type Fields,
-  nodeIp,
-  nodeLinks,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf, callPlugin, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeIp, nodeLinks, nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import {
   BANDWIDTH,
   CHAINED_PATH,
@@ -73,7 +67,7 @@ function runtimeOf(
 class Neighbour extends TestNamespace {
   constructor() {
     super();
-    nodeIp("link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", this.name);
+    nodeIp("link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", this.netnsName);
     nodeIp("addr", "add", "192.0.2.1/24", "dev", "lan0");
     nodeIp("link", "set", "lan0", "up");
     this.ip("addr", "add", "192.0.2.2/24", "dev", "eth0");

@@ -13,16 +13,12 @@ import {
   interfaceNamesOf,
 } from "../../../lib/model/interface_name.ts";
 import { podDigestOf } from "../../../lib/model/link_alias.ts";
-import {
-  addressesOf,
-  type CniAnswer,
-  CniNetwork,
-  type Fields,
-  nodeIp,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
-import { StubAgent, validAttachments } from "../../support/plugin/cni_node.ts";
+import { addressesOf, type CniAnswer, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeIp, nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
+import { validAttachments } from "../../support/plugin/cni_network.ts";
+import { StubAgent } from "../../support/plugin/stub_agent.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { probeAll } from "../../support/packet/probe.ts";
 

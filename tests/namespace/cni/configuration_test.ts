@@ -14,12 +14,12 @@ import { type SmallApiServer, startApiServer } from "../../support/kubernetes/ap
 import {
   addressesOf,
   type CniAnswer,
-  CniNetwork,
   type CniOutcome,
   type Fields,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+} from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import { DIST, runExecutable } from "../../support/program/executable.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { TestNode } from "../../support/node/node.ts";

@@ -6,15 +6,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { libc } from "../../../lib/kernel/symbols.ts";
-import {
-  addressesOf,
-  type CniAnswer,
-  CniNetwork,
-  nodeIp,
-  nodeLinks,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf, type CniAnswer } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeIp, nodeLinks, nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { probeAll } from "../../support/packet/probe.ts";
 import { PATIENCE_MS } from "../../support/until.ts";

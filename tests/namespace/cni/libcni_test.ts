@@ -1,13 +1,12 @@
 /**
  * The compiled plugin under libcni, the library that container runtimes call plugins with: its own
  * conversion of results and its own cache, in every version and with every command. Not for what a
- * runtime never does: obligation_test.ts has the wrong calls.
+ * runtime never does: input_test.ts has the wrong calls.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeResult, parseResult } from "../../../cni/protocol/result.ts";
 import { CNI_VERSIONS, type CniVersion } from "../../../cni/protocol/version.ts";
-import { createNamespace } from "../../../lib/kernel/namespace.ts";
 import {
   BANDWIDTH,
   natRules,
@@ -16,24 +15,18 @@ import {
   PORTMAP,
   rateOf,
 } from "../../support/plugin/chained_plugins.ts";
-import {
-  addressesOf,
-  type CniAnswer,
-  CniNetwork,
-  type Container,
-  type Fields,
-  nodeLinks,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
-import { expectedOf, readNode, StubAgent } from "../../support/plugin/cni_node.ts";
+import { addressesOf, type CniAnswer, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeLinks, nodeState } from "../../support/plugin/cni_node.ts";
+import { type Container, TestContainer } from "../../support/plugin/container.ts";
+import { expectedOf, readNode } from "../../support/plugin/cni_node.ts";
+import { StubAgent } from "../../support/plugin/stub_agent.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { type ConfigurationList, Libcni, type LibcniAnswer } from "../../support/plugin/libcni.ts";
 import { findLibcni } from "../../support/plugin/libcni_driver.ts";
 import { TestNode } from "../../support/node/node.ts";
 import { skippableTest } from "../../support/program/program.ts";
 import { until } from "../../support/until.ts";
-import { removeNamespace } from "../../support/kernel/remove_namespace.ts";
 
 const NO_LIBCNI = findLibcni().problem;
 /** Those in which runtimes write lists. */
@@ -238,8 +231,7 @@ skippableTest(
     using living = new TestContainer("living");
     using stale = new TestContainer("stale");
     using elsewhere = new TestContainer("elsewhere");
-    const gone = { containerId: "gone", path: "/run/netns/gone", pod: "gone" };
-    createNamespace(gone.path);
+    using gone = new TestContainer("gone");
     const result = resultOf(await libcni.do("ADD", { container: living }), "1.1.0");
     for (const container of [stale, gone]) await libcni.do("ADD", { container });
     await libcni.do("ADD", { container: elsewhere, configuration: other });
@@ -247,7 +239,7 @@ skippableTest(
     using leaked = new TestContainer("leaked");
     using forgetful = new Libcni(listOf(network, "1.1.0", own));
     await forgetful.do("ADD", { container: leaked });
-    removeNamespace(gone.path);
+    gone[Symbol.dispose](); // its namespace, and with it the pair
 
     // In a version without GC, only what the cache knows.
     await libcni.do("GC", {
@@ -412,12 +404,11 @@ skippableTest(
     const traceParent = `00-${trace}-00f067aa0ba902b7-01`;
     for (const version of LIST_VERSIONS) {
       using network = new CniNetwork();
-      const container = { containerId: "gone", path: "/run/netns/gone", pod: "gone" };
-      createNamespace(container.path);
+      using container = new TestContainer("gone");
       const log = `${network.dataDir}/log`;
       using libcni = new Libcni(listOf(network, version, { log_file_path: log }));
       await libcni.do("ADD", { container, traceParent });
-      removeNamespace(container.path);
+      container[Symbol.dispose](); // its namespace, and with it the pair
       await libcni.do("DEL", { container, traceParent });
       assertEquals([network.reserved(), libcni.cache], [[], {}], version);
       const lines = (await Deno.readTextFile(log)).trim().split("\n");

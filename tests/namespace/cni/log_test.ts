@@ -5,14 +5,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { libc } from "../../../lib/kernel/symbols.ts";
-import {
-  addressesOf,
-  callPlugin,
-  CniNetwork,
-  type Container,
-  type Fields,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf, callPlugin, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { type Container, TestContainer } from "../../support/plugin/container.ts";
 import { DIST } from "../../support/program/executable.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 

@@ -12,13 +12,10 @@ import { libc } from "../../../lib/kernel/symbols.ts";
 import { dumpNeighbours, parseNeighbour } from "../../../lib/netlink/neighbour/neighbour.ts";
 import { NETLINK_ROUTE, openNetlinkSocket } from "../../../lib/netlink/socket.ts";
 import { GATEWAYS, HOST_LINK_ADDRESS, linkLocalOf } from "../../../cni/plan.ts";
-import {
-  addressesOf,
-  CniNetwork,
-  nodeIp,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeIp, nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { arp, icmpv6, PacketSocket, solicitedNodeOf } from "../../support/packet/packet_socket.ts";
 import { probeAll } from "../../support/packet/probe.ts";
@@ -40,7 +37,7 @@ class Scene implements Disposable {
   readonly neighbour = new TestNamespace();
 
   constructor() {
-    const { name } = this.neighbour;
+    const { netnsName: name } = this.neighbour;
     nodeIp("link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", name);
     nodeIp("link", "set", "up0", "up");
     this.neighbour.ip("link", "set", "eth0", "up");

@@ -7,14 +7,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { libc } from "../../../lib/kernel/symbols.ts";
 import { AGENT_SOCKET } from "../../support/node/agent_client.ts";
-import {
-  addressesOf,
-  CniNetwork,
-  type Fields,
-  nodeLinks,
-  nodeState,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
+import { addressesOf, type Fields } from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { nodeLinks, nodeState } from "../../support/plugin/cni_node.ts";
+import { TestContainer } from "../../support/plugin/container.ts";
+import { StubAgent } from "../../support/plugin/stub_agent.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { TestNode } from "../../support/node/node.ts";
 import { Traffic } from "../../support/packet/traffic.ts";
@@ -64,6 +61,27 @@ Deno.test("calyx lets no packet pass before a pod's policy is in force", async (
   await node.deletePolicy("deny");
   await traffic.untilOpen("the same packets pass without the policy");
   for (const it of [pod, peer]) await network.call("DEL", it);
+  assertEquals([nodeState(), network.reserved()], [[], []]);
+});
+
+Deno.test("calyx tells the agent what it added and deleted, and takes the node from it", async () => {
+  requireIsolation();
+  await using agent = new StubAgent();
+  agent.node = { nodeName: "n1", podCIDRs: ["10.244.7.0/24", "fd00:10:244:7::/64"], mtu: 1430 };
+  const fields = { agent_socket: agent.path };
+  using network = new CniNetwork(fields, ["usePodCidr", "usePodCidrIPv6"]);
+  using pod = new TestContainer("c1");
+  const answer = await network.add(pod);
+  const addresses = ["10.244.7.2", "fd00:10:244:7::2"];
+  assertEquals([addressesOf(answer), answer.interfaces?.[1]?.mtu], [addresses, 1430]);
+  assertEquals((await network.call("DEL", pod)).code, 0);
+  const { hostName, path: netns } = pod;
+  const endpoint = { namespace: "default", pod: "c1", interface: hostName, addresses, netns };
+  assertEquals(agent.requests, [
+    "GET /v1/node",
+    `PUT /v1/endpoints/c1/eth0 ${JSON.stringify(endpoint)}`,
+    "DELETE /v1/endpoints/c1/eth0",
+  ]);
   assertEquals([nodeState(), network.reserved()], [[], []]);
 });
 

@@ -18,30 +18,26 @@ import {
   addressesOf,
   callPlugin,
   type CniAnswer,
-  CniNetwork,
   type CniOutcome,
-  type Container,
   type Fields,
-  TestContainer,
-} from "../../support/plugin/cni_network.ts";
-import {
-  callHere,
-  expectedOf,
-  readNode,
-  StubAgent,
-  validAttachments,
-} from "../../support/plugin/cni_node.ts";
+} from "../../support/plugin/call.ts";
+import { CniNetwork } from "../../support/plugin/cni_network.ts";
+import { type Container, TestContainer } from "../../support/plugin/container.ts";
+import { callHere } from "../../support/plugin/call_here.ts";
+import { validAttachments } from "../../support/plugin/cni_network.ts";
+import { expectedOf, readNode } from "../../support/plugin/cni_node.ts";
+import { StubAgent } from "../../support/plugin/stub_agent.ts";
 import { DIST } from "../../support/program/executable.ts";
 import { requireIsolation } from "../../support/isolation/isolation.ts";
 import { findProgram } from "../../support/program/program.ts";
 import { callReference } from "../../support/plugin/reservation_folder.ts";
+import { type PluginCall } from "../../support/plugin/call.ts";
 import {
   type CallList,
   FIRST_OWN_CALL,
   killPlugin,
   listCalls,
   type SystemCall,
-  type TracedCall,
 } from "../../support/plugin/traced_plugin.ts";
 
 const STEPS = 1000;
@@ -281,7 +277,7 @@ class Model implements AsyncDisposable {
     return outcome;
   }
 
-  #tracedCall(command: string, container: Container, more?: Fields): TracedCall {
+  #tracedCall(command: string, container: Container, more?: Fields): PluginCall {
     return {
       env: this.network.environment(command, container),
       stdin: JSON.stringify(this.network.configuration({ ipam: this.#ipam, ...more })),
@@ -361,7 +357,7 @@ function pointsOf({ calls, before }: CallList): readonly SystemCall[] {
 }
 
 /** Calls the plugin and kills it after a while; `undefined`, unless it has ended before. */
-async function killAfter({ env, stdin }: TracedCall, ms: number): Promise<Outcome | undefined> {
+async function killAfter({ env, stdin }: PluginCall, ms: number): Promise<Outcome | undefined> {
   const child = new Deno.Command(`${DIST}/calyx`, {
     env,
     stdin: "piped",

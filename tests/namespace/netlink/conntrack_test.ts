@@ -45,7 +45,7 @@ const FLOWS = {
 
 function conntrack(namespace: TestNamespace, ...args: string[]): string {
   const { success, stdout, stderr } = new Deno.Command("ip", {
-    args: ["netns", "exec", namespace.name, "conntrack", ...args],
+    args: ["netns", "exec", namespace.netnsName, "conntrack", ...args],
   }).outputSync();
   const text = new TextDecoder().decode(stdout);
   if (!success) throw new Error(`conntrack ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);

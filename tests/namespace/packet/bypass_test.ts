@@ -112,8 +112,8 @@ programTest("calyx-agent tells what takes packets off pods' interfaces", ["ip", 
   await assertTold(node, "tc_filter", `: ${hostName(a)} (bpf)`, 0);
 
   // What b would have to send itself: a's packets go to it straight, and policy says what it likes.
-  const [inner] = JSON.parse(run(`ip -n ${b.containerId} -j link show eth0`));
-  run(`ip -n ${a.containerId} neigh replace 169.254.1.1 dev eth0 lladdr ${inner.address}`);
+  const [inner] = JSON.parse(run(`ip -n ${b.netnsName} -j link show eth0`));
+  run(`ip -n ${a.netnsName} neigh replace 169.254.1.1 dev eth0 lladdr ${inner.address}`);
   run(`tc qdisc add dev ${hostName(a)} ingress`);
   run(
     `tc filter add dev ${hostName(a)} parent ffff: protocol ip u32 match u32 0 0 ` +
@@ -198,9 +198,9 @@ programTest(
     await node.createPod("lan");
     using pod = new TestPod("default", "lan");
     run(`ip link add link lan1 name mac0 type macvlan mode bridge`);
-    run(`ip link set mac0 netns ${pod.containerId}`);
-    run(`ip -n ${pod.containerId} address add 198.51.100.5/24 dev mac0`);
-    run(`ip -n ${pod.containerId} link set mac0 up`);
+    run(`ip link set mac0 netns ${pod.netnsName}`);
+    run(`ip -n ${pod.netnsName} address add 198.51.100.5/24 dev mac0`);
+    run(`ip -n ${pod.netnsName} link set mac0 up`);
     await node.setPodAddresses("lan", ["198.51.100.5"]);
     await assertTold(node, "past_node", ": default/lan (198.51.100.5 no way)");
     run("ip route add default via 192.0.2.2");
@@ -213,10 +213,10 @@ programTest(
 async function addBridgedPod(node: TestNode, name: string, host: number): Promise<TestPod> {
   await node.createPod(name);
   const pod = new TestPod("default", name);
-  run(`ip link add ${name}0 type veth peer name eth0 netns ${pod.containerId}`);
+  run(`ip link add ${name}0 type veth peer name eth0 netns ${pod.netnsName}`);
   run(`ip link set ${name}0 master cni0 up`);
-  run(`ip -n ${pod.containerId} address add 10.99.0.${host}/24 dev eth0`);
-  run(`ip -n ${pod.containerId} link set eth0 up`);
+  run(`ip -n ${pod.netnsName} address add 10.99.0.${host}/24 dev eth0`);
+  run(`ip -n ${pod.netnsName} link set eth0 up`);
   await node.setPodAddresses(name, [`10.99.0.${host}`]);
   return pod;
 }
@@ -274,7 +274,7 @@ async function testMaster(kind: string, add: string, more: (a: TestPod) => void)
     run(`ip link set ${hostName(a)} master master0`);
     more(a);
     // A VRF takes routes and neighbours away.
-    const [inner] = JSON.parse(run(`ip -n ${a.containerId} -j link show eth0`));
+    const [inner] = JSON.parse(run(`ip -n ${a.netnsName} -j link show eth0`));
     run(`ip route replace ${from} dev ${hostName(a)}`);
     run(`ip neigh replace ${from} lladdr ${inner.address} dev ${hostName(a)} nud permanent`);
     try {

@@ -1,17 +1,27 @@
-/** A pod without a container: a network namespace, attached by the compiled plugin. */
+/** A pod of a test node: a container that the compiled plugin attaches, with the agent's policy. */
 
-import { Descriptor } from "../../../lib/kernel/descriptor.ts";
-import { createNamespace, openNamespace } from "../../../lib/kernel/namespace.ts";
-import { callPlugin } from "../plugin/plugin.ts";
-import { removeNamespace } from "../kernel/remove_namespace.ts";
+import { callPlugin, type CniAnswer, type CniOutcome, environmentOf } from "../plugin/call.ts";
+import { TestContainer } from "../plugin/container.ts";
+import { AGENT_SOCKET } from "./agent_client.ts";
 
-/** A pod's network namespace under /run/netns, until it is disposed of. */
-export class TestPod implements Disposable {
+/** As `deploy/cni` has it, for both families. */
+const CONFIGURATION = {
+  cniVersion: "1.0.0",
+  name: "calyx",
+  type: "calyx",
+  agent_socket: AGENT_SOCKET,
+  policy_setup_timeout_seconds: 120, // the longest: a busy machine is late
+  ipam: {
+    type: "host-local",
+    dataDir: "/run/cni/networks",
+    ranges: [[{ subnet: "usePodCidr" }], [{ subnet: "usePodCidrIPv6" }]],
+  },
+};
+
+/** A pod's network namespace, until it is disposed of. */
+export class TestPod extends TestContainer {
+  /** The pod's name. */
   readonly name: string;
-  readonly namespaceName: string;
-  readonly containerId: string;
-  readonly path: string;
-  readonly namespace: Descriptor;
   /** What ADD gave it: IPv4 first, then IPv6. */
   addresses: readonly string[] = [];
   /** How long the last call of the plugin took. */
@@ -19,39 +29,35 @@ export class TestPod implements Disposable {
 
   /** Makes the namespace; nothing is attached yet. */
   constructor(namespace: string, name: string) {
+    super(`${name}-${crypto.randomUUID().slice(0, 8)}`, name, undefined, namespace);
     this.name = name;
-    this.namespaceName = namespace;
-    this.containerId = `${name}-${crypto.randomUUID().slice(0, 8)}`;
-    this.path = `/run/netns/${this.containerId}`;
-    createNamespace(this.path);
-    this.namespace = openNamespace(this.path);
   }
 
-  /** Calls ADD. */
+  /** @throws {Error} with what ADD said, if it failed */
   async attach(): Promise<void> {
-    const stdout = await this.#call("ADD");
-    const result: { ips?: { address: string }[] } = JSON.parse(stdout);
-    this.addresses = (result.ips ?? []).map((it) => it.address.replace(/\/\d+$/, ""));
+    const { ips = [] } = await this.#succeed("ADD");
+    this.addresses = ips.map((it) => it.address.replace(/\/\d+$/, ""));
   }
 
-  /** Calls DEL. */
+  /** @throws {Error} with what DEL said, if it failed */
   async detach(): Promise<void> {
-    await this.#call("DEL");
+    await this.#succeed("DEL");
   }
 
-  [Symbol.dispose](): void {
-    this.namespace[Symbol.dispose]();
-    removeNamespace(this.path);
+  /** Calls the plugin, which may fail. */
+  async call(command: "ADD" | "DEL" | "CHECK"): Promise<CniOutcome> {
+    const call = {
+      env: environmentOf(command, this, "/opt/cni/bin"),
+      stdin: JSON.stringify(CONFIGURATION),
+    };
+    const outcome = await callPlugin(undefined, call);
+    this.callMs = outcome.durationMs;
+    return outcome;
   }
 
-  async #call(command: "ADD" | "DEL"): Promise<string> {
-    const { code, stdout, stderr, durationMs } = await callPlugin(
-      command,
-      this,
-      this.namespaceName,
-    );
-    this.callMs = durationMs;
-    if (code !== 0) throw new Error(`calyx ${command} of ${this.name} failed: ${stdout}${stderr}`);
-    return stdout;
+  async #succeed(command: "ADD" | "DEL"): Promise<CniAnswer> {
+    const { code, answer, stdout, stderr } = await this.call(command);
+    if (code === 0) return answer;
+    throw new Error(`calyx ${command} of ${this.name} failed: ${stdout}${stderr}`);
   }
 }

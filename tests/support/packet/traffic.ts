@@ -4,7 +4,7 @@
  */
 
 import type { Bytes } from "../../../lib/base/bytes.ts";
-import type { TestContainer } from "../plugin/cni_network.ts";
+import type { TestContainer } from "../plugin/container.ts";
 import { PodServers, sendDatagram } from "./probe.ts";
 import { sleep, until } from "../until.ts";
 

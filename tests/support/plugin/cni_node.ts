@@ -1,24 +1,18 @@
 /**
- * A node as CNI leaves it: what its kernel and the network's folder have of pods, as sorted lines; and
- * the plugin called within this process, where a process for each call would take too long.
+ * A node as CNI leaves it: what its kernel and the network's folder have of pods, as sorted lines. What
+ * `ip` says of it is the second opinion.
  */
 
 import { isHalfMade } from "../../../cni/host_link.ts";
-import type { PluginOutput } from "../../../cni/plugin.ts";
 import { dumpLinks, parseLink } from "../../../lib/netlink/link/link.ts";
 import { dumpNeighbours, parseNeighbour } from "../../../lib/netlink/neighbour/neighbour.ts";
 import { dumpRoutes, parseRoute } from "../../../lib/netlink/route/route.ts";
 import { NETLINK_ROUTE, openNetlinkSocket } from "../../../lib/netlink/socket.ts";
 import { interfaceNameOf } from "../../../lib/model/interface_name.ts";
 import { aliasOf } from "../../../lib/model/link_alias.ts";
-import {
-  addressesOf,
-  type CniAnswer,
-  type CniNetwork,
-  type Container,
-  type Fields,
-} from "./cni_network.ts";
-import type { ThreadCall } from "./plugin_thread.ts";
+import { addressesOf, type CniAnswer, type Fields } from "./call.ts";
+import type { CniNetwork } from "./cni_network.ts";
+import type { Container } from "./container.ts";
 
 /** Files that every network's folder has, used or not; a lock is not one that is left. */
 const LASTING = /^(lock|\.calyx|last_reserved_ip\.\d+)$/;
@@ -71,124 +65,23 @@ export function expectedOf({ containerId, pod = "" }: Container, answer: CniAnsw
   ];
 }
 
-/** Made here: a test that makes a thread counts as leaking it. */
-const pluginThread = new Worker(import.meta.resolve("./plugin_thread.ts"), { type: "module" });
-let lastCall: Promise<unknown> = Promise.resolve();
-
-/** Calls the plugin within this process, one call after the other. */
-export async function callHere(
-  network: CniNetwork,
-  command: string,
-  container: Container,
-  fields: Fields = {},
-): Promise<{ readonly code: number; readonly answer: CniAnswer }> {
-  const stdin = JSON.stringify(network.configuration(fields));
-  const outcome = lastCall.then(() =>
-    callOnThread({ variables: network.environment(command, container), stdin })
-  );
-  lastCall = outcome.catch(() => {});
-  const { exitCode, stdout } = await outcome;
-  return { code: exitCode, answer: stdout === "" ? {} : JSON.parse(stdout) };
+/** What `ip` says of the node. */
+export function nodeIp(...args: readonly string[]): Fields[] {
+  const options = { args: ["-d", "-j", ...args], stdin: "null" as const };
+  const { success, stdout, stderr } = new Deno.Command("ip", options).outputSync();
+  if (!success) throw new Error(`ip ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  const text = new TextDecoder().decode(stdout).trim();
+  return text === "" ? [] : JSON.parse(text);
 }
 
-function callOnThread(call: ThreadCall): Promise<PluginOutput> {
-  return new Promise((resolve, reject) => {
-    pluginThread.onmessage = ({ data }) => resolve(data);
-    pluginThread.onerror = ({ message }) => reject(new Error(message));
-    pluginThread.postMessage(call);
-  });
+/** Names of the pods' interfaces on the node. */
+export function nodeLinks(): string[] {
+  return nodeIp("link").map((it) => String(it.ifname)).filter((it) => it.startsWith("cali")).sort();
 }
 
-/** What GC is told: these containers live. */
-export function validAttachments(...containers: readonly Container[]): Fields {
-  return {
-    "cni.dev/valid-attachments": containers.map(({ containerId }) => ({
-      containerID: containerId,
-      ifname: "eth0",
-    })),
-  };
-}
-
-/** An agent as the plugin meets it; it knows what it was told. */
-export class StubAgent implements AsyncDisposable {
-  readonly path: string = `${Deno.makeTempDirSync({ dir: "/run" })}/agent.sock`;
-  /** Containers that it was told of and not yet to forget. */
-  readonly known: Set<string> = new Set<string>();
-  /** What else it says of a container: `namespace`, `pod`. */
-  readonly details: Map<string, Fields> = new Map<string, Fields>();
-  /** The interface that it was told last of a container. */
-  readonly interfaces: Map<string, string> = new Map<string, string>();
-  /** How it answers PUT; "breaks off" closes the connection instead. */
-  answer: 200 | 400 | 409 | 504 | "breaks off" = 200;
-  /** Whether it says that policy is in force, or why not. */
-  ready: true | string = true;
-  /** Called when PUT arrives, before it is answered. */
-  onPut: () => void = () => {};
-  /** Called with the container when DELETE arrives. */
-  onDelete: (containerId: string) => void = () => {};
-  readonly #listener: Deno.Listener<Deno.UnixConn>;
-
-  constructor() {
-    this.#listener = Deno.listen({ transport: "unix", path: this.path });
-    this.#accept();
-  }
-
-  async #accept(): Promise<void> {
-    for await (const connection of this.#listener) {
-      this.#converse(connection).catch(() => {}); // who asked may be gone
-    }
-  }
-
-  async #converse(connection: Deno.UnixConn): Promise<void> {
-    using _open = connection;
-    const buffer = new Uint8Array(4096);
-    let text = "";
-    while (!isWhole(text)) {
-      const length = await connection.read(buffer);
-      if (length === null) return;
-      text += new TextDecoder().decode(buffer.subarray(0, length));
-    }
-    const [, method, containerId = ""] = /^(\w+) \/v1\/endpoints\/([^/]+)/.exec(text) ?? [];
-    if (method === "DELETE") {
-      this.known.delete(containerId);
-      this.onDelete(containerId);
-    }
-    if (method === "PUT") {
-      if (this.answer !== 400 && this.answer !== 409) this.known.add(containerId);
-      const { interface: name } = JSON.parse(text.slice(text.indexOf("\r\n\r\n")));
-      this.interfaces.set(containerId, String(name));
-      this.onPut();
-    }
-    if (method === "PUT" && this.answer === "breaks off") return;
-    const status = method === "PUT" ? Number(this.answer) : 200;
-    const body = JSON.stringify(status === 200 ? this.#endpoints : { error: "not yet" });
-    await connection.write(
-      new TextEncoder().encode(
-        `HTTP/1.0 ${status} x\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-      ),
-    );
-  }
-
-  get #endpoints(): Fields {
-    return {
-      ready: this.ready,
-      endpoints: Array.from(this.known, (containerID) => ({
-        containerID,
-        ifname: "eth0",
-        enforced: true,
-        ...this.details.get(containerID),
-      })),
-    };
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    return Deno.remove(this.path).catch(() => {});
-  }
-}
-
-function isWhole(text: string): boolean {
-  const end = text.indexOf("\r\n\r\n");
-  const [, length = "0"] = /content-length: (\d+)/.exec(text) ?? [];
-  return end >= 0 && text.length >= end + 4 + Number(length);
+/** What is on the node for pods: interfaces, and routes of both families by them. */
+export function nodeState(): string[] {
+  const routes = [...nodeIp("route"), ...nodeIp("-6", "route")]
+    .filter((it) => String(it.dev).startsWith("cali") && !String(it.dst).startsWith("fe80"));
+  return [...nodeLinks(), ...routes.map((it) => `${it.dst} ${it.dev}`).sort()];
 }

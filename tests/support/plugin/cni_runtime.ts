@@ -5,13 +5,8 @@
  * say so in `capabilities`.
  */
 
-import {
-  callPlugin,
-  type CniAnswer,
-  type CniOutcome,
-  type Container,
-  type Fields,
-} from "./cni_network.ts";
+import { callPlugin, type CniAnswer, type CniOutcome, environmentOf, type Fields } from "./call.ts";
+import type { Container } from "./container.ts";
 
 /** One plugin of a list. */
 export interface PluginConfiguration extends Fields {
@@ -93,7 +88,7 @@ export class CniRuntime {
   async #call(
     command: string,
     plugin: PluginConfiguration,
-    { containerId, path, pod }: Container,
+    container: Container,
     { known, prevResult }: { readonly known: Fields; readonly prevResult: CniAnswer | undefined },
   ): Promise<CniOutcome> {
     const { cniVersion, name, folder, env } = this.#list;
@@ -103,15 +98,7 @@ export class CniRuntime {
     const outcome = await callPlugin(
       plugin.type === "calyx" ? undefined : `${folder}/${plugin.type}`,
       {
-        env: {
-          ...env,
-          CNI_COMMAND: command,
-          CNI_CONTAINERID: containerId,
-          CNI_NETNS: path,
-          CNI_IFNAME: "eth0",
-          CNI_PATH: folder,
-          CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod ?? ""}`,
-        },
+        env: { ...env, ...environmentOf(command, container, folder) },
         stdin: JSON.stringify({
           ...own,
           cniVersion,

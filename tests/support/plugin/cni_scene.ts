@@ -4,14 +4,13 @@
  */
 
 import { assertEquals } from "@std/assert";
-import {
-  type CniAnswer,
-  CniNetwork,
-  type Container,
-  type Fields,
-  TestContainer,
-} from "./cni_network.ts";
-import { callHere, expectedOf, readNode, StubAgent, validAttachments } from "./cni_node.ts";
+import { type CniAnswer, type Fields } from "./call.ts";
+import { CniNetwork } from "./cni_network.ts";
+import { type Container, TestContainer } from "./container.ts";
+import { callHere } from "./call_here.ts";
+import { validAttachments } from "./cni_network.ts";
+import { expectedOf, readNode } from "./cni_node.ts";
+import { StubAgent } from "./stub_agent.ts";
 
 /** See the file's comment. */
 export class CniScene implements AsyncDisposable {

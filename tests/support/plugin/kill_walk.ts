@@ -8,16 +8,11 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { type Container, TestContainer } from "./cni_network.ts";
+import { type Container, TestContainer } from "./container.ts";
 import { CniScene } from "./cni_scene.ts";
 import { enterIsolation, runIsolated } from "../isolation/isolate.ts";
-import {
-  type CallList,
-  FIRST_OWN_CALL,
-  killPlugin,
-  listCalls,
-  type TracedCall,
-} from "./traced_plugin.ts";
+import { type PluginCall } from "./call.ts";
+import { type CallList, FIRST_OWN_CALL, killPlugin, listCalls } from "./traced_plugin.ts";
 
 /** A command that changes something, or a part of one that has another course. */
 export type WalkedCommand =
@@ -165,7 +160,7 @@ function callOf(
   { network, valid }: CniScene,
   command: string,
   container: Container,
-): TracedCall {
+): PluginCall {
   const fields = command === "GC" ? valid : {};
   return {
     env: network.environment(command, container),

@@ -4,7 +4,8 @@
  * which looks for plugins where the list's folder says.
  */
 
-import { callPlugin, type CniAnswer, type Container, type Fields } from "./cni_network.ts";
+import { callPlugin, type CniAnswer, type Fields } from "./call.ts";
+import { type Container } from "./container.ts";
 import { CHAINED_PATH, CHAINED_PLUGINS, makeChainedPath } from "./chained_plugins.ts";
 import { DIST } from "../program/executable.ts";
 import { findLibcni } from "./libcni_driver.ts";

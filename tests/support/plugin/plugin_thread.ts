@@ -1,27 +1,19 @@
-/**
- * The plugin on a thread of its own: `cni_node.ts` sends a call and gets its outcome. The plugin waits
- * in system calls for an agent that may be a stub on the caller's thread.
- */
+/** The thread of `call_here.ts`: it is sent a call, serves it as the plugin does, and sends the outcome. */
 
 import { type PluginOutput, serve } from "../../../cni/plugin.ts";
-
-/** A call: the process's environment, and what is on its stdin. */
-export interface ThreadCall {
-  readonly variables: Readonly<Record<string, string>>;
-  readonly stdin: string;
-}
+import type { PluginCall } from "./call.ts";
 
 interface Thread {
-  onmessage: ((event: MessageEvent<ThreadCall>) => void) | null;
+  onmessage: ((event: MessageEvent<PluginCall>) => void) | null;
   postMessage(message: PluginOutput): void;
 }
 
 const thread = globalThis as unknown as Thread;
 
-thread.onmessage = async ({ data: { variables, stdin } }): Promise<void> => {
+thread.onmessage = async ({ data: { env, stdin } }): Promise<void> => {
   thread.postMessage(
     await serve({
-      variables,
+      variables: env,
       readInput: () => stdin,
       readPending: () => stdin,
       writeLog: () => {},

@@ -2,7 +2,9 @@
 
 import type { Boot } from "../../../cni/ipam/boot.ts";
 import { ReservationStore } from "../../../cni/ipam/store.ts";
+import { runProgram } from "../program/executable.ts";
 import { findProgram } from "../program/program.ts";
+import { environmentOf } from "./call.ts";
 
 /** What does not belong to the reference plugin, or says nothing. */
 const UNSAID = ["lock", ".calyx"];
@@ -87,24 +89,14 @@ export async function callReference(
   options: ReferenceOptions = {},
 ): Promise<ReferenceAnswer> {
   const path = findProgram("host-local") ?? "host-local";
-  const child = new Deno.Command(path, {
-    env: {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: containerId,
-      CNI_NETNS: "/run/netns/none",
-      CNI_IFNAME: "eth0",
-      CNI_PATH: path.slice(0, path.lastIndexOf("/")),
-      CNI_ARGS: options.args ?? "",
-    },
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
+  const container = { containerId, path: "/run/netns/none" };
+  const env = environmentOf(command, container, path.slice(0, path.lastIndexOf("/")));
   const ipam = { type: "host-local", dataDir: folder.root, ranges, ...options.ipam };
   const fields = { cniVersion: "1.0.0", name: "net1", type: "ptp", ...options.fields };
-  const text = JSON.stringify({ ...fields, ipam });
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
-  const { stdout } = await child.output();
-  return stdout.length === 0 ? {} : JSON.parse(new TextDecoder().decode(stdout));
+  // Not by callPlugin(): it runs others' plugins in a mount namespace, and this one needs no root.
+  const { stdout } = await runProgram(path, {
+    env: { ...env, CNI_ARGS: options.args ?? "" },
+    stdin: JSON.stringify({ ...fields, ipam }),
+  });
+  return stdout === "" ? {} : JSON.parse(stdout);
 }

@@ -4,14 +4,8 @@
  */
 
 import { assert } from "@std/assert";
-import type { CniAnswer } from "./cni_network.ts";
-import { DIST } from "../program/executable.ts";
-
-/** A call of the plugin. */
-export interface TracedCall {
-  readonly env: Readonly<Record<string, string>>;
-  readonly stdin: string;
-}
+import { DIST, runProgram, type RunResult } from "../program/executable.ts";
+import type { CniAnswer, PluginCall } from "./call.ts";
 
 /** One system call: the nth of its name in the main thread, as strace(1) counts. */
 export interface SystemCall {
@@ -39,7 +33,7 @@ const CHANGE =
  * @param until the first one that does not any more
  */
 export async function listCalls(
-  call: TracedCall,
+  call: PluginCall,
   from: RegExp,
   until?: RegExp,
 ): Promise<CallList> {
@@ -68,31 +62,15 @@ export async function listCalls(
 
 /** Runs the plugin and kills it at `at`; `undefined`, unless it never comes there. */
 export async function killPlugin(
-  call: TracedCall,
+  call: PluginCall,
   { name, nth }: SystemCall,
 ): Promise<{ readonly code: number; readonly answer: CniAnswer } | undefined> {
   const inject = ["-e", `trace=${name}`, "-e", `inject=${name}:signal=KILL:when=${nth}`];
   const { signal, code, stdout } = await trace(call, ["-o", "/dev/null", ...inject]);
   if (signal !== null) return undefined;
-  const text = new TextDecoder().decode(stdout);
-  return { code, answer: text === "" ? {} : JSON.parse(text) };
+  return { code, answer: stdout === "" ? {} : JSON.parse(stdout) };
 }
 
-async function trace(
-  { env, stdin }: TracedCall,
-  options: readonly string[],
-): Promise<Deno.CommandOutput> {
-  const child = new Deno.Command("strace", {
-    args: ["-f", "-qq", ...options, `${DIST}/calyx`],
-    env,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  const written = writer.write(new TextEncoder().encode(stdin)).then(() => writer.close())
-    .catch(() => {}); // killed before it read
-  const output = await child.output();
-  await written;
-  return output;
+function trace(call: PluginCall, options: readonly string[]): Promise<RunResult> {
+  return runProgram("strace", { ...call, args: ["-f", "-qq", ...options, `${DIST}/calyx`] });
 }

@@ -4,11 +4,13 @@ import { until } from "../until.ts";
 
 /** Where `deno task build` puts them. */
 export const DIST: string = Deno.env.get("CALYX_DIST") ??
-  new URL("../../../dist", import.meta.url).pathname;
+  `${import.meta.dirname}/../../../dist`;
 
 /** What came of a run. */
 export interface RunResult {
   readonly code: number;
+  /** What ended it; null where it ended by itself. */
+  readonly signal: Deno.Signal | null;
   readonly stdout: string;
   readonly stderr: string;
   readonly durationMs: number;
@@ -43,11 +45,11 @@ export async function runProgram(path: string, options: RunOptions = {}): Promis
   const writer = child.stdin.getWriter();
   const written = writer.write(new TextEncoder().encode(options.stdin ?? ""))
     .then(() => writer.close()).catch(() => {}); // it may exit without reading
-  const { code, stdout, stderr } = await child.output();
-  await written;
+  const { code, signal, stdout, stderr } = await child.output();
   const durationMs = performance.now() - startMs;
+  await written;
   const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return { code, stdout: decode(stdout), stderr: decode(stderr), durationMs };
+  return { code, signal, stdout: decode(stdout), stderr: decode(stderr), durationMs };
 }
 
 /** A running agent. */
