@@ -130,7 +130,9 @@ Deno.test("what the plugin attached is the pod's, also where a node says it too"
     addresses: [Address.parse("10.244.1.7")],
   });
   const [endpoint] = graph.flush().endpoints.values();
-  assertEquals([endpoint?.interfaceName, endpoint?.addresses.map(String)], ["cali1", ["10.244.1.7"]]);
+  assertEquals([endpoint?.interfaceName, endpoint?.addresses.map(String)], ["cali1", [
+    "10.244.1.7",
+  ]]);
   assertEquals(graph.addressDoubts().ofNodes, new Map());
 });
 
