@@ -5,6 +5,7 @@
  * (`program_file.ts`).
  */
 
+import { sleep } from "../lib/base/async.ts";
 import type { Logger } from "../lib/base/log.ts";
 import type { Dataplane } from "../lib/dataplane/apply.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
@@ -142,8 +143,4 @@ export class Enforcement {
     const { enforced } = this.#options.state;
     if (!this.isStandIn && enforced !== undefined) this.#programFile.take(enforced);
   }
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

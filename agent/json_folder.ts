@@ -3,6 +3,7 @@
  * written beside its place and renamed, so that a kill leaves the old one or the new one.
  */
 
+import { writeFileAtomic } from "../lib/base/atomic_file.ts";
 import type { Logger } from "../lib/base/log.ts";
 
 /** The files of one kind. */
@@ -38,10 +39,7 @@ export class JsonFolder {
 
   /** Writes a file; `name` is without its ending. */
   write(name: string, value: unknown): void {
-    const path = this.#pathOf(name);
-    const temporary = `${path}.${crypto.randomUUID()}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(value), { mode: 0o600, createNew: true });
-    Deno.renameSync(temporary, path);
+    writeFileAtomic(this.#pathOf(name), JSON.stringify(value));
   }
 
   /** Removes a file, also one that is not there. */

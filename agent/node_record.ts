@@ -5,6 +5,7 @@
  */
 
 import { type AgentNode, encodeNode, nodeFilePath } from "../lib/agent_api/node.ts";
+import { writeFileAtomic } from "../lib/base/atomic_file.ts";
 import type { Logger } from "../lib/base/log.ts";
 import type { Node } from "../lib/model/node.ts";
 import type { OwnNode } from "./own_node.ts";
@@ -47,15 +48,10 @@ export class NodeRecord {
     const node = this.current;
     if (node === undefined) return;
     const path = nodeFilePath(this.#options.socketPath);
-    const temporary = `${path}.${crypto.randomUUID()}`;
     try {
-      Deno.writeTextFileSync(temporary, JSON.stringify(encodeNode(node)) + "\n", {
-        mode: 0o600,
-        createNew: true,
-      });
-      Deno.renameSync(temporary, path);
+      writeFileAtomic(path, JSON.stringify(encodeNode(node)) + "\n");
     } catch (error) {
-      this.#options.logger.warn("node not written down", { path, error });
+      this.#options.logger.warn("cannot write what the plugin asks of this node", { path, error });
     }
   }
 }

@@ -1,5 +1,6 @@
 /** What the agent writes: its log, and what a command says, on the standard streams. */
 
+import { messageOf } from "../lib/base/error.ts";
 import { createLogger, JOURNAL_PREFIXES, type Logger } from "../lib/base/log.ts";
 import { escapeControls } from "../lib/base/printable.ts";
 import { isJournal, STDERR } from "../lib/kernel/journal.ts";
@@ -19,7 +20,7 @@ export function print(text: string): number {
 
 /** Writes a sentence on stderr, an error's or one as it is. @returns the exit code of failure */
 export function fail(error: unknown): number {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const prefix = isStderrJournal() ? JOURNAL_PREFIXES.error : "";
   const text = `${prefix}calyx-agent: ${escapeControls(message)}\n`;
   Deno.stderr.writeSync(new TextEncoder().encode(text));

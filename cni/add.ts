@@ -6,6 +6,7 @@
 
 import { STATUS } from "../lib/agent_api/message.ts";
 import type { EndpointId } from "../lib/agent_api/route.ts";
+import { sleep } from "../lib/base/async.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { aliasOf, attachmentOf } from "../lib/model/link_alias.ts";
 import { isExists } from "../lib/netlink/error.ts";
@@ -213,7 +214,7 @@ async function deleteAbandoned(
   { index, name }: Link,
   log: Logger,
 ): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, MARKING_MS_MAX));
+  await sleep(MARKING_MS_MAX);
   const link = findLink(host, name);
   if (link === undefined || link.index !== index || !isHalfMade(link)) return;
   deleteLinkIfThere(host, index);

@@ -18,6 +18,7 @@ import { type AgentNode, decodeNode, nodeFilePath } from "../lib/agent_api/node.
 import type { EndpointId } from "../lib/agent_api/route.ts";
 import { decodeStatus } from "../lib/agent_api/status.ts";
 import type { Bytes } from "../lib/base/bytes.ts";
+import { messageOf } from "../lib/base/error.ts";
 import { KernelError } from "../lib/kernel/errno.ts";
 import { exchange } from "../lib/kernel/unix_stream.ts";
 
@@ -156,7 +157,7 @@ export class AgentClient {
   }
 
   #explain(error: unknown, timeoutMs: number): string {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (!(error instanceof KernelError)) return `Cannot ask calyx-agent: ${reason}`;
     if (error.code === "ETIMEDOUT") return `calyx-agent did not answer within ${timeoutMs} ms`;
     if (!error.operation.startsWith("connect")) return `calyx-agent broke off: ${reason}`;

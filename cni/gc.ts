@@ -4,6 +4,7 @@
  * what fails, and says so at the end.
  */
 
+import { sleep } from "../lib/base/async.ts";
 import {
   aliasOf,
   attachmentOf,
@@ -108,7 +109,7 @@ async function deleteHalfMade({ log }: Call): Promise<void> {
   using socket = openNetlinkSocket(NETLINK_ROUTE);
   const seen = new Set(listHalfMadeLinks(socket).map((it) => it.index));
   if (seen.size === 0) return;
-  await new Promise((resolve) => setTimeout(resolve, MARKING_MS_MAX));
+  await sleep(MARKING_MS_MAX);
   for (const { index, name } of listHalfMadeLinks(socket).filter((it) => seen.has(it.index))) {
     deleteLinkIfThere(socket, index);
     log.info("interface deleted that an ADD left half made", { interface: name });

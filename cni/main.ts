@@ -9,6 +9,7 @@
  *                                      └─ agent_client             "policy is in the kernel"
  */
 
+import { messageOf } from "../lib/base/error.ts";
 import { formatVersion } from "../lib/base/version.ts";
 import { libc } from "../lib/kernel/symbols.ts";
 import { formatAbout, serve } from "./plugin.ts";
@@ -76,7 +77,7 @@ async function main([flag]: readonly string[]): Promise<void> {
   try {
     writeAll(Deno.stdout, output.stdout);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     writeLog(`calyx: the answer cannot be written to stdout: ${reason}\n`);
     Deno.exit(1);
   }

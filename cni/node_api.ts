@@ -5,6 +5,7 @@
  */
 
 import { systemClock } from "../lib/base/clock.ts";
+import { messageOf } from "../lib/base/error.ts";
 import { version } from "../lib/base/version.ts";
 import { openApiServer } from "../lib/credentials/api_server.ts";
 import { CredentialsError } from "../lib/credentials/error.ts";
@@ -89,7 +90,7 @@ async function readNameFile(path: string, isOptional: boolean): Promise<string |
     if (text !== "") return text;
   } catch (error) {
     if (isOptional && error instanceof Deno.errors.NotFound) return undefined;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CniError("invalidConfiguration", `Cannot read "nodename_file": ${reason}`, {
       cause: error,
     });

@@ -3,6 +3,7 @@
  * and makes every failure an error object. It writes nowhere and does not exit: `main.ts` does.
  */
 
+import { messageOf } from "../lib/base/error.ts";
 import { createLogger, type Logger } from "../lib/base/log.ts";
 import { formatVersion } from "../lib/base/version.ts";
 import { add } from "./add.ts";
@@ -143,7 +144,7 @@ function readInput(input: PluginInput): string {
   try {
     return input.readInput();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CniError("io", `error reading from stdin: ${reason}`, { cause: error });
   }
 }

@@ -3,6 +3,7 @@
  * global one. Global flags may stand before the command or after it.
  */
 
+import { messageOf } from "../lib/base/error.ts";
 import { type Flags, type FlagSpec, parseFlags } from "../lib/base/flags.ts";
 import { CREDENTIAL_FLAGS } from "../lib/credentials/settings.ts";
 import { flagSpecOf, readValue } from "../lib/settings/read.ts";
@@ -62,7 +63,7 @@ export function readFlag<T>(row: Setting<T>, flags: Flags): T {
   try {
     return readValue(row, flags);
   } catch (error) {
-    throw new CtlError(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new CtlError(messageOf(error), { cause: error });
   }
 }
 

@@ -3,6 +3,7 @@
  * becomes one sentence on stderr and status 1.
  */
 
+import { messageOf } from "../lib/base/error.ts";
 import { formatVersion } from "../lib/base/version.ts";
 import { CredentialsError } from "../lib/credentials/error.ts";
 import { DatastoreError } from "../lib/datastore/error.ts";
@@ -84,7 +85,7 @@ function findCommand(name: string): Command {
 function formatError(error: unknown): string {
   const told = error instanceof CtlError || error instanceof CredentialsError ||
     error instanceof DatastoreError;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const sentence = message.replaceAll(/\s*\n\s*/g, " ").trim();
   return told ? sentence : `Internal error: ${sentence}`;
 }

@@ -3,6 +3,7 @@
  * configuration, and its stderr is ours. CNI specification 1.1, section 4.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import type { Call } from "../call.ts";
 import type { ValidAttachment } from "../protocol/configuration.ts";
 import { CniError } from "../protocol/error.ts";
@@ -102,7 +103,7 @@ function start(path: string, command: string): Deno.ChildProcess {
       stderr: "inherit",
     }).spawn();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CniError("invalidConfiguration", `IPAM plugin ${path} does not start: ${reason}`, {
       cause: error,
     });

@@ -4,6 +4,7 @@
  * it is used again; where there are only such, the one that has rested longest goes first.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { Address } from "../../lib/ip/address.ts";
 import { Prefix } from "../../lib/ip/prefix.ts";
 import type { Call } from "../call.ts";
@@ -104,7 +105,7 @@ async function readDns(path: string): Promise<ResultDns> {
   try {
     return parseResolvConf(await Deno.readTextFile(path));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new CniError("io", `Cannot read "ipam.resolvConf": ${reason}`, { cause: error });
   }
 }
@@ -349,7 +350,7 @@ export function releaseInvalid(
       else if (holder === undefined) left.push(address); // else somebody was faster
     } catch (error) {
       left.push(address);
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
     }
   }
   return { freed, left, ...(reason === undefined ? {} : { reason }) };

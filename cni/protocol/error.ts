@@ -4,6 +4,8 @@
  * CNI specification 1.1, section 5, "Error".
  */
 
+import { messageOf } from "../../lib/base/error.ts";
+
 /** Codes: 0–99 are the specification's, those from 100 on are ours. */
 export const CNI_CODES = {
   incompatibleVersion: 1,
@@ -52,7 +54,7 @@ export class CniError extends Error {
 /** Makes `error` a {@link CniError}: one that is stays the same object. */
 export function toCniError(error: unknown, code: CniCode = "internal"): CniError {
   if (error instanceof CniError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new CniError(code, message, { cause: error });
 }
 

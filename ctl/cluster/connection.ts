@@ -3,6 +3,7 @@
  * file and the environment, and one deadline for everything that is asked.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { version } from "../../lib/base/version.ts";
 import { type ApiServer, openApiServer } from "../../lib/credentials/api_server.ts";
 import {
@@ -163,7 +164,7 @@ export function describeReadError(what: string, error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return `${what} does not exist`;
   if (error instanceof Deno.errors.PermissionDenied) return `${what} may not be read by this user`;
   if (error instanceof Deno.errors.IsADirectory) return `${what} is a directory`;
-  return `${what} cannot be read: ${error instanceof Error ? error.message : error}`;
+  return `${what} cannot be read: ${messageOf(error)}`;
 }
 
 interface Deadline {

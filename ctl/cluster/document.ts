@@ -3,6 +3,7 @@
  * objects included. What the objects mean is for `lib/datastore` to say.
  */
 
+import { isRecord } from "../../lib/base/json.ts";
 import { parseYaml } from "../../lib/base/yaml.ts";
 
 /** An object of a manifest, before anything is known of it but that it says what it is. */
@@ -105,8 +106,4 @@ function isObject(value: unknown): value is ManifestObject {
   const { apiVersion, kind, metadata } = value;
   if (typeof apiVersion !== "string" || typeof kind !== "string") return false;
   return isRecord(metadata) || (metadata === undefined && kind.endsWith("List"));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

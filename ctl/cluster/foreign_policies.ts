@@ -4,8 +4,9 @@
  * objects of each kind.
  */
 
+import { isRecord } from "../../lib/base/json.ts";
 import type { ApiServer } from "../../lib/credentials/api_server.ts";
-import { DatastoreError, isRecord } from "../../lib/datastore/error.ts";
+import { DatastoreError } from "../../lib/datastore/error.ts";
 import { objectKey } from "../../lib/datastore/kind.ts";
 import { getJson } from "../../lib/datastore/request.ts";
 import { formatUnevaluated, NAMES_SHOWN_MAX, NOT_ENFORCED } from "./unevaluated.ts";

@@ -8,6 +8,7 @@
 
 import { Buffer } from "node:buffer";
 import { type Bytes, formatHex } from "../../lib/base/bytes.ts";
+import { messageOf } from "../../lib/base/error.ts";
 
 /** A target of `deno compile`. */
 export type Target = "x86_64-unknown-linux-gnu" | "aarch64-unknown-linux-gnu";
@@ -132,7 +133,7 @@ function payloadLength(program: Uint8Array): number | undefined {
 
 async function givenBase(path: string, target: Target): Promise<CompileBase> {
   const image = await Deno.readFile(path).catch((error: unknown) => {
-    const cause = error instanceof Error ? error.message : String(error);
+    const cause = messageOf(error);
     throw new CompileBaseError(`DENORT_BIN="${path}" cannot be read (${cause}); unset it`);
   });
   const fault = findImageFault(image, target);

@@ -5,6 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../base/clock.ts";
+import { messageOf } from "../base/error.ts";
 import { chooseConnection, type Connection } from "./connection.ts";
 import { CredentialsError } from "./error.ts";
 import type { Identity } from "./login.ts";
@@ -277,7 +278,7 @@ class HttpApiServer implements ApiServer {
       return Deno.createHttpClient({ ...options, cert: pair.certificate, key: pair.key });
     } catch (error) {
       // The reason is Deno's own text about the certificates; it repeats none of them.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new CredentialsError(
         `TLS does not take ${this.authority} or ${this.identity}: ${reason}`,
       );

@@ -3,6 +3,7 @@
  * first file that has a name decides what it means, and the first `current-context` counts.
  */
 
+import { isRecord } from "../base/json.ts";
 import { CredentialsError } from "./error.ts";
 import type { KubeconfigFile } from "./kubeconfig_file.ts";
 import { inlineMaterial, type Material, sentence } from "./material.ts";
@@ -177,8 +178,4 @@ function entriesOf(
     }
   }
   return entries;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

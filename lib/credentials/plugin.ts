@@ -5,6 +5,7 @@
 
 import type { User } from "@kubernetes/client-node";
 import type { Clock } from "../base/clock.ts";
+import { isRecord } from "../base/json.ts";
 import { CredentialsError } from "./error.ts";
 import { describeExecFailure, parseExecCredential } from "./exec_credential.ts";
 import type { Entry } from "./kubeconfig_merge.ts";
@@ -171,10 +172,6 @@ async function withTimeout<T>(work: Promise<T>, name: string, clock: Clock): Pro
   } finally {
     stop.abort();
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isListOf<T>(value: unknown, is: (item: unknown) => item is T): value is T[] {

@@ -5,6 +5,8 @@
  * a listener on loopback, closed before it could accept anything, is the trial.
  */
 
+import { messageOf } from "../base/error.ts";
+
 /** One of them is there wherever a process may listen at all. */
 const LOOPBACK = ["127.0.0.1", "::1"];
 
@@ -28,5 +30,5 @@ export function findRefusal(
       if (!(error instanceof Deno.errors.AddrNotAvailable)) break;
     }
   }
-  return reason instanceof Error ? reason.message : String(reason);
+  return messageOf(reason);
 }

@@ -1,5 +1,6 @@
 /** The API server says no, or nothing: what was asked, what came back, what to do. */
 
+import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
 
 /** A request of the API server that failed. */
@@ -152,11 +153,6 @@ export function statusError(operation: string, status: unknown): DatastoreError 
     status: typeof code === "number" ? code : undefined,
     reason: typeof reason === "string" ? reason : undefined,
   });
-}
-
-/** Whether `value` is a JSON object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parseStatus(text: string): { message: string; reason: string | undefined } {

@@ -1,6 +1,6 @@
 /** A kind of object: where it is on the API server, and how its JSON becomes ours. */
 
-import { isRecord } from "./error.ts";
+import { isRecord } from "../base/json.ts";
 
 /** An object as far as it could be understood. */
 export interface Decoded<T> {

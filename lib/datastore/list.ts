@@ -1,7 +1,8 @@
 /** Lists in pages, so that neither side holds 10,000 objects' JSON at once. */
 
+import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
-import { DatastoreError, isRecord } from "./error.ts";
+import { DatastoreError } from "./error.ts";
 import {
   apiVersionOf,
   type Decoded,

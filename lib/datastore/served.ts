@@ -4,8 +4,9 @@
  * read" from "did not say", since only the first means that there are no objects.
  */
 
+import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
-import { DatastoreError, isRecord } from "./error.ts";
+import { DatastoreError } from "./error.ts";
 import { kindIn, type ResourceKind, type VersionedKind } from "./kind.ts";
 import { listAll } from "./list.ts";
 import { getJson } from "./request.ts";

@@ -1,9 +1,10 @@
 /** One watch: events of a kind after a resource version, until the server or the caller ends it. */
 
+import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
 import { CredentialsError } from "../credentials/error.ts";
 import { Deadline } from "./deadline.ts";
-import { DatastoreError, isRecord, statusError } from "./error.ts";
+import { DatastoreError, statusError } from "./error.ts";
 import { type Decoded, isOfKind, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
 import { feelPulse } from "./pulse.ts";
 import { readError, sendGet } from "./request.ts";

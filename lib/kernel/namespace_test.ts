@@ -1,6 +1,7 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { requireIsolation } from "../../tests/support/isolation/isolation.ts";
 import { AssertionError } from "../base/assert.ts";
+import { sleep } from "../base/async.ts";
 import { type Descriptor, openFile, readFile } from "./descriptor.ts";
 import { KernelError } from "./errno.ts";
 import {
@@ -189,12 +190,12 @@ Deno.test("withNamespace() leaves work that is under way where it was", async ()
   createNamespace(path);
   using namespace = openNamespace(path);
   const reads = Array.from({ length: 50 }, async (_, i) => {
-    await new Promise((resolve) => setTimeout(resolve, i % 5));
+    await sleep(i % 5);
     return await Deno.readLink("/proc/thread-self/ns/net");
   });
   for (let i = 0; i < 200; i++) {
     withNamespace(namespace, here);
-    if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    if (i % 20 === 0) await sleep(0);
   }
   const seen = new Set((await Promise.all(reads)).map((it) => /\d+/.exec(it)?.[0]));
   assertEquals([...seen], [before.split(":")[1]]);

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { AssertionError } from "../base/assert.ts";
+import { sleep } from "../base/async.ts";
 import { Descriptor } from "./descriptor.ts";
 import { check } from "./errno.ts";
 import { Poller } from "./poller.ts";
@@ -139,7 +140,7 @@ Deno.test("Poller outlives garbage collection while it waits", async () => {
   });
   for (let round = 0; round < 5; round++) {
     const { happened } = event;
-    await new Promise((resolve) => setTimeout(resolve, 1)); // poll(2) is under way
+    await sleep(1); // poll(2) is under way
     for (let i = 0; i < 200; i++) new Uint8Array(100_000).fill(0xff);
     counter.add();
     await happened;

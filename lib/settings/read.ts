@@ -1,5 +1,6 @@
 /** The values of settings, from flags and environment variables. */
 
+import { messageOf } from "../base/error.ts";
 import type { Flags, FlagSpec } from "../base/flags.ts";
 import {
   isSwitch,
@@ -70,6 +71,6 @@ function parseNamed<T>(name: string, value: string, { parse }: ValueType<T>): T 
   try {
     return parse(value);
   } catch (error) {
-    throw new RangeError(`${name}: ${error instanceof Error ? error.message : error}`);
+    throw new RangeError(`${name}: ${messageOf(error)}`);
   }
 }

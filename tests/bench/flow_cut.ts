@@ -1,5 +1,6 @@
 /** From the write in the API server to the cut of one flow, in a table full of strangers' flows. */
 
+import { sleep } from "../../lib/base/async.ts";
 import { Address } from "../../lib/ip/address.ts";
 import {
   dumpFlows,
@@ -144,8 +145,4 @@ async function until(done: () => boolean): Promise<void> {
     if (performance.now() > endMs) throw new Error("The flow was not cut");
     await sleep(POLL_MS);
   }
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

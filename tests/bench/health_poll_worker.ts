@@ -1,5 +1,7 @@
 /** A thread that asks a server again and again, and is asked for the longest time without an answer. */
 
+import { sleep } from "../../lib/base/async.ts";
+
 interface Thread {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(message: unknown): void;
@@ -36,6 +38,6 @@ async function poll(): Promise<void> {
       isAnswered = false; // not started yet, or ended
     }
     askedMs = 0;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await sleep(PAUSE_MS);
   }
 }

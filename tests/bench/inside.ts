@@ -1,5 +1,6 @@
 /** The benchmarks' inside: runs in namespaces of its own, where this network namespace is the node. */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { cString } from "../../lib/kernel/descriptor.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { enterIsolation } from "../support/isolation/isolate.ts";
@@ -72,7 +73,7 @@ async function main(options: BenchmarkOptions): Promise<number> {
         say(formatTable(table));
       }
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       failed.push(`${benchmark.name}: ${message}`);
       fail(`${benchmark.name}: ${message}`);
     }

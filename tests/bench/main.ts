@@ -4,6 +4,7 @@
  * and this one may be busy; read medians and ratios.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
 import { compileBareProgram } from "./bare_program.ts";
@@ -31,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (parsed === undefined) return print(HELP);
     options = parsed;
   } catch (error) {
-    return fail(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    return fail(`${messageOf(error)}\n\n${HELP}`);
   }
   const build = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
@@ -49,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (error instanceof IsolationError) {
       return fail(`${error.message}: run it as root, or allow user namespaces`);
     }
-    return fail(error instanceof Error ? error.message : String(error));
+    return fail(messageOf(error));
   }
 }
 

@@ -3,6 +3,7 @@
  * The same ruleset, in a table of another name.
  */
 
+import { sleep } from "../../lib/base/async.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
 import { TABLE_NAME } from "../../lib/dataplane/compile/names.ts";
 import { render } from "../../lib/dataplane/render.ts";
@@ -84,8 +85,4 @@ function renderCluster({ objects }: ClusterNode): string {
   feed(graph, decodeCluster(objects));
   return render(compile(graph.flush()))
     .replace(`table inet ${TABLE_NAME} {`, `table inet ${TABLE} {`);
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

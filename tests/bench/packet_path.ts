@@ -1,5 +1,6 @@
 /** What a packet pays for policy between two pods of the node: as many endpoints and policies as there may be. */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { createLogger } from "../../lib/base/log.ts";
 import { Dataplane } from "../../lib/dataplane/apply.ts";
 import { compile } from "../../lib/dataplane/compile/compile.ts";
@@ -48,7 +49,7 @@ export const packetPath: Benchmark = {
         try {
           rules = await program(scale, nft ?? "");
         } catch (error) {
-          context.skip(label, error instanceof Error ? error.message : String(error));
+          context.skip(label, messageOf(error));
           continue;
         }
         await using _rules = rules;

@@ -3,6 +3,7 @@
  * asked; ADD answers when the pod's policy is in the kernel. Others enforce nothing.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { NODE_NAME, TestNode } from "../support/node/node.ts";
 import type { TestContainer } from "../support/plugin/container.ts";
 import { missingProgram } from "../support/program/program.ts";
@@ -177,7 +178,7 @@ async function burst(
     try {
       sample.add((await callPlugin(plugin, command, container)).durationMs);
     } catch (error) {
-      errors.add(error instanceof Error ? error.message : String(error));
+      errors.add(messageOf(error));
     }
   }));
   return { totalMs: performance.now() - startMs, sample, errors };

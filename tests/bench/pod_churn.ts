@@ -1,5 +1,6 @@
 /** What 100 pod changes a second on other nodes cost the agent: the work of a node that nobody touches. */
 
+import { sleep } from "../../lib/base/async.ts";
 import { NODE_NAME } from "../support/node/node.ts";
 import type { Benchmark, BenchmarkContext } from "./benchmark.ts";
 import { addressesOf, appLabel, formatSize, namespaceName, podOf } from "./cluster.ts";
@@ -97,8 +98,4 @@ function remoteKeyOf({ objects, size }: ClusterNode, index: number): string {
     if ((spec as { nodeName?: string } | undefined)?.nodeName === NODE_NAME) continue;
     return `${metadata.namespace}/${metadata.name}`;
   }
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

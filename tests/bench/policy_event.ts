@@ -1,5 +1,6 @@
 /** From the write in the API server to the rule in the kernel: one change at a time, in the big cluster. */
 
+import { sleep } from "../../lib/base/async.ts";
 import { equalBytes } from "../../lib/base/bytes.ts";
 import { Address } from "../../lib/ip/address.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
@@ -81,7 +82,7 @@ interface Measured {
 }
 
 async function measure(node: ClusterNode, change: ClusterChange): Promise<Measured | "unseen"> {
-  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  await sleep(PAUSE_MS);
   node.takeApplied();
   const seen = node.kernel.commit((it) => change.isSeen(it));
   const startMs = performance.now();
@@ -89,7 +90,7 @@ async function measure(node: ClusterNode, change: ClusterChange): Promise<Measur
   const seenMs = await seen;
   if (seenMs === undefined) return "unseen";
   const totalMs = seenMs - startMs;
-  await new Promise((resolve) => setTimeout(resolve, 1)); // the log comes through a pipe
+  await sleep(1); // the log comes through a pipe
   return { totalMs, appliedMs: node.takeApplied().at(-1)?.durationMs };
 }
 

@@ -1,5 +1,6 @@
 /** Runs a program to its end, and takes the time as whoever waits for it would. */
 
+import { sleep } from "../../lib/base/async.ts";
 import { openFile } from "../../lib/kernel/descriptor.ts";
 import { libc } from "../../lib/kernel/symbols.ts";
 import { runProgram as run, type RunResult } from "../support/program/executable.ts";
@@ -92,8 +93,4 @@ async function writeAll(stream: WritableStream<Uint8Array>, text: string): Promi
   const writer = stream.getWriter();
   await writer.write(new TextEncoder().encode(text)).then(() => writer.close())
     .catch(() => {}); // it may end without reading
-}
-
-function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }

@@ -6,6 +6,7 @@
  */
 
 import { resolve } from "node:path";
+import { messageOf } from "../../lib/base/error.ts";
 import { FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import {
@@ -47,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
     request = parseRequest(args);
     cases = (await Promise.all(request.files.map(readCases))).flat();
   } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
+    return fail(messageOf(error));
   }
   if (request.packets && !isInside()) {
     if (!await build()) return fail("The build failed, see above; --evaluator does without");

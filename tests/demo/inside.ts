@@ -1,5 +1,6 @@
 /** The demo's inside: runs in namespaces of its own, where this network namespace is the node. */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { openApiServer } from "../../lib/credentials/api_server.ts";
 import { startApiServer } from "../support/kubernetes/api_server/server.ts";
 import { enterIsolation } from "../support/isolation/isolate.ts";
@@ -33,7 +34,7 @@ async function main(relayPath: string | undefined): Promise<number> {
     else printSummary(result);
     return result.right ? 0 : 1;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (isJson) write(JSON.stringify({ right: false, error: message }, null, 2));
     else Deno.stderr.writeSync(new TextEncoder().encode(`demo: ${message}\n`));
     return 1;

@@ -5,6 +5,7 @@
  * namespaces otherwise).
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { openApiServer } from "../../lib/credentials/api_server.ts";
 import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
@@ -25,7 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     flags = parseFlags(args, { boolean: ["json", "help"], string: ["kubeconfig", "context"] });
     if (flags.words.length > 0) throw new SyntaxError(`Unknown word "${flags.words[0]}"`);
   } catch (error) {
-    return fail(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    return fail(`${messageOf(error)}\n\n${HELP}`);
   }
   if (flags.has("help")) return print(HELP);
   const isJson = flags.has("json");
@@ -52,7 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
     await using _relay = serveRelay(api, `${folder}/api.sock`);
     return await inside([...inner, "--relay", `${folder}/api.sock`]);
   } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
+    return fail(messageOf(error));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

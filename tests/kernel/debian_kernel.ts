@@ -3,6 +3,7 @@
  * it fetches, unpacked into the user's cache and never installed.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { cacheFolder } from "../support/program/assets.ts";
 import { findProgram } from "../support/program/program.ts";
 
@@ -44,7 +45,7 @@ export async function getKernel(version: string): Promise<Kernel> {
   } catch (error) {
     const older = newestPackage(version, cached);
     if (older !== undefined) return await openKernel(`${cache}/${older}`);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new MissingError(`${best} cannot be had (${reason}): apt-get update`);
   }
 }

@@ -4,6 +4,7 @@
  * one line says why.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { boundCommand } from "../support/isolation/isolate.ts";
 import { watchLaunchers } from "../support/isolation/launcher.ts";
@@ -48,7 +49,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (args.includes("--help")) return print(HELP);
     request = parseRequest(args);
   } catch (error) {
-    print(`test:kernels: ${error instanceof Error ? error.message : error}\n`);
+    print(`test:kernels: ${messageOf(error)}\n`);
     return 2;
   }
   const missing = missingMachine();

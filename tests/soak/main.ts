@@ -4,6 +4,7 @@
  * See HELP.
  */
 
+import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { Chance } from "../support/chance.ts";
 import {
@@ -36,7 +37,7 @@ async function outside(args: readonly string[]): Promise<number> {
       return 0;
     }
   } catch (error) {
-    say(`soak: ${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    say(`soak: ${messageOf(error)}\n\n${HELP}`);
     return 2;
   }
   const missing = missingProgram(["nft"]);

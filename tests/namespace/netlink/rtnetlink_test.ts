@@ -5,6 +5,7 @@
 
 import { assertEquals } from "@std/assert";
 import { assert } from "../../../lib/base/assert.ts";
+import { sleep } from "../../../lib/base/async.ts";
 import { withNamespace } from "../../../lib/kernel/namespace.ts";
 import { Address } from "../../../lib/ip/address.ts";
 import { Prefix } from "../../../lib/ip/prefix.ts";
@@ -108,7 +109,7 @@ async function becomesUp(namespace: TestNamespace, name: string): Promise<void> 
   const endMs = performance.now() + 60_000;
   while (linkOf(namespace, name).operationalState !== IF_OPER_UP) {
     assert(performance.now() < endMs, `${name} does not become up`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
 }
 

@@ -14,6 +14,7 @@
  */
 
 import { assert } from "../../../lib/base/assert.ts";
+import { messageOf } from "../../../lib/base/error.ts";
 import { cString } from "../../../lib/kernel/descriptor.ts";
 import { check } from "../../../lib/kernel/errno.ts";
 import { libc } from "../../../lib/kernel/symbols.ts";
@@ -125,7 +126,7 @@ export async function findNamespaces(): Promise<readonly string[]> {
       if (output.success) return flags;
       reason = new TextDecoder().decode(output.stderr).trim();
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
     }
   }
   throw new IsolationError(`This machine gives no namespaces of our own (${reason})`);

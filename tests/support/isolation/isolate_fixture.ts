@@ -4,6 +4,7 @@
  * prints what it finds inside; `linger` leaves there all that could be left, then waits for ever.
  */
 
+import { sleep } from "../../../lib/base/async.ts";
 import { enterIsolation, isInside, runIsolated } from "./isolate.ts";
 
 const [role = "", ...rest] = Deno.args;
@@ -34,7 +35,7 @@ switch (role) {
     new Deno.Command("setsid", { args: ["sleep", "3600"], stdin: "null" }).spawn();
     new Deno.Command("sh", { args: ["-c", "sleep 3600 & exit"], stdin: "null" }).spawn();
     say("lingering");
-    await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+    await sleep(3_600_000);
     break;
   default:
     throw new Error(`Unknown role "${role}"`);

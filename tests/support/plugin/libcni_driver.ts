@@ -8,6 +8,7 @@
  */
 
 import { formatHex } from "../../../lib/base/bytes.ts";
+import { messageOf } from "../../../lib/base/error.ts";
 import { cacheFolder } from "../program/assets.ts";
 import { findProgram, missingProgram } from "../program/program.ts";
 
@@ -41,7 +42,7 @@ export async function prepareLibcni(say: (line: string) => void): Promise<Record
     await build(go, path);
     return { [PATH_VARIABLE]: path };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { [PROBLEM_VARIABLE]: `the driver of libcni cannot be built: ${reason}` };
   }
 }

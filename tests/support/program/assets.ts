@@ -7,6 +7,8 @@
  * can write to (also as `<name>.xz`, unpacked once into the user's cache), `PATH`.
  */
 
+import { messageOf } from "../../../lib/base/error.ts";
+
 /** Paths by name, or in one line what is missing. */
 export type Assets<Name extends string> =
   | { readonly paths: Readonly<Record<Name, string>>; readonly missing?: undefined }
@@ -35,7 +37,7 @@ export async function findAssets<Name extends string>(
       paths[name] = path;
     } catch (error) {
       return {
-        missing: `${name} cannot be had: ${error instanceof Error ? error.message : error}`,
+        missing: `${name} cannot be had: ${messageOf(error)}`,
       };
     }
   }

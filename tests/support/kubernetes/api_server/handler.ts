@@ -1,5 +1,6 @@
 /** From one HTTP request to its response: faults, token, path, verb. */
 
+import { sleep } from "../../../../lib/base/async.ts";
 import { parseYaml } from "../../../../lib/base/yaml.ts";
 import { discover } from "./discovery.ts";
 import type { Faults, RequestRecord } from "./faults.ts";
@@ -54,7 +55,7 @@ export async function handle(request: Request, options: HandlerOptions): Promise
   };
   options.record(record);
   const strike = options.faults.strike(record);
-  if (strike.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, strike.delayMs));
+  if (strike.delayMs > 0) await sleep(strike.delayMs);
   let response: Response;
   try {
     if (strike.error !== undefined) throw strike.error;
@@ -261,7 +262,7 @@ async function cut(response: Response): Promise<Response> {
     async pull(controller) {
       if (isSent) {
         // Before anything is on the wire, clients would just send the request once more.
-        await new Promise((resolve) => setTimeout(resolve, CUT_DELAY_MS));
+        await sleep(CUT_DELAY_MS);
         return controller.error(new Error("The answer was cut on purpose"));
       }
       isSent = true;

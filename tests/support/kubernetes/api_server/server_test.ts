@@ -1,6 +1,7 @@
 /** What only the small server has: faults, bounds, its store. The rest is in tests/cluster. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { sleep } from "../../../../lib/base/async.ts";
 import { until } from "../../until.ts";
 import { type ApiServerOptions, type SmallApiServer, startApiServer } from "./server.ts";
 
@@ -176,7 +177,7 @@ withServer("a slow reader is cut off, a fast one is not", async (it, signal) => 
   it.store.create("pods", big);
   for (let i = 0; i < 300 && it.watches.size > 0; i++) {
     it.store.update("pods", { ...big, spec: { ...big.spec, i } });
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await sleep(0);
   }
   assertEquals(it.watches.size, 0);
   await reader?.cancel();
