@@ -5,6 +5,7 @@ import { BYPASS_KINDS, type BypassKind } from "./bypass.ts";
 import type { KindState } from "./facts.ts";
 import { HealthServer } from "./health.ts";
 import type { EnforcementState } from "./loop.ts";
+import { METRIC_PREFIX } from "./metric.ts";
 import { METRICS } from "./metrics.ts";
 
 function kind(change: Partial<KindState>): KindState {
@@ -73,10 +74,22 @@ async function scrape(): Promise<Response> {
   return new Response(await response.text(), response);
 }
 
+/** Each metric's lines. */
+function blocksOf(exposition: string): readonly string[] {
+  return exposition.split(/^(?=# HELP )/m);
+}
+
+function nameOf(block: string): string {
+  return block.split(" ")[2] ?? "";
+}
+
 Deno.test("/metrics is Prometheus text, metric by metric", async () => {
   const response = await scrape();
   assertEquals(response.headers.get("content-type"), "text/plain; version=0.0.4");
-  assertEquals(await response.text(), EXPOSITION);
+  const known = blocksOf(EXPOSITION);
+  const printed = blocksOf(await response.text());
+  assertEquals(printed.filter((it) => known.some((block) => nameOf(block) === nameOf(it))), known);
+  assertEquals(printed.map(nameOf), METRICS.map((it) => `${METRIC_PREFIX}${it.name}`));
 });
 
 Deno.test("METRICS follow Prometheus' rules for names", () => {

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertObjectMatch, assertThrows } from "@std/assert";
 import { formatDefault } from "../lib/settings/setting.ts";
 import { formatHelp, parseCommand, SETTINGS, type Settings } from "./settings.ts";
 
@@ -9,7 +9,9 @@ function settings(args: readonly string[], env: Record<string, string> = {}): Se
 }
 
 Deno.test("parseCommand() has a default for everything", () => {
-  assertEquals(settings([]), {
+  const values = settings([]);
+  for (const name of Object.keys(SETTINGS)) assertEquals(name in values, true, name);
+  assertObjectMatch({ ...values }, {
     nodeName: "node1.example.org",
     isNodeNameGiven: false,
     socketPath: "/run/calyx/agent.sock",

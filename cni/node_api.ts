@@ -15,9 +15,16 @@ import { DatastoreError } from "../lib/datastore/error.ts";
 import { getJson } from "../lib/datastore/request.ts";
 import type { NodeSettings, PluginSettings } from "./protocol/configuration.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
+import { API_KEYS } from "./protocol/keys.ts";
 
 /** How long the API server may take; the runtime waits, and asks again later. */
 const REQUEST_MS_MAX = 10_000;
+
+/** What messages call the settings of {@link API_KEYS}; the API's root may stand in either object. */
+const FILE_KEYS = {
+  ...Object.fromEntries(Object.entries(API_KEYS).map(([name, { key }]) => [name, key])),
+  apiEndpoint: API_KEYS.apiRoot.key.replace(/^.*\./, ""),
+};
 
 /** What came of asking: CIDRs as texts, or why there are none. */
 export type NodeAnswer =
@@ -43,6 +50,7 @@ async function askApiServer(
   try {
     using api = await openApiServer({
       file: settings.api,
+      fileKeys: FILE_KEYS,
       environment: settingsFromEnvironment(Deno.env.toObject()),
       userAgent: `calyx/${version}`,
     }, { clock: systemClock });

@@ -64,6 +64,10 @@ Deno.test("readPodCidrs() says what to do when it cannot be known", async () => 
       assertStringIncludes(problem.message, message);
     }
   });
+  const wrong = await problemOf({ node: NAMED, api: { apiEndpoint: "10.0.0.1:6443" } });
+  assertStringIncludes(wrong.message, '"10.0.0.1:6443" (k8s_api_root) is no URL');
+  const half = await problemOf({ node: NAMED, api: { certFile: "/c", apiEndpoint: "https://a" } });
+  assertStringIncludes(half.message, "policy.k8s_client_certificate names a client certificate");
   const api = { apiEndpoint: "http://127.0.0.1:1", token: "secret" };
   const problem = await problemOf({ node: NAMED, api });
   assertEquals(problem.code, 11, problem.message);

@@ -1,6 +1,7 @@
 /** `explain SOURCE DESTINATION[:PORT[/PROTOCOL]]`: what policy makes of a flow, and why. */
 
 import { formatYaml } from "../../lib/base/yaml.ts";
+import { readEach } from "../../lib/settings/read.ts";
 import { setting, type SettingTable } from "../../lib/settings/setting.ts";
 import { switched, text } from "../../lib/settings/value_type.ts";
 import { readFlag } from "../arguments.ts";
@@ -71,7 +72,7 @@ A verdict is what policy says. Which packets of a node pass policy by, only that
     const output = parseOutput(readFlag(FLAGS.output, call.flags));
     const [sourceText, targetText, ...rest] = call.words;
     if (sourceText === undefined || targetText === undefined || rest.length > 0) {
-      const isShellList = rest.length > 0 && call.flags.has("filename");
+      const isShellList = rest.length > 0 && readEach(FLAGS.filename, call.flags).length > 0;
       throw new CtlError(
         'A flow has two ends: "calyxctl explain SOURCE DESTINATION[:PORT[/PROTOCOL]]"' +
           (isShellList ? "; each file needs its own -f, or give their folder" : ""),
@@ -100,10 +101,11 @@ async function clusterFor(
   parties: readonly Party[],
 ): Promise<ReadCluster> {
   const { flags, terminal } = call;
-  if (flags.has("filename")) {
+  const paths = readEach(FLAGS.filename, flags);
+  if (paths.length > 0) {
     const warn = warnOf(call);
     const options = { isRecursive: readFlag(FLAGS.isRecursive, flags), terminal };
-    const { objects, unread, skipped } = await readManifests(flags.all("filename"), options);
+    const { objects, unread, skipped } = await readManifests(paths, options);
     const read = clusterOf(objects, namespace, warn);
     return {
       ...read,

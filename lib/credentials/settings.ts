@@ -118,6 +118,8 @@ export type CredentialSettings = {
 export interface SettingSources {
   readonly flags?: Pick<CredentialSettings, keyof typeof CREDENTIAL_FLAGS> | undefined;
   readonly file?: CredentialSettings | undefined;
+  /** What messages call the keys of `file`, where it is not calicoctl's. @default {the rows' keys} */
+  readonly fileKeys?: Readonly<Partial<Record<SettingKey, string>>>;
   readonly environment: CredentialSettings;
 }
 
@@ -169,7 +171,8 @@ export function mergeSettings(sources: SettingSources): EffectiveSettings {
       if (key === "token" && merged.tokenFile !== undefined && !source?.tokenFile) continue;
       if (key === "tokenFile" && merged.token !== undefined) continue;
       const kept = key === "token" && typeof value === "string" ? new Secret(value) : value;
-      merged[key] = { value: kept, source: namesOf(row)[index] ?? key };
+      const names = namesOf(row, sources.fileKeys?.[key]);
+      merged[key] = { value: kept, source: names[index] ?? key };
     }
     isBelowKubeconfig ||= merged.kubeconfig !== undefined;
   }
@@ -177,8 +180,11 @@ export function mergeSettings(sources: SettingSources): EffectiveSettings {
 }
 
 /** What a setting is called: as a flag, in a configuration file, in the environment. */
-function namesOf({ flag, fileKey, variables }: Setting<unknown>): readonly (string | undefined)[] {
-  return [flag && `--${flag}`, fileKey, variables?.[0]];
+function namesOf(
+  row: Setting<unknown>,
+  fileKey = row.fileKey,
+): readonly (string | undefined)[] {
+  return [row.flag && `--${row.flag}`, fileKey, row.variables?.[0]];
 }
 
 /**

@@ -47,7 +47,7 @@ export function formatComment(text: string): string {
 }
 
 /** Words and what they mean, in two columns; further texts of a row are lines below its first. */
-export function formatColumns(rows: readonly (readonly string[])[]): string {
+function formatColumns(rows: readonly (readonly string[])[]): string {
   const lengths = rows.map(([name = ""]) => name.length).filter((it) => it <= NAME_LENGTH_MAX);
   const column = Math.max(0, ...lengths) + 4;
   const lines = rows.flatMap(([name = "", ...texts]) => {

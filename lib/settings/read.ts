@@ -67,6 +67,16 @@ export function readValue<T>(
   return row.default;
 }
 
+/**
+ * All values of a flag that may be given more than once, in their order.
+ *
+ * @throws {RangeError} like {@link readValues}
+ */
+export function readEach<T>(row: Setting<T | undefined>, flags: Flags): readonly T[] {
+  const { flag = "", type } = row;
+  return flags.all(flag).flatMap((it) => parseNamed(`--${flag}`, it, type) ?? []);
+}
+
 function parseNamed<T>(name: string, value: string, { parse }: ValueType<T>): T {
   try {
     return parse(value);

@@ -1,9 +1,18 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseFlags } from "../base/flags.ts";
 import { formatFlags, formatVariableFile, formatVariables } from "./help.ts";
-import { flagSpecOf, readValues } from "./read.ts";
+import { flagSpecOf, readEach, readValues } from "./read.ts";
 import { setting, type SettingTable } from "./setting.ts";
-import { absolutePath, choice, integer, onOff, seconds, switched, text } from "./value_type.ts";
+import {
+  absolutePath,
+  choice,
+  integer,
+  onOff,
+  positive,
+  seconds,
+  switched,
+  text,
+} from "./value_type.ts";
 
 const TABLE = {
   folder: setting({
@@ -52,6 +61,14 @@ for (const [line, environment, expected] of READINGS) {
   });
 }
 
+Deno.test("readEach() takes every value of a flag", () => {
+  const row = setting({ flag: "n", isRepeated: true, type: integer("N", 1), help: "numbers" });
+  const flags = (line: string) => parseFlags(line.split(" "), flagSpecOf({ row }));
+  assertEquals(readEach(row, flags("--n 2 --n=1")), [2, 1]);
+  assertEquals(readEach(row, flags("word")), []);
+  assertThrows(() => readEach(row, flags("--n 2 --n x")), RangeError, "--n: Number must be 1 or");
+});
+
 Deno.test("readValues() names the flag or the variable that is wrong", () => {
   const problem = (args: readonly string[], environment: Record<string, string> = {}): string =>
     assertThrows(() => values(args, environment), RangeError).message;
@@ -68,8 +85,10 @@ Deno.test("a value's type parses what it formats, and refuses what it is not", (
   const port = integer("PORT", 1, 65_535);
   assertEquals(port.parse(port.format(9099)), 9099);
   assertThrows(() => port.parse("0"), RangeError, 'Number must be from 1 to 65535: got "0"');
-  const many = integer("N", 1, Number.MAX_SAFE_INTEGER);
+  const many = integer("N", 1);
   assertThrows(() => many.parse("x"), RangeError, 'Number must be 1 or more: got "x"');
+  assertEquals(positive("N").parse("0.5"), 0.5);
+  assertThrows(() => positive("N").parse("0"), RangeError, 'Number must be above 0: got "0"');
   assertThrows(() => choice("a", "b").parse("c"), RangeError, 'Value must be a or b: got "c"');
 });
 

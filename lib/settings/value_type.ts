@@ -34,17 +34,34 @@ export const absolutePath: ValueType<string> = checkedText("PATH", (value) => {
   return value;
 });
 
+const MANY = Number.MAX_SAFE_INTEGER;
+
 /** A whole number from `least` to `most`. */
-export function integer(placeholder: string, least: number, most: number): ValueType<number> {
+export function integer(
+  placeholder: string,
+  least: number,
+  most: number = MANY,
+): ValueType<number> {
   return {
     placeholder,
     parse: (value) => {
       const number = Number(value);
       if (/^\d+$/.test(value.trim()) && number >= least && number <= most) return number;
-      const range = most === Number.MAX_SAFE_INTEGER
-        ? `${least} or more`
-        : `from ${least} to ${most}`;
+      const range = most === MANY ? `${least} or more` : `from ${least} to ${most}`;
       throw new RangeError(`Number must be ${range}: got "${value}"`);
+    },
+    format: String,
+  };
+}
+
+/** A number above 0, whole or not. */
+export function positive(placeholder: string): ValueType<number> {
+  return {
+    placeholder,
+    parse: (value) => {
+      const number = Number(value);
+      if (number > 0 && number < Infinity) return number;
+      throw new RangeError(`Number must be above 0: got "${value}"`);
     },
     format: String,
   };

@@ -6,23 +6,11 @@
 
 import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
+import { flagSpecOf, readValues } from "../../lib/settings/read.ts";
 import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
 import { compileBareProgram } from "./bare_program.ts";
 import type { BenchmarkOptions, Peer } from "./benchmark.ts";
-
-const HELP = `deno task bench [flags] [word…]: print the benchmarks beside an alternative.
-
-  --filter WORDS     only those with one of these words in their name (or give words without it):
-                     executables, plugin, agent, event, churn, nft, loss, flow, validation,
-                     policies, packet, pure
-  --json             print one JSON object: machine, tables, skipped, failed
-  --runs N           rounds of each; more takes longer and says more
-  --pods N           pods in the big cluster [10000]
-  --policies N       policies in the big cluster [1000]
-  --peer PATH        another CNI plugin to time beside ours
-  --peer-conf FILE   its network configuration, JSON
-  --help             print this
-`;
+import { FLAGS, HELP } from "./flags.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   const dist = await Deno.realPath(`${import.meta.dirname}/../..`) + "/dist";
@@ -56,27 +44,20 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** @returns undefined when help is wanted. @throws {SyntaxError | RangeError} naming the flag */
 function parseOptions(args: readonly string[]): Omit<BenchmarkOptions, "barePath"> | undefined {
-  const flags = parseFlags(args, {
-    boolean: ["json", "help"],
-    string: ["filter", "runs", "pods", "policies", "peer", "peer-conf"],
-  });
-  if (flags.has("help")) return undefined;
-  const number = (name: string, usual: number): number => {
-    const value = Number(flags.get(name) ?? usual);
-    if (Number.isInteger(value) && value > 0) return value;
-    throw new RangeError(`Flag "--${name}" must be a number above 0: got "${flags.get(name)}"`);
-  };
-  const pods = number("pods", 10_000);
-  const policies = number("policies", 1_000);
+  const flags = parseFlags(args, flagSpecOf(FLAGS));
+  const { help, filter = "", isJson, runs, pods, policies, peer, peerConfiguration } = readValues(
+    FLAGS,
+    flags,
+  );
+  if (help) return undefined;
   // Ten policies a namespace, so that every pod of the node is governed.
   const namespaces = Math.max(1, Math.min(100, Math.ceil(pods / 100), Math.ceil(policies / 10)));
   return {
-    filter: [...flags.words, ...(flags.get("filter") ?? "").split(/[\s,]+/)]
-      .filter((word) => word !== ""),
-    isJson: flags.has("json"),
-    runs: flags.get("runs") === undefined ? undefined : number("runs", 1),
+    filter: [...flags.words, ...filter.split(/[\s,]+/)].filter((word) => word !== ""),
+    isJson,
+    runs,
     cluster: { namespaces, pods, localPods: Math.min(100, pods), policies },
-    peer: parsePeer(flags.get("peer"), flags.get("peer-conf")),
+    peer: parsePeer(peer, peerConfiguration),
   };
 }
 

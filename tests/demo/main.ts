@@ -8,28 +8,21 @@
 import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import { openApiServer } from "../../lib/credentials/api_server.ts";
+import { flagSpecOf, readValues } from "../../lib/settings/read.ts";
 import { IsolationError, runIsolated } from "../support/isolation/isolate.ts";
 import { serveRelay } from "../support/kubernetes/relay.ts";
-
-const HELP = `deno task demo [flags]: watch a NetworkPolicy being enforced on real packets.
-
-  --kubeconfig FILE  use this cluster's API server instead of a small one of ours;
-                     a namespace and a node named calyx-demo are made and deleted there
-  --context NAME     context of the kubeconfig
-  --json             print the facts as one JSON object; exit 1 when a verdict is wrong
-  --help             print this
-`;
+import { FLAGS, HELP } from "./flags.ts";
 
 async function main(args: readonly string[]): Promise<number> {
   let flags;
   try {
-    flags = parseFlags(args, { boolean: ["json", "help"], string: ["kubeconfig", "context"] });
+    flags = parseFlags(args, flagSpecOf(FLAGS));
     if (flags.words.length > 0) throw new SyntaxError(`Unknown word "${flags.words[0]}"`);
   } catch (error) {
     return fail(`${messageOf(error)}\n\n${HELP}`);
   }
-  if (flags.has("help")) return print(HELP);
-  const isJson = flags.has("json");
+  const { kubeconfig, context, json: isJson, help } = readValues(FLAGS, flags);
+  if (help) return print(HELP);
   const build = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", new URL("../../deploy/build/build.ts", import.meta.url).href],
     stdin: "null",
@@ -39,8 +32,6 @@ async function main(args: readonly string[]): Promise<number> {
   if (!build.success) return fail("The build failed: see above");
   if (!isJson) Deno.stdout.writeSync(build.stdout);
 
-  const kubeconfig = flags.get("kubeconfig");
-  const context = flags.get("context");
   const inner = [isJson ? "--json" : "--text"];
   const folder = await Deno.makeTempDir({ prefix: "calyx-demo-" });
   try {

@@ -6,6 +6,7 @@
 
 import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
+import { flagSpecOf, readEach, readValues } from "../../lib/settings/read.ts";
 import { boundCommand } from "../support/isolation/isolate.ts";
 import { watchLaunchers } from "../support/isolation/launcher.ts";
 import { formatSummary } from "../support/runner/summary.ts";
@@ -13,24 +14,10 @@ import { MissingError } from "./debian_kernel.ts";
 import { GROUPS } from "./groups.ts";
 import type { Group } from "./job.ts";
 import { missingMachine, runMachine } from "./machine.ts";
+import { FLAGS, HELP, SECONDS } from "./flags.ts";
 import { type Ending, formatTable, KernelReport, type Result, sumUp } from "./report.ts";
 
-const HELP = `deno task test:kernels [flags] [KERNEL…]: the tests that ask the kernel, under others.
-
-  KERNEL           6.1 and 6.12 unless named: Debian's newest of that version
-  --short          only what fits into six minutes a kernel
-  --group NAME     only this group; may be given more than once
-  --test FILE      this test file instead of the groups; may be given more than once
-  --filter WORD    only tests whose name it is in
-  --seconds N      switch a machine off after so long
-  --help           print this
-
-The last line is "tests: N passed, N failed, N skipped"; exit 1 when one failed. What is missing for a
-machine (qemu, busybox, …) is said in one line, and nothing is run then.
-`;
-
 const KERNELS = ["6.1", "6.12"];
-const SECONDS = { short: 330, whole: 4 * 3600 };
 /** An emulated machine that says nothing for so long does not boot here. */
 const BOOT_SECONDS_MAX = 240;
 
@@ -66,27 +53,19 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** @throws {SyntaxError} naming the flag */
 function parseRequest(args: readonly string[]): Request {
-  const flags = parseFlags(args, {
-    boolean: ["short", "help"],
-    string: ["group", "test", "filter", "seconds"],
-    collect: ["group", "test"],
-  });
+  const flags = parseFlags(args, flagSpecOf(FLAGS));
+  const { short: isShort, filter, seconds: given } = readValues(FLAGS, flags);
   for (const word of flags.words) {
     if (!/^\d+\.\d+$/.test(word)) throw new SyntaxError(`A kernel is like 6.1, not "${word}"`);
   }
-  const isShort = flags.has("short");
-  const names = flags.all("group");
+  const names = readEach(FLAGS.group, flags);
   const unknown = names.find((name) => !GROUPS.some((it) => it.name === name));
   if (unknown !== undefined) {
     const known = GROUPS.map((it) => `"${it.name}"`).join(", ");
     throw new SyntaxError(`--group can be ${known}, not "${unknown}"`);
   }
-  const given = flags.get("seconds");
-  const seconds = given === undefined ? SECONDS[isShort ? "short" : "whole"] : Number(given);
-  if (!Number.isInteger(seconds) || seconds < 1) {
-    throw new SyntaxError(`--seconds is a number from 1 on, not "${given}"`);
-  }
-  const files = flags.all("test");
+  const seconds = given ?? SECONDS[isShort ? "short" : "whole"];
+  const files = readEach(FLAGS.test, flags);
   const chosen = GROUPS.filter((it) =>
     names.length > 0
       ? names.includes(it.name)
@@ -97,7 +76,6 @@ function parseRequest(args: readonly string[]): Request {
   const groups: readonly Group[] = files.length === 0
     ? chosen
     : files.map((it) => ({ name: it, files: [it], seconds }));
-  const filter = flags.get("filter");
   return {
     kernels: flags.words.length === 0 ? KERNELS : flags.words,
     groups: groups.map((it) =>

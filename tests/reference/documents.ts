@@ -43,7 +43,11 @@ export async function makeDocuments(): Promise<ReadonlyMap<string, string>> {
 function makeDefaultsFile(): string {
   const own = Object.entries(CREDENTIALS).filter(([, row]) => "variablePrefix" in row);
   return [
-    formatComment(`Settings of calyx-agent.service. Written by \`${WRITE_COMMAND}\`.`),
+    formatComment(
+      "Settings of calyx-agent.service, each with its default or an example: take the # away, " +
+        "and restart the agent. `calyx-agent --help` says the same. In Calyx' sources this file " +
+        `is written by \`${WRITE_COMMAND}\`.`,
+    ),
     formatComment(sentence(PRECEDENCE)),
     formatVariableFile(SETTINGS),
     formatComment(`How the API server is found. ${PREFIX_SENTENCE}`),

@@ -16,6 +16,10 @@ import { COMMANDS } from "../../ctl/program.ts";
 import { PROXY_SETTINGS } from "../../lib/credentials/proxy.ts";
 import { CREDENTIALS } from "../../lib/credentials/settings.ts";
 import { formatDefault, type SettingTable, variablesOf } from "../../lib/settings/setting.ts";
+import { FLAGS as BENCH_FLAGS } from "../bench/flags.ts";
+import { FLAGS as DEMO_FLAGS } from "../demo/flags.ts";
+import { FLAGS as KERNEL_FLAGS } from "../kernel/flags.ts";
+import { FLAGS as SOAK_FLAGS } from "../soak/flags.ts";
 import { DEFAULTS_FILE, makeDocuments, REFERENCE, WRITE_COMMAND } from "./documents.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -38,6 +42,10 @@ const TABLES: Readonly<Record<string, SettingTable>> = {
   credentials: CREDENTIALS,
   proxies: PROXY_SETTINGS,
   ctl: GLOBAL_FLAGS,
+  bench: BENCH_FLAGS,
+  demo: DEMO_FLAGS,
+  kernels: KERNEL_FLAGS,
+  soak: SOAK_FLAGS,
   ...Object.fromEntries(COMMANDS.map(({ name, flags = {} }) => [`ctl ${name}`, flags])),
 };
 

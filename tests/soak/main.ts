@@ -1,11 +1,11 @@
 /**
  * `deno task soak`: changes and faults by chance for minutes, with every packet's verdict known.
- *
- * See HELP.
  */
 
 import { messageOf } from "../../lib/base/error.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
+import { flagSpecOf, readValues } from "../../lib/settings/read.ts";
+import type { ValuesOf } from "../../lib/settings/setting.ts";
 import { Chance } from "../support/chance.ts";
 import {
   enterIsolation,
@@ -14,17 +14,8 @@ import {
   runIsolated,
 } from "../support/isolation/isolate.ts";
 import { missingProgram } from "../support/program/program.ts";
+import { FLAGS, HELP } from "./flags.ts";
 import { soak } from "./soak.ts";
-
-const MINUTES = 10;
-
-const HELP =
-  `deno task soak [flags]: change and break things by chance, with every packet's verdict known.
-
-  --minutes N   how long [${MINUTES}]
-  --seed N      repeats a run
-  --help        print this
-`;
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
@@ -32,7 +23,7 @@ function say(line: string): void {
 
 async function outside(args: readonly string[]): Promise<number> {
   try {
-    if (parseOptions(args).isHelp) {
+    if (parseOptions(args).help) {
       say(HELP);
       return 0;
     }
@@ -61,7 +52,7 @@ async function outside(args: readonly string[]): Promise<number> {
 }
 
 async function inside(args: readonly string[]): Promise<number> {
-  const { minutes = MINUTES, seed } = parseOptions(args);
+  const { minutes, seed } = parseOptions(args);
   const chance = new Chance(seed);
   say(`soak: ${minutes} minutes; --seed ${chance.seed} repeats it`);
   try {
@@ -84,23 +75,9 @@ async function inside(args: readonly string[]): Promise<number> {
   }
 }
 
-interface Options {
-  readonly minutes: number | undefined;
-  readonly seed: number | undefined;
-  readonly isHelp: boolean;
-}
-
 /** @throws {SyntaxError | RangeError} naming the flag */
-function parseOptions(args: readonly string[]): Options {
-  const flags = parseFlags(args, { boolean: ["help"], string: ["minutes", "seed"] });
-  const numberOf = (name: string): number | undefined => {
-    const text = flags.get(name);
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (!(value > 0)) throw new RangeError(`--${name} is "${text}"; give a number above 0`);
-    return value;
-  };
-  return { minutes: numberOf("minutes"), seed: numberOf("seed"), isHelp: flags.has("help") };
+function parseOptions(args: readonly string[]): ValuesOf<typeof FLAGS> {
+  return readValues(FLAGS, parseFlags(args, flagSpecOf(FLAGS)));
 }
 
 if (!isInside()) Deno.exit(await outside(Deno.args));

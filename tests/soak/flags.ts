@@ -1,0 +1,17 @@
+/** The flags of `deno task soak`, a row each, and its help. */
+
+import { formatFlags } from "../../lib/settings/help.ts";
+import { setting, type SettingTable } from "../../lib/settings/setting.ts";
+import { positive, switched } from "../../lib/settings/value_type.ts";
+
+export const FLAGS = {
+  minutes: setting({ flag: "minutes", type: positive("N"), default: 10, help: "how long" }),
+  seed: setting({ flag: "seed", type: positive("N"), unsaid: "by chance", help: "repeats a run" }),
+  help: setting({ flag: "help", type: switched, default: false, help: "print this" }),
+} as const satisfies SettingTable;
+
+/** The text of `--help`. */
+export const HELP =
+  `deno task soak [flags]: change and break things by chance, with every packet's verdict known.
+
+${formatFlags(FLAGS)}`;
