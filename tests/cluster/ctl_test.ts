@@ -393,7 +393,7 @@ for (const [line, expected] of HELP) {
 }
 
 Deno.test("calyxctl as a process: exit status, and silence when nobody reads", async () => {
-  const main = new URL("../../ctl/main.ts", import.meta.url).pathname;
+  const main = `${import.meta.dirname}/../../ctl/main.ts`;
   const shell = async (script: string): Promise<Outcome> => {
     const { code, stdout, stderr } = await new Deno.Command("bash", {
       args: ["-c", `ctl() { "${Deno.execPath()}" run -A --no-check "${main}" "$@"; }; ${script}`],

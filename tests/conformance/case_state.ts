@@ -82,10 +82,13 @@ export class CaseState {
     this.setPodLabels(key, { ...this.pod(key).labels, ...labels });
   }
 
-  /** Takes a policy of either kind, with its placeholders filled in; `isNew` as the action says. */
+  /**
+   * Takes a policy of either kind, with its placeholders filled in; `isNew` as the action says. Without a
+   * kind it is a NetworkPolicy: in upstream's e2e suite policies are Go values, whose type says it.
+   */
   putPolicy(object: Json, isNew: boolean): void {
     const filled = mapTexts(object.object(), (text) => this.#fill(text)) as JsonObject;
-    const kind = object.get("kind").text();
+    const kind = object.get("kind").exists ? object.get("kind").text() : "NetworkPolicy";
     const metadata = object.get("metadata");
     const name = metadata.get("name").text();
     if (kind === "ClusterNetworkPolicy") {

@@ -20,7 +20,7 @@ export const CASE_FILES: readonly string[] = [
   "corners-cnp",
   "corners-own",
   "corners-refused",
-].map((name) => new URL(`cases/${name}.json`, import.meta.url).pathname);
+].map((name) => `${import.meta.dirname}/cases/${name}.json`);
 
 /**
  * Parses a case file.

@@ -66,6 +66,17 @@ Deno.test("parseCases() follows Kubernetes' actions", () => {
   ]);
 });
 
+Deno.test("parseCases() takes a policy without a kind for a NetworkPolicy, as upstream's are", () => {
+  const { kind: _, ...unsaid } = policy("p");
+  const { steps } = only(kubernetesFile([{ actions: [{ create: unsaid }], checks: [check] }]));
+  assertEquals([...steps[0]?.snapshot.policies.keys() ?? []], ["x/p"]);
+  const pod = kubernetesFile([{
+    actions: [{ create: { ...unsaid, kind: "Pod" } }],
+    checks: [check],
+  }]);
+  assertThrows(() => only(pod), SyntaxError, 'kind "Pod" is no policy');
+});
+
 Deno.test("parseCases() fills in addresses and networks of pods", () => {
   const to = [{ ipBlock: { cidr: "${NET4:y/b}", except: ["${IP:y/b}/32"] } }];
   const { steps } = only(

@@ -75,21 +75,23 @@ export async function runIsolated(
   }).spawn();
 
   let signalCode: number | undefined;
-  const stop = (code: number): void => {
-    signalCode ??= code;
+  const end = (): void => {
     try {
       child.kill("SIGKILL");
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // by an earlier signal it has ended already
+      if (!(error instanceof TypeError)) throw error; // it has ended already
     }
+  };
+  const stop = (code: number): void => {
+    signalCode ??= code;
+    end();
   };
   const listeners = Object.entries(SIGNALS).map(([signal, code]) =>
     [signal as keyof typeof SIGNALS, () => stop(code)] as const
   );
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   const watch = watchLaunchers(() => stop(SIGNALS.SIGHUP));
-  const abort = (): void => child.kill("SIGKILL");
-  options.signal?.addEventListener("abort", abort);
+  options.signal?.addEventListener("abort", end);
   try {
     if (options.onOutput !== undefined) {
       for await (const chunk of child.stdout) options.onOutput(chunk);
@@ -98,7 +100,7 @@ export async function runIsolated(
     if (signalCode !== undefined) Deno.exit(signalCode);
     return code;
   } finally {
-    options.signal?.removeEventListener("abort", abort);
+    options.signal?.removeEventListener("abort", end);
     watch[Symbol.dispose]();
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
     await child.stdin.close().catch(() => undefined); // the other end is gone already

@@ -28,7 +28,7 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRoleBinding: `${RBAC}/clusterrolebindings`,
 };
 
-const DEPLOY = new URL("../../../deploy/", import.meta.url).pathname;
+const DEPLOY = `${import.meta.dirname}/../../../deploy/`;
 
 /**
  * Reads the cluster roles and bindings of a manifest.

@@ -16,7 +16,7 @@ import { findProgram, missingProgram } from "../program/program.ts";
 const PATH_VARIABLE = "CALYX_LIBCNI";
 const PROBLEM_VARIABLE = "CALYX_LIBCNI_PROBLEM";
 
-const SOURCES = new URL("../../libcni/", import.meta.url);
+const SOURCES = `${import.meta.dirname}/../../libcni`;
 const SOURCE_NAMES = ["main.go", "go.mod", "go.sum"];
 /** A proxy that does not answer is given up after this, and so is a build that hangs. */
 const TIMEOUT_MS = 600_000;
@@ -60,7 +60,7 @@ export function findLibcni():
 /** Other sources make another file: nobody runs an old one, and nobody writes over one that runs. */
 async function driverPath(): Promise<string> {
   const texts = await Promise.all(
-    SOURCE_NAMES.map((it) => Deno.readTextFile(new URL(it, SOURCES))),
+    SOURCE_NAMES.map((it) => Deno.readTextFile(`${SOURCES}/${it}`)),
   );
   const bytes = new TextEncoder().encode(texts.join("\0"));
   const digest = formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
@@ -75,7 +75,7 @@ async function build(go: string, path: string): Promise<void> {
     const program = `${scratch}/driver`;
     const flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-o", program];
     const newEnough = await hasNewEnoughGo(go) ? go : await fetchGo(go, scratch);
-    await run(newEnough, ["build", ...flags, "."], SOURCES.pathname);
+    await run(newEnough, ["build", ...flags, "."], SOURCES);
     await Deno.rename(program, path);
   } finally {
     await Deno.remove(scratch, { recursive: true });

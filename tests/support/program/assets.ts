@@ -22,7 +22,7 @@ export interface AssetPlaces {
   readonly root?: string;
 }
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
+const ROOT = `${import.meta.dirname}/../../../`;
 
 /** Finds every program of `names`. */
 export async function findAssets<Name extends string>(

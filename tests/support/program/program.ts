@@ -4,7 +4,7 @@
  */
 
 /** The Debian package of each program that tests ask for, so that the reason is a remedy. */
-const PACKAGES = {
+export const PACKAGES = {
   "bandwidth": "containernetworking-plugins",
   "busybox": "busybox-static",
   "conntrack": "conntrack",

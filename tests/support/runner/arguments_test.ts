@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { parseArguments } from "./arguments.ts";
+import { type Arguments, parseArguments } from "./arguments.ts";
 
-const CASES: Readonly<Record<string, { flags: readonly string[]; words: readonly string[] }>> = {
+const CASES: Readonly<Record<string, Partial<Arguments>>> = {
   "": { flags: [], words: [] },
   "agent cni_test": { flags: [], words: ["agent", "cni_test"] },
   "agent --fail-fast": { flags: ["--fail-fast"], words: ["agent"] },
@@ -10,11 +10,16 @@ const CASES: Readonly<Record<string, { flags: readonly string[]; words: readonly
   "agent --filter open": { flags: ["--filter=open"], words: ["agent"] },
   "--filter --open-- agent": { flags: ["--filter=--open--"], words: ["agent"] },
   "--filter --filter agent": { flags: ["--filter=--filter"], words: ["agent"] },
+  "--unit agent --fail-fast": { flags: ["--fail-fast"], words: ["agent"], speed: "unit" },
+  "--kernel": { speed: "kernel" },
+  "--filter --unit": { flags: ["--filter=--unit"] },
   "--filter": { flags: ["--filter"], words: [] },
 };
 
 for (const [line, expected] of Object.entries(CASES)) {
   Deno.test(`parseArguments() of "${line}"`, () => {
-    assertEquals(parseArguments(line.split(" ").filter((it) => it !== "")), expected);
+    const nothing: Arguments = { flags: [], words: [], speed: "all" };
+    const words = line.split(" ").filter((it) => it !== "");
+    assertEquals(parseArguments(words), { ...nothing, ...expected });
   });
 }

@@ -1,10 +1,13 @@
 /**
  * Runs the test suite: `deno task test [word…] [--flag…]`. A word selects the test files whose path it
  * is in, or that import a file so named; flags (`--filter …`, `--fail-fast`) go to `deno test`.
+ * `deno task test:unit` (`--unit`) takes the files that need no namespaces and no executables, and runs
+ * them here, side by side; `deno task test:kernel` (`--kernel`) takes those that ask the kernel.
  *
  * What needs the network comes first (dependencies, the build); then one `deno test` runs over
  * everything in namespaces of its own. The last line is `tests: N passed, N failed[, N skipped]`; a
- * type check or build that fails counts as one failed test. Where the machine gives no namespaces,
+ * type check or build that fails counts as one failed test, and so does a filter that lets no test
+ * through. Where the machine gives no namespaces,
  * the files that ask for them (isolation.ts) are left out and counted as skipped.
  */
 
@@ -12,16 +15,15 @@ import { parseArguments } from "./arguments.ts";
 import { boundCommand, IsolationError, runIsolated } from "../isolation/isolate.ts";
 import { watchLaunchers } from "../isolation/launcher.ts";
 import { prepareLibcni } from "../plugin/libcni_driver.ts";
-import { formatSummary, parseSummary, type Summary } from "./summary.ts";
+import { ASKS_KERNEL, isOfSpeed } from "./speed.ts";
+import { formatSummary, hasTriedNothing, parseSummary, type Summary } from "./summary.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../../..`);
 const FOLDERS = ["agent", "cni", "ctl", "deploy", "lib", "tests"];
 
 /** What needs the network, and so comes before the isolation. */
-const PREPARATIONS = [
-  { what: "checking types, fetching dependencies", args: ["check", "-q", "."] },
-  { what: "building", args: ["run", "-A", "deploy/build/build.ts"] },
-];
+const CHECK = { what: "checking types, fetching dependencies", args: ["check", "-q", "."] };
+const BUILD = { what: "building", args: ["run", "-A", "deploy/build/build.ts"] };
 
 /** How much of the output is kept to find the closing line in. */
 const TAIL_BYTES = 64 << 10;
@@ -33,21 +35,33 @@ interface TestFile {
 }
 
 async function main(args: readonly string[]): Promise<Summary> {
-  const { flags, words } = parseArguments(args);
-  const files = (await listTestFiles()).filter((file) => isSelected(file, words));
+  const { flags, words, speed } = parseArguments(args);
+  const files = (await listTestFiles())
+    .filter((file) => isOfSpeed(file.text, speed) && isSelected(file, words));
   if (files.length === 0) {
-    say(`tests: no test file matches ${words.join(" ")}`);
+    say(`tests: no ${speed === "all" ? "" : `${speed} `}test file matches ${words.join(" ")}`);
     return { passed: 0, failed: 1, skipped: 0, filtered: 0 };
   }
   let failed = 0;
-  for (const { what, args } of PREPARATIONS) {
+  for (const { what, args } of speed === "unit" ? [CHECK] : [CHECK, BUILD]) {
     say(`tests: ${what}`);
     if (await deno(args)) continue;
     say(`tests: ${what}: failed, which counts as one failed test`);
     failed++;
   }
-  const result = await test(files, flags);
+  const result = speed === "unit" ? await testHere(files, flags) : await test(files, flags);
+  if (hasTriedNothing(result)) {
+    say(`tests: ${flags.join(" ")} lets none of ${result.filtered} tests through`);
+    failed++;
+  }
   return { ...result, failed: result.failed + failed };
+}
+
+/** Runs `files` as they are, on all processors. */
+async function testHere(files: readonly TestFile[], flags: readonly string[]): Promise<Summary> {
+  const words = ["--parallel", ...flags, ...files.map((it) => it.path)];
+  const { text, code } = await denoTest(words, colour(), new Tail());
+  return summarize(text, code);
 }
 
 async function listTestFiles(): Promise<readonly TestFile[]> {
@@ -94,7 +108,7 @@ async function testOutside(
   env: Record<string, string>,
   reason: string,
 ): Promise<Summary> {
-  const needy = files.filter((it) => it.text.includes("requireIsolation("));
+  const needy = files.filter((it) => it.text.includes(ASKS_KERNEL));
   const rest = files.filter((it) => !needy.includes(it)).map((it) => it.path);
   const left = needy.length === 0 ? "nothing here asks for them" : "skipped is every test in " +
     needy.map((it) => it.path).join(", ");

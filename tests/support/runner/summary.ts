@@ -30,6 +30,11 @@ export function parseSummary(output: string): Summary | undefined {
   };
 }
 
+/** Whether a filter left out every test: a run that says nothing about the code. */
+export function hasTriedNothing({ passed, failed, skipped, filtered }: Summary): boolean {
+  return passed + failed + skipped === 0 && filtered > 0;
+}
+
 /** Formats the one line that stands last in a run: `tests: 12 passed, 0 failed, 1 skipped`. */
 export function formatSummary({ passed, failed, skipped }: Summary): string {
   const rest = skipped === 0 ? "" : `, ${skipped} skipped`;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatSummary, parseSummary } from "./summary.ts";
+import { formatSummary, hasTriedNothing, parseSummary } from "./summary.ts";
 
 const lines = [
   ["ok | 12 passed | 0 failed (30ms)", "tests: 12 passed, 0 failed"],
@@ -32,4 +32,14 @@ Deno.test("parseSummary() knows when a run did not end", () => {
 
 Deno.test("parseSummary() counts what a filter left out", () => {
   assertEquals(parseSummary("ok | 0 passed | 0 failed | 9 filtered out (3ms)")?.filtered, 9);
+});
+
+Deno.test("hasTriedNothing() tells a filter that matches no test from one that matches a skipped one", () => {
+  const of = (line: string): boolean | undefined => {
+    const summary = parseSummary(line);
+    return summary && hasTriedNothing(summary);
+  };
+  assertEquals(of("ok | 0 passed | 0 failed | 9 filtered out (3ms)"), true);
+  assertEquals(of("ok | 0 passed | 0 failed | 1 ignored | 9 filtered out (3ms)"), false);
+  assertEquals(of("ok | 1 passed | 0 failed | 9 filtered out (3ms)"), false);
 });
