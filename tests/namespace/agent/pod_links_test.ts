@@ -146,7 +146,8 @@ Deno.test("calyx-agent has the node learn no neighbours on interfaces that were 
   assertEquals(neighboursOn(pod.hostName), before);
   await node.startAgent();
   for (const { hostName } of [peer, pod]) {
-    assert(String(flagsOf(hostName)).includes("NOARP"), hostName);
+    const isMended = (): boolean => String(flagsOf(hostName)).includes("NOARP");
+    await node.agent.until(`${hostName} is mended`, isMended);
   }
   assert(!String(flagsOf("cali-other")).includes("NOARP"), "the interface of another program");
   assertEquals(neighboursOn(pod.hostName), before);

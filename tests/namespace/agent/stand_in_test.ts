@@ -94,7 +94,8 @@ programTest("calyx-agent under a name that no Node has changes nothing and says 
   await node.deletePolicy("p");
   assertEquals(listTable(), before);
   await scene.becomes("open", "timeout");
-  assertMatch(node.agent.log, /"level":"warn".*No Node is named nobody; there are: node1/);
+  const warning = /"level":"warn".*No Node is named nobody; there are: node1/;
+  await node.agent.until("it is logged", () => warning.test(node.agent.log));
   using pod = new TestPod(node.namespace, "late");
   const { code, answer } = await pod.call("ADD");
   assertEquals([code, answer.code], [1, 11]);
