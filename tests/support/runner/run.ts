@@ -2,7 +2,7 @@
  * Runs the test suite: `deno task test [word…] [--flag…]`. A word selects the test files whose path it
  * is in, or that import a file so named; flags (`--filter …`, `--fail-fast`) go to `deno test`.
  * `deno task test:unit` (`--unit`) takes the files that need no namespaces and no executables, and runs
- * them here, side by side; `deno task test:kernel` (`--kernel`) takes those that ask the kernel.
+ * them here, in several processes; `deno task test:kernel` (`--kernel`) takes those that ask the kernel.
  *
  * What needs the network comes first (dependencies, the build); then one `deno test` runs over
  * everything in namespaces of its own. The last line is `tests: N passed, N failed[, N skipped]`; a
@@ -16,7 +16,13 @@ import { boundCommand, IsolationError, runIsolated } from "../isolation/isolate.
 import { watchLaunchers } from "../isolation/launcher.ts";
 import { prepareLibcni } from "../plugin/libcni_driver.ts";
 import { ASKS_KERNEL, isOfSpeed } from "./speed.ts";
-import { formatSummary, hasTriedNothing, parseSummary, type Summary } from "./summary.ts";
+import {
+  addSummaries,
+  formatSummary,
+  hasTriedNothing,
+  parseSummary,
+  type Summary,
+} from "./summary.ts";
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/../../..`);
 const FOLDERS = ["agent", "cni", "ctl", "deploy", "lib", "tests"];
@@ -24,6 +30,9 @@ const FOLDERS = ["agent", "cni", "ctl", "deploy", "lib", "tests"];
 /** What needs the network, and so comes before the isolation. */
 const CHECK = { what: "checking types, fetching dependencies", args: ["check", "-q", "."] };
 const BUILD = { what: "building", args: ["run", "-A", "deploy/build/build.ts"] };
+
+/** More only wait for each other. */
+const PROCESSES_MAX = 8;
 
 /** How much of the output is kept to find the closing line in. */
 const TAIL_BYTES = 64 << 10;
@@ -57,11 +66,20 @@ async function main(args: readonly string[]): Promise<Summary> {
   return { ...result, failed: result.failed + failed };
 }
 
-/** Runs `files` as they are, on all processors. */
+/**
+ * Runs `files` as they are, in as many processes as there are processors: threads of one process, which
+ * `deno test --parallel` has, would share descriptors, and tests close and count them.
+ */
 async function testHere(files: readonly TestFile[], flags: readonly string[]): Promise<Summary> {
-  const words = ["--parallel", ...flags, ...files.map((it) => it.path)];
-  const { text, code } = await denoTest(words, colour(), new Tail());
-  return summarize(text, code);
+  const count = Math.min(navigator.hardwareConcurrency, files.length, PROCESSES_MAX);
+  const summaries = await Promise.all(Array.from({ length: count }, async (_, process) => {
+    const own = files.filter((_, index) => index % count === process).map((it) => it.path);
+    const output = new Tail({ isByLine: true });
+    const { text, code } = await denoTest([...flags, ...own], colour(), output);
+    output.end();
+    return summarize(text, code);
+  }));
+  return summaries.reduce(addSummaries);
 }
 
 async function listTestFiles(): Promise<readonly TestFile[]> {
@@ -160,10 +178,27 @@ function summarize(text: string, code: number): Summary {
 class Tail {
   text = "";
   readonly #decoder = new TextDecoder();
+  readonly #isByLine: boolean;
+  #pending = "";
+
+  /** @param isByLine whether lines are passed on whole, because others write beside it */
+  constructor({ isByLine = false }: { readonly isByLine?: boolean } = {}) {
+    this.#isByLine = isByLine;
+  }
 
   write(chunk: Uint8Array): void {
-    for (let sent = 0; sent < chunk.length;) sent += Deno.stdout.writeSync(chunk.subarray(sent));
-    this.text = (this.text + this.#decoder.decode(chunk, { stream: true })).slice(-TAIL_BYTES);
+    const text = this.#decoder.decode(chunk, { stream: true });
+    this.text = (this.text + text).slice(-TAIL_BYTES);
+    this.#pending += text;
+    const end = this.#isByLine ? this.#pending.lastIndexOf("\n") + 1 : this.#pending.length;
+    print(this.#pending.slice(0, end));
+    this.#pending = this.#pending.slice(end);
+  }
+
+  /** Passes on what is left of a line. */
+  end(): void {
+    print(this.#pending);
+    this.#pending = "";
   }
 }
 
@@ -179,7 +214,12 @@ async function deno(args: readonly string[]): Promise<boolean> {
 }
 
 function say(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
+  print(line + "\n");
+}
+
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += Deno.stdout.writeSync(bytes.subarray(sent));
 }
 
 using _watch = watchLaunchers(() => Deno.exit(129));

@@ -30,6 +30,16 @@ export function parseSummary(output: string): Summary | undefined {
   };
 }
 
+/** The counts of two runs together. */
+export function addSummaries(a: Summary, b: Summary): Summary {
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: a.skipped + b.skipped,
+    filtered: a.filtered + b.filtered,
+  };
+}
+
 /** Whether a filter left out every test: a run that says nothing about the code. */
 export function hasTriedNothing({ passed, failed, skipped, filtered }: Summary): boolean {
   return passed + failed + skipped === 0 && filtered > 0;
