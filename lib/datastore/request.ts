@@ -52,6 +52,38 @@ function isAbort(error: unknown): boolean {
 }
 
 /**
+ * GETs `path` as text that may be long: each piece of it has as much time as any other answer.
+ *
+ * @throws {DatastoreError} if the server does not answer, refuses, or breaks off
+ */
+export async function* getText(
+  api: ApiServer,
+  path: string,
+  operation: string,
+  signal?: AbortSignal,
+): AsyncGenerator<string> {
+  using deadline = new Deadline(ANSWER_MS_MAX, signal);
+  const response = await sendGet(api, path, operation, deadline, signal);
+  const decoder = new TextDecoder();
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      deadline.extend(ANSWER_MS_MAX);
+      yield decoder.decode(value, { stream: true });
+    }
+    yield decoder.decode();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw readError(api, operation, deadline, cause);
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/**
  * GETs `path` as JSON.
  *
  * @throws {DatastoreError} if the server does not answer, refuses, or answers something else

@@ -4,6 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { streamsLists } from "../support/kubernetes/api_server/list_options.ts";
 import { startApiServer } from "../support/kubernetes/api_server/server.ts";
 import { findAssets } from "../support/program/assets.ts";
 import { type ControlPlane, startControlPlane } from "../support/kubernetes/control_plane.ts";
@@ -12,6 +13,7 @@ import { PATIENCE_MS, until } from "../support/until.ts";
 import { Api, type Exchange, type Served } from "./exchange.ts";
 import { LIST_EXCHANGES } from "./list_exchanges.ts";
 import { STATUS_EXCHANGES } from "./status_exchanges.ts";
+import { STREAM_EXCHANGES } from "./stream_exchanges.ts";
 import { WATCH_EXCHANGES } from "./watch_exchanges.ts";
 import { WRITE_EXCHANGES } from "./write_exchanges.ts";
 
@@ -20,6 +22,7 @@ const EXCHANGES: readonly Exchange[] = [
   ...STATUS_EXCHANGES,
   ...LIST_EXCHANGES,
   ...WATCH_EXCHANGES,
+  ...STREAM_EXCHANGES,
 ];
 
 const WIDGETS = {
@@ -32,7 +35,11 @@ const WIDGETS = {
 
 for (const exchange of EXCHANGES) {
   Deno.test(`small API server: ${exchange.name}`, async () => {
-    await using server = startApiServer({ token: "secret", gracefulDeletion: true });
+    await using server = startApiServer({
+      token: "secret",
+      gracefulDeletion: true,
+      ...(exchange.streams === "refused" ? { minor: 20 } : {}),
+    });
     server.store.register({ ...WIDGETS, hasStatus: true, custom: true });
     await check(exchange, {
       url: server.url,
@@ -54,6 +61,7 @@ Deno.test({
     if ("missing" in plane) throw new Error(plane.missing);
     await using _ = plane;
     const noCustom = await whyNoCustom(plane);
+    const streams = await doesStream(plane);
     if (noCustom === undefined) await registerWidgets(plane);
     const served: Served = {
       url: plane.url,
@@ -72,7 +80,11 @@ Deno.test({
       fn: () => checkRoles(plane),
     });
     for (const [i, exchange] of EXCHANGES.entries()) {
-      const skipped = exchange.isCustom === true ? noCustom : undefined;
+      const skipped = exchange.streams !== undefined && exchange.streams !== streams
+        ? `${plane.version} has other streamed lists`
+        : exchange.isCustom === true
+        ? noCustom
+        : undefined;
       await t.step({
         name: `${exchange.name}${skipped === undefined ? "" : ` (skipped: ${skipped})`}`,
         ignore: skipped !== undefined,
@@ -144,6 +156,13 @@ async function whyNoCustom(plane: ControlPlane): Promise<string | undefined> {
   return parseInt(minor, 10) < 24 && goMinor >= 18
     ? `${plane.version} built with ${goVersion} dies at custom resources`
     : undefined;
+}
+
+/** By its version; `undefined` where a gate decides. */
+async function doesStream(plane: ControlPlane): Promise<Exchange["streams"]> {
+  const { minor } = await (await plane.fetch("/version")).json();
+  const number = parseInt(minor, 10);
+  return number < 27 ? "refused" : streamsLists(number) ? "had" : undefined;
 }
 
 /** Defines the custom kind and waits until it is served. */

@@ -95,6 +95,25 @@ export class Collection {
     this.#changes = this.#changes.filter((it) => it.resourceVersion > resourceVersion);
   }
 
+  /**
+   * Takes back every change after `resourceVersion`, without an event, and forgets the history.
+   *
+   * @throws {RangeError} if some of them are forgotten
+   */
+  goBack(resourceVersion: number): void {
+    const changes = this.changesSince(resourceVersion);
+    if (changes === undefined) {
+      throw new RangeError(`The history of ${this.kind.plural} begins after ${resourceVersion}`);
+    }
+    for (const { object, previous } of changes.toReversed()) {
+      if (previous === undefined) this.#objects.delete(keyOf(object));
+      else this.#objects.set(keyOf(object), previous);
+    }
+    this.#sorted = undefined;
+    this.#changes = [];
+    this.#floor = resourceVersion;
+  }
+
   /** Calls `listener` at every change from now on, until the returned function is called. */
   subscribe(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener);

@@ -174,6 +174,17 @@ export class Store {
     for (const collection of this.collections) collection.forget(this.#resourceVersion);
   }
 
+  /**
+   * Goes back to the state that it had at `resourceVersion`, as an etcd that is restored from a backup.
+   * {@link Faults.restore} ends what runs, too.
+   *
+   * @throws {RangeError} if the history does not go so far back
+   */
+  restore(resourceVersion: number): void {
+    for (const collection of this.collections) collection.goBack(resourceVersion);
+    this.#resourceVersion = resourceVersion;
+  }
+
   /** A copy of `object` that carries what a new object of the kind has. */
   draft(collection: Collection, object: PartialObject): KubernetesObject {
     const { apiVersion, kind } = collection;
