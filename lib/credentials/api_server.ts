@@ -53,6 +53,8 @@ export interface ApiServer extends Disposable, AsyncDisposable {
    * @throws {TypeError} if the server cannot be reached or trusted: `fetch`'s own
    */
   fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** Sends what comes next on connections that are opened for it. What is under way stays where it is. */
+  dropConnections(): void;
 }
 
 /**
@@ -82,6 +84,8 @@ export async function openApiServer(
 /** What was read for a connection, and the client made of it. */
 interface Session {
   readonly client: Deno.HttpClient;
+  /** Makes another one, without connections. */
+  readonly createClient: () => Deno.HttpClient;
   readonly authority: Secret | undefined;
   readonly pair: Identity["pair"];
   readonly authorization: Secret | undefined;
@@ -91,6 +95,8 @@ interface Session {
 
 /** How long nothing is got anew by force after that was done. */
 const FORCE_INTERVAL_MS = 2_000;
+/** All watches hear of a dead server at once: the connections since then are not dropped with the others. */
+const DROP_INTERVAL_MS = 2_000;
 
 interface HttpOptions extends Required<ApiServerOptions> {
   readonly choose: () => Promise<Connection>;
@@ -106,6 +112,7 @@ class HttpApiServer implements ApiServer {
   #retired: Deno.HttpClient | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #forcedAtMs = -Infinity;
+  #droppedAtMs = -Infinity;
   #isClosed = false;
   /** Why what was renewed last is not used. */
   #notRenewed: string | undefined;
@@ -160,6 +167,15 @@ class HttpApiServer implements ApiServer {
     if (renewed === session) return response;
     await response.body?.cancel();
     return await this.#send(renewed, path, init);
+  }
+
+  dropConnections(): void {
+    const session = this.#session;
+    const nowMs = this.#clock.nowMs();
+    if (session === undefined || Math.abs(nowMs - this.#droppedAtMs) < DROP_INTERVAL_MS) return;
+    this.#droppedAtMs = nowMs;
+    this.#retire(session.client);
+    this.#session = { ...session, client: session.createClient() };
   }
 
   [Symbol.dispose](): void {
@@ -241,11 +257,16 @@ class HttpApiServer implements ApiServer {
     }
     this.#notRenewed = undefined;
     const { expiresAtMs } = checked;
-    const client = this.#createClient(connection, checked);
-    // Watches keep their connections, and a request may be just about to use the old client.
+    const createClient = (): Deno.HttpClient => this.#createClient(connection, checked);
+    const client = createClient();
+    this.#retire(known?.client);
+    return this.#session = { client, createClient, authority, pair, authorization, expiresAtMs };
+  }
+
+  /** Watches keep their connections, and a request may be just about to use the old client. */
+  #retire(client: Deno.HttpClient | undefined): void {
     this.#retired?.close();
-    this.#retired = known?.client;
-    return this.#session = { client, authority, pair, authorization, expiresAtMs };
+    this.#retired = client;
   }
 
   #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): Checked {

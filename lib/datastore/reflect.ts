@@ -35,6 +35,8 @@ export interface ReflectOptions {
   readonly stallMs?: number;
   /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
   readonly pulseMs?: number;
+  /** How long it has for the answer. @default {15000} */
+  readonly pulseAnswerMs?: number;
 }
 
 /** A server that ends its watches at once must not be asked at once again. */
@@ -161,16 +163,19 @@ async function isBehind<T>(
 
 /** Watches of many agents must not all end in the same second. */
 function watchOptions(
-  { signal, fieldSelector, watchTimeoutSeconds = 300, stallMs, pulseMs }: ReflectOptions,
+  options: ReflectOptions,
   resourceVersion: string | undefined,
   random: number,
 ): Parameters<typeof watch>[2] {
+  const { signal, fieldSelector, watchTimeoutSeconds = 300 } = options;
+  const { stallMs, pulseMs, pulseAnswerMs } = options;
   return {
     signal,
     resourceVersion,
     timeoutSeconds: Math.max(1, Math.round(watchTimeoutSeconds * (1 + random))),
     ...(stallMs === undefined ? {} : { stallMs }),
     ...(pulseMs === undefined ? {} : { pulseMs }),
+    ...(pulseAnswerMs === undefined ? {} : { pulseAnswerMs }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
 }

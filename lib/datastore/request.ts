@@ -35,14 +35,20 @@ export async function sendGet(
   return response;
 }
 
-/** What a broken or late answer means; what is neither stays as it is. */
+/**
+ * What a broken or late answer means; what is neither stays as it is. After a late one no connection of
+ * before is used again: a connection that died without a word lies in wait for the next request.
+ */
 export function readError(
   api: ApiServer,
   operation: string,
   deadline: Deadline,
   error: unknown,
 ): unknown {
-  if (deadline.isOver) return connectionError(operation, api, error);
+  if (deadline.isOver) {
+    api.dropConnections();
+    return connectionError(operation, api, error);
+  }
   if (error instanceof CredentialsError || isAbort(error)) return error;
   return connectionError(operation, api, error);
 }

@@ -26,6 +26,8 @@ export interface WatchOptions {
   readonly stallMs?: number;
   /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
   readonly pulseMs?: number;
+  /** How long it has for the answer. @default {15000} */
+  readonly pulseAnswerMs?: number;
 }
 
 /** What happened; each carries the version to go on from. */
@@ -94,21 +96,23 @@ async function* chunks(
   response: Response,
   operation: string,
   deadline: Deadline,
-  { signal, quietMs, pulseMs = PULSE_MS }: WatchOptions & { readonly quietMs: () => number },
+  { signal, quietMs, pulseMs = PULSE_MS, pulseAnswerMs }: WatchOptions & {
+    readonly quietMs: () => number;
+  },
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   try {
     for (;;) {
       deadline.extend(quietMs());
-      const { done, value } = await readAlive(reader, api, pulseMs);
+      const { done, value } = await readAlive(reader, api, pulseMs, pulseAnswerMs);
       if (done) return;
       yield value;
     }
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DatastoreError || error instanceof CredentialsError) throw error;
-    if (deadline.isOver) return;
+    if (deadline.isOver) return api.dropConnections();
     throw readError(api, operation, deadline, error);
   } finally {
     await reader.cancel().catch(() => {});
@@ -120,6 +124,7 @@ async function readAlive(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   api: ApiServer,
   pulseMs: number,
+  pulseAnswerMs: number | undefined,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
   const next = reader.read();
   next.catch(() => {}); // it may end after us
@@ -127,7 +132,7 @@ async function readAlive(
     let timer: number | undefined;
     const quiet = new Promise<void>((resolve) => timer = setTimeout(resolve, pulseMs));
     const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer)) ??
-      await Promise.race([next, feelPulse(api)]);
+      await Promise.race([next, feelPulse(api, pulseAnswerMs)]);
     if (result !== undefined) return result;
   }
 }
