@@ -23,8 +23,12 @@ export class Collection {
   readonly #historyMax: number;
   #sorted: readonly KubernetesObject[] | undefined;
   #changes: Change[] = [];
-  /** Every change after this resourceVersion is in the history. */
   #floor = 0;
+
+  /** Every change after this resourceVersion is in the history. */
+  get floor(): number {
+    return this.#floor;
+  }
 
   constructor(kind: ApiKind, historyMax: number) {
     this.kind = kind;

@@ -33,6 +33,11 @@ export class Store {
     return this.#resourceVersion;
   }
 
+  /** The oldest that {@link Store.restore} can go back to. */
+  get oldestVersion(): number {
+    return Math.max(...this.collections.map((it) => it.floor));
+  }
+
   /** All kinds that are served, in the order of their registration. */
   get collections(): readonly Collection[] {
     return [...this.#collections.values()];
