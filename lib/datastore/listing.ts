@@ -108,10 +108,14 @@ export class Listing<T> {
     } catch (error) {
       await events.return(undefined);
       if (!(error instanceof DatastoreError)) throw error;
-      if (error.status === 400 || error.status === 422) {
-        if (rememberRefusal(this.#api)) logger.info("API server has no streamed lists");
-        return undefined;
+      // A server whose etcd cannot tell how far it is (before 3.4.31 and 3.5.13) says so with 500 in the stream.
+      const isRefused = error.status === 400 || error.status === 422 ||
+        (error.mustList && error.status === 500);
+      if (isRefused && rememberRefusal(this.#api)) {
+        logger.info("API server streams no lists", { reason: error.message });
       }
+      // Who answers that has a list, too; as client-go does, it is asked for at once.
+      if (isRefused || error.mustList) return undefined;
       this.#hasStreamFailed = true;
       throw error;
     }

@@ -152,6 +152,25 @@ for (const [what, lines] of HALVES) {
   });
 }
 
+Deno.test("a server that cannot stream, though it should, is asked once", async () => {
+  let streams = 0;
+  await withScene(
+    async ({ server, known, asked }) => {
+      assertEquals(streams, 1);
+      expire(server);
+      await until("n1 is gone", () => !known.has("n1"));
+      assertEquals([streams, asked()], [1, ["cache", "page", "page"]]);
+    },
+    {},
+    (path) => {
+      if (!path.includes("sendInitialEvents")) return undefined;
+      streams++;
+      const object = { kind: "Status", code: 500, reason: "InternalError", message: "no progress" };
+      return new Response(JSON.stringify({ type: "ERROR", object }) + "\n");
+    },
+  );
+});
+
 Deno.test("what changes while a stream comes is part of its list", async () => {
   const lines = [
     ...NAMES.map(added),
