@@ -34,6 +34,8 @@ export interface ApiServerOptions {
   readonly clock?: Clock;
   /** Hears why what was renewed is not used, once for each reason; what was there before still is. */
   readonly onNotRenewed?: (error: CredentialsError) => void;
+  /** Hears why a certificate of the CA that is given is not used beside others, once for each reason. */
+  readonly onUnusedAuthority?: (reason: string) => void;
 }
 
 /** An API server and our credentials for it. */
@@ -64,14 +66,17 @@ export interface ApiServer extends Disposable, AsyncDisposable {
  */
 export async function openApiServer(
   sources: ApiServerSources,
-  { clock = systemClock, onNotRenewed = () => {} }: ApiServerOptions = {},
+  options: ApiServerOptions = {},
 ): Promise<ApiServer> {
+  const { clock = systemClock, onNotRenewed = () => {}, onUnusedAuthority = () => {} } = options;
   const settings = mergeSettings(sources);
   requireKubernetes(settings);
   const choose = (): Promise<Connection> => chooseConnection(settings, { ...sources, clock });
   takeRuntimeEnvironment();
   const { userAgent } = sources;
-  const server = new HttpApiServer(await choose(), { choose, userAgent, clock, onNotRenewed });
+  const server = new HttpApiServer(await choose(), {
+    ...{ choose, userAgent, clock, onNotRenewed, onUnusedAuthority },
+  });
   try {
     await server.open();
   } catch (error) {
@@ -114,6 +119,8 @@ class HttpApiServer implements ApiServer {
   #forcedAtMs = -Infinity;
   #droppedAtMs = -Infinity;
   #isClosed = false;
+  /** Why certificates of the CA are not used. */
+  #unusedAuthorities: readonly string[] = [];
   /** Why what was renewed last is not used. */
   #notRenewed: string | undefined;
 
@@ -272,10 +279,10 @@ class HttpApiServer implements ApiServer {
   #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): Checked {
     const isPlain = connection.server.startsWith("http:");
     const authorities = authority !== undefined
-      ? checkAuthorities(authority.reveal(), this.authority)
+      ? this.#checkAuthorities(authority.reveal(), this.authority)
       : isPlain
       ? undefined
-      : readSystemAuthorities();
+      : this.#checkAuthorities(readSystemAuthorities(), "CA bundle of this system");
     if (pair === undefined) return { authorities, pair, expiresAtMs: Infinity };
     const login = connection.login?.name ?? "login";
     const names = connection.pair === undefined
@@ -284,6 +291,15 @@ class HttpApiServer implements ApiServer {
     const pem = { certificate: pair.certificate.reveal(), key: pair.key.reveal() };
     const checked = checkCertificate(pem, names, this.#clock.nowMs());
     return { authorities, pair: checked, expiresAtMs: checked.expiresAtMs };
+  }
+
+  #checkAuthorities(authorities: string, name: string): string {
+    const { pem, unused } = checkAuthorities(authorities, name);
+    for (const reason of unused) {
+      if (!this.#unusedAuthorities.includes(reason)) this.#options.onUnusedAuthority(reason);
+    }
+    this.#unusedAuthorities = unused;
+    return pem;
   }
 
   #createClient(connection: Connection, { authorities, pair }: Checked): Deno.HttpClient {

@@ -5,6 +5,21 @@
  * a listener on loopback, closed before it could accept anything, is the trial.
  */
 
+/**
+ * Tries certificate authorities, in a third of a millisecond each.
+ *
+ * @param pem their PEM text
+ * @returns the library's reason not to trust one of them; `undefined` = it trusts all
+ */
+export function findAuthorityRefusal(pem: string): string | undefined {
+  try {
+    Deno.createHttpClient({ caCerts: [pem] }).close();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** One of them is there wherever a process may listen at all. */
 const LOOPBACK = ["127.0.0.1", "::1"];
 
