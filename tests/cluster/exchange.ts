@@ -214,7 +214,8 @@ function essence(json: Json): string {
     return `${reason}${[...fields].join("")}`;
   }
   if (items === undefined) return `${kind} ${metadata?.name}`;
-  const more = metadata?.continue === undefined
+  // Lists of custom resources of current servers say that nothing follows with "".
+  const more = metadata === undefined || (metadata.continue ?? "") === ""
     ? ""
     : metadata.remainingItemCount === undefined
     ? " and more"
