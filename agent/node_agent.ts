@@ -151,6 +151,7 @@ export class NodeAgent implements AsyncDisposable {
       userAgent: `calyx-agent/${version}`,
     }, {
       onNotRenewed: (error) => logger.warn("credentials not renewed", { error: error.message }),
+      onUnusedAuthority: (reason) => logger.warn("CA certificate not used", { reason }),
     });
   }
 

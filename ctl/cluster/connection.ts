@@ -30,7 +30,7 @@ import { CtlError } from "../error.ts";
 import { describeForeignPolicies } from "./foreign_policies.ts";
 import { isObjectName } from "../namespace.ts";
 import { type ClusterReader, type Scope, UnreadError } from "./reader.ts";
-import { warnOf } from "./warning.ts";
+import { warnOf, warnTextOf } from "./warning.ts";
 
 /** A cluster to read, until it is disposed of. */
 export interface Connection extends ClusterReader, AsyncDisposable {
@@ -57,7 +57,7 @@ export async function openCluster(call: Call): Promise<Connection> {
       environment: settingsFromEnvironment(terminal.environment),
       ...(home === undefined ? {} : { homeKubeconfig: `${home}/.kube/config` }),
       userAgent: `calyxctl/${version}`,
-    });
+    }, { onUnusedAuthority: warnTextOf(call) });
     return connectionOf(api, deadline, formatDuration(timeoutMs), warn);
   } catch (error) {
     deadline.stop();

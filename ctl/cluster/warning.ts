@@ -1,4 +1,4 @@
-/** Warnings on stderr, about objects that were not understood in full. */
+/** Warnings on stderr: what does not keep a command from going on. */
 
 import { GLOBAL_FLAGS, readFlag } from "../arguments.ts";
 import type { Call } from "../command.ts";
@@ -11,10 +11,20 @@ export type Warn = (kind: string, key: string, problems: readonly string[]) => v
  *
  * @throws {CtlError} if it is no level
  */
-export function warnOf({ flags, terminal }: Call): Warn {
-  if (readFlag(GLOBAL_FLAGS.logLevel, flags) === "error") return () => {};
+export function warnOf(call: Call): Warn {
+  const warn = warnTextOf(call);
   return (kind, key, problems) => {
     const name = key === "" ? "without a name" : key;
-    terminal.printError(`calyxctl: Warning: ${kind} ${name}: ${problems.join("; ")}`);
+    warn(`${kind} ${name}: ${problems.join("; ")}`);
   };
+}
+
+/**
+ * The same for a sentence about anything else.
+ *
+ * @throws {CtlError} if it is no level
+ */
+export function warnTextOf({ flags, terminal }: Call): (text: string) => void {
+  if (readFlag(GLOBAL_FLAGS.logLevel, flags) === "error") return () => {};
+  return (text) => terminal.printError(`calyxctl: Warning: ${text}`);
 }

@@ -35,6 +35,8 @@ export interface ApiServerOptions {
   readonly clock?: Clock;
   /** Hears why what was renewed is not used, once for each reason; what was there before still is. */
   readonly onNotRenewed?: (error: CredentialsError) => void;
+  /** Hears why a certificate of the CA that is given is not used beside others, once for each reason. */
+  readonly onUnusedAuthority?: (reason: string) => void;
 }
 
 /** An API server and our credentials for it. */
@@ -54,6 +56,8 @@ export interface ApiServer extends Disposable, AsyncDisposable {
    * @throws {TypeError} if the server cannot be reached or trusted: `fetch`'s own
    */
   fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** Sends what comes next on connections that are opened for it. What is under way stays where it is. */
+  dropConnections(): void;
 }
 
 /**
@@ -63,14 +67,17 @@ export interface ApiServer extends Disposable, AsyncDisposable {
  */
 export async function openApiServer(
   sources: ApiServerSources,
-  { clock = systemClock, onNotRenewed = () => {} }: ApiServerOptions = {},
+  options: ApiServerOptions = {},
 ): Promise<ApiServer> {
+  const { clock = systemClock, onNotRenewed = () => {}, onUnusedAuthority = () => {} } = options;
   const settings = mergeSettings(sources);
   requireKubernetes(settings);
   const choose = (): Promise<Connection> => chooseConnection(settings, { ...sources, clock });
   takeRuntimeEnvironment();
   const { userAgent } = sources;
-  const server = new HttpApiServer(await choose(), { choose, userAgent, clock, onNotRenewed });
+  const server = new HttpApiServer(await choose(), {
+    ...{ choose, userAgent, clock, onNotRenewed, onUnusedAuthority },
+  });
   try {
     await server.open();
   } catch (error) {
@@ -83,6 +90,8 @@ export async function openApiServer(
 /** What was read for a connection, and the client made of it. */
 interface Session {
   readonly client: Deno.HttpClient;
+  /** Makes another one, without connections. */
+  readonly createClient: () => Deno.HttpClient;
   readonly authority: Secret | undefined;
   readonly pair: Identity["pair"];
   readonly authorization: Secret | undefined;
@@ -92,6 +101,8 @@ interface Session {
 
 /** How long nothing is got anew by force after that was done. */
 const FORCE_INTERVAL_MS = 2_000;
+/** All watches hear of a dead server at once: the connections since then are not dropped with the others. */
+const DROP_INTERVAL_MS = 2_000;
 
 interface HttpOptions extends Required<ApiServerOptions> {
   readonly choose: () => Promise<Connection>;
@@ -107,7 +118,10 @@ class HttpApiServer implements ApiServer {
   #retired: Deno.HttpClient | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #forcedAtMs = -Infinity;
+  #droppedAtMs = -Infinity;
   #isClosed = false;
+  /** Why certificates of the CA are not used. */
+  #unusedAuthorities: readonly string[] = [];
   /** Why what was renewed last is not used. */
   #notRenewed: string | undefined;
 
@@ -161,6 +175,15 @@ class HttpApiServer implements ApiServer {
     if (renewed === session) return response;
     await response.body?.cancel();
     return await this.#send(renewed, path, init);
+  }
+
+  dropConnections(): void {
+    const session = this.#session;
+    const nowMs = this.#clock.nowMs();
+    if (session === undefined || Math.abs(nowMs - this.#droppedAtMs) < DROP_INTERVAL_MS) return;
+    this.#droppedAtMs = nowMs;
+    this.#retire(session.client);
+    this.#session = { ...session, client: session.createClient() };
   }
 
   [Symbol.dispose](): void {
@@ -242,20 +265,25 @@ class HttpApiServer implements ApiServer {
     }
     this.#notRenewed = undefined;
     const { expiresAtMs } = checked;
-    const client = this.#createClient(connection, checked);
-    // Watches keep their connections, and a request may be just about to use the old client.
+    const createClient = (): Deno.HttpClient => this.#createClient(connection, checked);
+    const client = createClient();
+    this.#retire(known?.client);
+    return this.#session = { client, createClient, authority, pair, authorization, expiresAtMs };
+  }
+
+  /** Watches keep their connections, and a request may be just about to use the old client. */
+  #retire(client: Deno.HttpClient | undefined): void {
     this.#retired?.close();
-    this.#retired = known?.client;
-    return this.#session = { client, authority, pair, authorization, expiresAtMs };
+    this.#retired = client;
   }
 
   #check(connection: Connection, authority: Secret | undefined, pair: Identity["pair"]): Checked {
     const isPlain = connection.server.startsWith("http:");
     const authorities = authority !== undefined
-      ? checkAuthorities(authority.reveal(), this.authority)
+      ? this.#checkAuthorities(authority.reveal(), this.authority)
       : isPlain
       ? undefined
-      : readSystemAuthorities();
+      : this.#checkAuthorities(readSystemAuthorities(), "CA bundle of this system");
     if (pair === undefined) return { authorities, pair, expiresAtMs: Infinity };
     const login = connection.login?.name ?? "login";
     const names = connection.pair === undefined
@@ -264,6 +292,15 @@ class HttpApiServer implements ApiServer {
     const pem = { certificate: pair.certificate.reveal(), key: pair.key.reveal() };
     const checked = checkCertificate(pem, names, this.#clock.nowMs());
     return { authorities, pair: checked, expiresAtMs: checked.expiresAtMs };
+  }
+
+  #checkAuthorities(authorities: string, name: string): string {
+    const { pem, unused } = checkAuthorities(authorities, name);
+    for (const reason of unused) {
+      if (!this.#unusedAuthorities.includes(reason)) this.#options.onUnusedAuthority(reason);
+    }
+    this.#unusedAuthorities = unused;
+    return pem;
   }
 
   #createClient(connection: Connection, { authorities, pair }: Checked): Deno.HttpClient {

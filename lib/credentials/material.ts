@@ -12,6 +12,11 @@ import { Secret } from "./secret.ts";
 const CHECK_INTERVAL_MS = 5_000;
 /** No certificate bundle, key or token is larger. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
+/** How long a file may take: a pipe gives nothing while no process writes into it. */
+const READ_MS_MAX = 10_000;
+const PIPE_INTERVAL_MS = 20;
+/** So much longer a read may take that the system does not give back: others have ended by themselves. */
+const HELD_MS = 1_000;
 
 /** Something secret or trusted that is read when it is needed. */
 export interface Material {
@@ -37,11 +42,21 @@ export class FileMaterial implements Material {
   readonly #path: string;
   readonly #clock: Clock;
   #secret: Secret | undefined;
+  readonly #readMsMax: number;
   #stamp = "";
   #checkedAtMs = 0;
+  /** A look at the file that has not come to an end: what the system waits for cannot be given up. */
+  #pending: Promise<Secret> | undefined;
 
   /** `what` is the thing ("client key"), `source` where the path was written (`K8S_KEY_FILE`). */
-  constructor(what: string, path: string, source: string, clock: Clock) {
+  constructor(
+    what: string,
+    path: string,
+    source: string,
+    clock: Clock,
+    readMsMax = READ_MS_MAX,
+  ) {
+    this.#readMsMax = readMsMax;
     this.name = `${what} "${path}" (${source})`;
     this.#path = path;
     this.#clock = clock;
@@ -51,16 +66,29 @@ export class FileMaterial implements Material {
     const known = this.#secret;
     if (known !== undefined && !isForced) {
       if (Math.abs(this.#clock.nowMs() - this.#checkedAtMs) < CHECK_INTERVAL_MS) return known;
+      if (this.#pending !== undefined) return known;
       this.#checkedAtMs = this.#clock.nowMs();
       // In the middle of a rotation the file may be away: what was read keeps until it is refused.
-      return await this.#readChanged().catch((error) => {
+      return await this.#readInTime().catch((error) => {
         if (error instanceof CredentialsError) return known;
         throw error;
       });
     }
     this.#stamp = "";
     this.#checkedAtMs = this.#clock.nowMs();
-    return await this.#readChanged();
+    return await this.#readInTime();
+  }
+
+  /** What a look that is still under way, or a new one, brings in time. */
+  async #readInTime(): Promise<Secret> {
+    const look = this.#pending ??= this.#readChanged().finally(() => this.#pending = undefined);
+    look.catch(() => {}); // it may end after us
+    let timer: number | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const silence = describeSilence(this.name, this.#readMsMax);
+      timer = setTimeout(() => reject(silence), this.#readMsMax + HELD_MS);
+    });
+    return await Promise.race([look, late]).finally(() => clearTimeout(timer));
   }
 
   async #readChanged(): Promise<Secret> {
@@ -69,7 +97,15 @@ export class FileMaterial implements Material {
       if (info.isDirectory) throw new CredentialsError(describeDirectory(this.name));
       const stamp = `${info.dev}:${info.ino}:${info.size}:${info.mtime?.getTime()}`;
       if (this.#secret !== undefined && stamp === this.#stamp) return this.#secret;
-      const text = await readBounded(this.#path);
+      const known = this.#secret;
+      const text = info.isFifo
+        ? await readPipe(this.#path, known === undefined ? this.#readMsMax : 0)
+        : await readBounded(await Deno.open(this.#path));
+      // A pipe gives what it has once: to a shell's <(command) nothing more is written.
+      if (info.isFifo && text === "") {
+        if (known !== undefined) return known;
+        throw describeSilence(this.name, this.#readMsMax);
+      }
       if (text === undefined) {
         throw new CredentialsError(
           `${sentence(this.name)} has more than ${FILE_BYTES_MAX / 2 ** 20} MiB, ` +
@@ -90,15 +126,41 @@ export class FileMaterial implements Material {
   }
 }
 
-/** The text of a file or pipe; `undefined` = it is larger than any may be, as /dev/zero is. */
-async function readBounded(path: string): Promise<string | undefined> {
-  using file = await Deno.open(path);
+/**
+ * The text that comes out of a pipe within `waitMs`, and what follows; "" if none does. A process that opens
+ * a pipe which none writes to is held in open(2), all of it (fifo(7)); not if it has the pipe open both ways.
+ */
+async function readPipe(path: string, waitMs: number): Promise<string | undefined> {
+  const endMs = performance.now() + waitMs;
+  // Who may only read it has no other way than to wait.
+  const both = await Deno.open(path, { read: true, write: true }).catch(() => undefined);
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path);
+  } finally {
+    // Held on, it would be a writer that never ends.
+    both?.close();
+  }
+  return await readBounded(file, endMs);
+}
+
+/**
+ * The text of a file; `undefined` = it is larger than any may be, as /dev/zero is. Closes it.
+ *
+ * @param endMs until when its end is not believed while nothing has come: by performance.now()
+ */
+async function readBounded(opened: Deno.FsFile, endMs = 0): Promise<string | undefined> {
+  using file = opened;
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 << 10);
   let text = "";
   let size = 0;
   for (;;) {
     const length = await file.read(buffer);
+    if (length === null && size === 0 && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, PIPE_INTERVAL_MS));
+      if (performance.now() < endMs) continue;
+    }
     if (length === null) return text + decoder.decode();
     size += length;
     if (size > FILE_BYTES_MAX) return undefined;
@@ -131,6 +193,15 @@ export function describeFileError(name: string, error: unknown): unknown {
   return error instanceof Error
     ? new CredentialsError(`${what} cannot be read: ${error.message}`)
     : error;
+}
+
+function describeSilence(name: string, afterMs: number): CredentialsError {
+  return new CredentialsError(
+    `${sentence(name)} has not come to its end in ${
+      afterMs / 1_000
+    } s: if it is a pipe, start what ` +
+      "writes into it and closes it, or name a file",
+  );
 }
 
 function describeDirectory(name: string): string {

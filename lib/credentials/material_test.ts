@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Clock } from "../base/clock.ts";
+import { PATIENCE_MS, until } from "../../tests/support/until.ts";
 import { CredentialsError } from "./error.ts";
 import { FileMaterial } from "./material.ts";
 
@@ -76,6 +77,83 @@ Deno.test("FileMaterial.read() keeps what it has while the file is away, unless 
     assertEquals((await material.read()).reveal(), "two");
   });
 });
+
+const SILENCE = "s: if it is a pipe, start what writes into it and closes it, or name a file";
+
+/** A pipe in the file system, and what reads it as CA. */
+async function withPipe(
+  f: (path: string, materialOf: (readMsMax: number) => FileMaterial) => Promise<void>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const path = `${folder}/pipe`;
+    const { success } = await new Deno.Command("mkfifo", { args: [path] }).output();
+    assertEquals(success, true);
+    await f(path, (ms) => new FileMaterial("CA", path, "K8S_CA_FILE", new StandingClock(), ms));
+  });
+}
+
+Deno.test("FileMaterial.read() takes what a process writes into a pipe, which it does once", async () => {
+  await withPipe(async (path, materialOf) => {
+    const material = materialOf(PATIENCE_MS);
+    const reading = material.read();
+    await using writer = new Writer(path);
+    writer.say("one");
+    writer.end();
+    assertEquals((await reading).reveal(), "one\n");
+    assertEquals((await material.read(true)).reveal(), "one\n");
+  });
+});
+
+Deno.test("FileMaterial.read() does not wait for ever for a process to open a pipe", async () => {
+  await withPipe(async (path, materialOf) => {
+    const material = materialOf(50);
+    const message = `CA "${path}" (K8S_CA_FILE) has not come to its end in 0.05 ${SILENCE}`;
+    await assertRejects(() => material.read(), CredentialsError, message);
+    await assertRejects(() => material.read(true), CredentialsError, message);
+  });
+});
+
+Deno.test("FileMaterial.read() does not wait for ever for a process to write into a pipe", async () => {
+  await withPipe(async (path, materialOf) => {
+    const material = materialOf(50);
+    const held = await Deno.open(path, { read: true, write: true });
+    await assertRejects(() => material.read(), CredentialsError, SILENCE);
+    {
+      await using writer = new Writer(path);
+      writer.say("late");
+      writer.end();
+    }
+    held.close();
+    await until(
+      "what came late is known",
+      async () => await material.read().then((it) => it.reveal() === "late\n", () => false),
+    );
+  });
+});
+
+/** Another process that writes into a pipe: ours would be held while it opens it. */
+class Writer implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+
+  constructor(path: string) {
+    const args = ["-c", 'exec cat >"$1"', "sh", path];
+    this.#process = new Deno.Command("sh", { args, stdin: "piped" }).spawn();
+    this.#input = this.#process.stdin.getWriter();
+  }
+
+  say(line: string): void {
+    void this.#input.write(new TextEncoder().encode(`${line}\n`));
+  }
+
+  end(): void {
+    void this.#input.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.status;
+  }
+}
 
 Deno.test("FileMaterial.read() says what is wrong with a file", async () => {
   await withFolder(async (folder) => {

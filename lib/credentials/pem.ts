@@ -8,7 +8,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { CredentialsError } from "./error.ts";
 import { sentence } from "./material.ts";
-import { findRefusal } from "./trial.ts";
+import { findAuthorityRefusal, findRefusal } from "./trial.ts";
 
 /** A client certificate that passed the checks, as PEM texts, and when it stops being valid. */
 export interface CheckedCertificate {
@@ -114,37 +114,88 @@ function formatCertificates(chain: readonly X509Certificate[]): string {
   }).join("");
 }
 
+/** Certificate authorities that TLS takes, as PEM text, and why others that stand beside them are not used. */
+export interface CheckedAuthorities {
+  readonly pem: string;
+  /** Sentences that name the certificate. */
+  readonly unused: readonly string[];
+}
+
 /**
- * Checks a bundle of certificate authorities.
+ * Checks a bundle of certificate authorities. One that cannot be used is left out, as kubectl does
+ * (`CertPool.AppendCertsFromPEM` of Go's crypto/x509); a bundle without any other is refused.
  *
- * @returns its certificates, as PEM text
- * @throws {CredentialsError} if there is no certificate in it, or one is garbage
+ * @throws {CredentialsError} if there is no certificate in it, or none that can be used
  */
-export function checkAuthorities(pem: string, name: string): string {
-  return formatCertificates(parseCertificates(pem, name));
+export function checkAuthorities(pem: string, name: string): CheckedAuthorities {
+  const blocks = findCertificates(pem, name);
+  const parsed = blocks.map((block) => tryParse(block));
+  const all = parsed.filter((it) => it !== undefined);
+  if (all.length === blocks.length) {
+    const text = formatCertificates(all);
+    if (findAuthorityRefusal(text) === undefined) return { pem: text, unused: [] };
+  }
+  const used: X509Certificate[] = [];
+  const unused: string[] = [];
+  for (const [index, certificate] of parsed.entries()) {
+    const reason = certificate === undefined
+      ? undefined
+      : findAuthorityRefusal(formatCertificates([certificate]));
+    if (certificate !== undefined && reason === undefined) used.push(certificate);
+    else unused.push(describeUnused(name, { index, count: blocks.length, certificate, reason }));
+  }
+  if (used.length === 0) throw new CredentialsError(unused[0] ?? describeDamage(name));
+  return { pem: formatCertificates(used), unused };
+}
+
+/** Why one of a bundle is not used; `reason` is the library's, of one that could be decoded. */
+function describeUnused(name: string, { index, count, certificate, reason = "" }: {
+  readonly index: number;
+  readonly count: number;
+  readonly certificate: X509Certificate | undefined;
+  readonly reason?: string | undefined;
+}): string {
+  const number = count === 1 ? undefined : index + 1;
+  if (certificate === undefined) return describeDamage(name, number);
+  const subject = certificate.subject.replaceAll("\n", ", ");
+  const which = number === undefined ? `(${subject})` : `certificate number ${number} (${subject})`;
+  const flaw = FLAWS.find(([it]) => it.test(reason))?.[1] ?? "is not taken by TLS: issue it again";
+  return `${sentence(name)}: ${which} ${flaw} (${reason})`;
 }
 
 function parseCertificates(pem: string, name: string): X509Certificate[] {
-  const blocks = pem.match(CERTIFICATE_REGEXP) ?? [];
-  if (blocks.length === 0) {
-    const hint = PRIVATE_KEY_REGEXP.test(pem) ? " but a private key" : "";
-    throw new CredentialsError(
-      `${sentence(name)} holds no PEM certificate${hint}: ` +
-        `it must have a "-----BEGIN CERTIFICATE-----" block`,
-    );
-  }
+  const blocks = findCertificates(pem, name);
   return blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch {
-      const which = blocks.length === 1 ? "" : ` number ${index + 1}`;
-      throw new CredentialsError(
-        `${
-          sentence(name)
-        } is damaged: its PEM certificate${which} cannot be decoded, copy it again`,
-      );
-    }
+    const certificate = tryParse(block);
+    if (certificate !== undefined) return certificate;
+    throw new CredentialsError(describeDamage(name, blocks.length === 1 ? undefined : index + 1));
   });
+}
+
+/** The PEM blocks, at least one. */
+function findCertificates(pem: string, name: string): readonly string[] {
+  const blocks = pem.match(CERTIFICATE_REGEXP) ?? [];
+  if (blocks.length > 0) return blocks;
+  const hint = PRIVATE_KEY_REGEXP.test(pem) ? " but a private key" : "";
+  throw new CredentialsError(
+    `${sentence(name)} holds no PEM certificate${hint}: ` +
+      `it must have a "-----BEGIN CERTIFICATE-----" block`,
+  );
+}
+
+function tryParse(block: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(block);
+  } catch {
+    return undefined;
+  }
+}
+
+function describeDamage(name: string, number?: number): string {
+  const which = number === undefined ? "" : ` number ${number}`;
+  return `${
+    sentence(name)
+  } is damaged: its PEM certificate${which} cannot be decoded, copy it again`;
 }
 
 function parseKey(pem: string, name: string): KeyObject {

@@ -180,3 +180,41 @@ Deno.test("checkAuthorities() takes bundles and refuses what is none", async () 
     'CA of x holds no PEM certificate: it must have a "-----BEGIN CERTIFICATE-----" block',
   );
 });
+
+Deno.test("checkAuthorities() leaves out what TLS cannot use, and names it", async () => {
+  await using authority = await FakeAuthority.create();
+  const pem = await Deno.readTextFile(authority.caFile);
+  const selfSigned = (...more: readonly string[]): Promise<string> =>
+    openssl(
+      ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null"],
+      ...["-subj", "/O=testers/CN=odd", ...more],
+    );
+  const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const critical = await selfSigned("-addext", "1.2.3.4=critical,ASN1:UTF8String:x");
+  const flaw =
+    "has a critical extension that TLS does not know here: issue it again without, or not " +
+    'as critical; "openssl x509 -noout -text" shows which ' +
+    "(invalid peer certificate: Other(OtherError(UnsupportedCriticalExtension)))";
+  const damage = (which: string): string =>
+    `CA "/x" is damaged: its PEM certificate${which} cannot be decoded, copy it again`;
+  const whole = checkAuthorities(pem, 'CA "/x"').pem;
+  const cases: readonly (readonly [string, string, readonly string[]])[] = [
+    ["sound ones", pem + pem, []],
+    ["one that is garbage", broken + pem, [damage(" number 1")]],
+    ["one with an extension", pem + critical, [
+      `CA "/x": certificate number 2 (O=testers, CN=odd) ${flaw}`,
+    ]],
+    ["a bad one at either end", broken + pem + broken, [damage(" number 1"), damage(" number 3")]],
+  ];
+  for (const [what, text, unused] of cases) {
+    const checked = checkAuthorities(text, 'CA "/x"');
+    assertEquals([checked.unused, checked.pem.includes(whole)], [unused, true], what);
+    Deno.createHttpClient({ caCerts: [checked.pem] }).close();
+  }
+  assertEquals(messageOf(() => checkAuthorities(broken, 'CA "/x"')), damage(""));
+  assertEquals(messageOf(() => checkAuthorities(broken + broken, 'CA "/x"')), damage(" number 1"));
+  assertEquals(
+    messageOf(() => checkAuthorities(critical, 'CA "/x"')),
+    `CA "/x": (O=testers, CN=odd) ${flaw}`,
+  );
+});

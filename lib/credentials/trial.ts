@@ -7,6 +7,21 @@
 
 import { messageOf } from "../base/error.ts";
 
+/**
+ * Tries certificate authorities, in a third of a millisecond each.
+ *
+ * @param pem their PEM text
+ * @returns the library's reason not to trust one of them; `undefined` = it trusts all
+ */
+export function findAuthorityRefusal(pem: string): string | undefined {
+  try {
+    Deno.createHttpClient({ caCerts: [pem] }).close();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 /** One of them is there wherever a process may listen at all. */
 const LOOPBACK = ["127.0.0.1", "::1"];
 

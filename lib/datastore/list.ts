@@ -1,4 +1,7 @@
-/** Lists in pages, so that neither side holds 10,000 objects' JSON at once. */
+/**
+ * Lists in pages, so that neither side holds 10,000 objects' JSON at once; and each answer item by item,
+ * for a server that answers out of its cache knows no pages.
+ */
 
 import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
@@ -11,7 +14,8 @@ import {
   type ResourceKind,
   resourceVersionOf,
 } from "./kind.ts";
-import { getJson } from "./request.ts";
+import { ListText } from "./list_text.ts";
+import { getText } from "./request.ts";
 
 /** What to list. */
 export interface ListOptions {
@@ -19,6 +23,11 @@ export interface ListOptions {
   readonly limit?: number;
   readonly fieldSelector?: string;
   readonly labelSelector?: string;
+  /**
+   * `0`: any that the server has in its cache, which may be old, and comes in one piece (API concepts,
+   * "Semantics for get and list"). @default {the newest}
+   */
+  readonly resourceVersion?: "0";
   readonly signal?: AbortSignal;
 }
 
@@ -69,26 +78,49 @@ async function listOnce<T>(
   const operation = `list ${kind.name}`;
   let continuation: string | undefined;
   for (;;) {
-    const page = await getJson(api, pathOf(kind, options, continuation), operation, options.signal);
-    const list = isRecord(page) && Array.isArray(page.items) ? page : undefined;
-    const resourceVersion = resourceVersionOf(list);
-    if (list === undefined || resourceVersion === undefined) {
-      throw new DatastoreError(
-        `Cannot ${operation}: what answers at ${api.server} is no Kubernetes API server`,
-      );
-    }
-    requireListOf(kind, list, operation);
-    for (const [index, object] of (list.items as unknown[]).entries()) {
+    const path = pathOf(kind, options, continuation);
+    const list = await readPage(api, path, operation, options.signal, (object, index) => {
       const key = isOfKind(kind, object) ? objectKey(object) : undefined;
       if (key === undefined) {
         const shown = (JSON.stringify(object) ?? "").slice(0, SHOWN_LENGTH_MAX);
         throw refusal(operation, `its items[${index}] is no ${kind.kind} with a name: ${shown}`);
       }
       items.set(key, kind.decode(object));
+    });
+    const resourceVersion = resourceVersionOf(list);
+    if (!isRecord(list) || !Array.isArray(list.items) || resourceVersion === undefined) {
+      throw noApiServer(api, operation);
     }
+    requireListOf(kind, list, operation);
     continuation = continuationOf(list);
     if (continuation === undefined) return { items, resourceVersion };
   }
+}
+
+/** One page without its items, each of which `onItem` has been given. */
+async function readPage(
+  api: ApiServer,
+  path: string,
+  operation: string,
+  signal: AbortSignal | undefined,
+  onItem: (object: unknown, index: number) => void,
+): Promise<unknown> {
+  let index = 0;
+  const text = new ListText((object) => onItem(object, index++));
+  try {
+    for await (const piece of getText(api, path, operation, signal)) text.push(piece);
+    return text.end();
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError || cause instanceof RangeError)) throw cause;
+    throw noApiServer(api, operation, cause);
+  }
+}
+
+function noApiServer(api: ApiServer, operation: string, cause?: unknown): DatastoreError {
+  return new DatastoreError(
+    `Cannot ${operation}: what answers at ${api.server} is no Kubernetes API server`,
+    { cause },
+  );
 }
 
 /** A list says what it is of; one of another kind, or version, must not pass for one without objects. */
@@ -113,13 +145,15 @@ function refusal(operation: string, why: string): DatastoreError {
 
 function pathOf<T>(
   kind: ResourceKind<T>,
-  { limit = LIMIT_DEFAULT, fieldSelector, labelSelector }: ListOptions,
+  { limit = LIMIT_DEFAULT, fieldSelector, labelSelector, resourceVersion }: ListOptions,
   continuation: string | undefined,
 ): string {
   const query = new URLSearchParams(limit === 0 ? {} : { limit: String(limit) });
   if (fieldSelector !== undefined) query.set("fieldSelector", fieldSelector);
   if (labelSelector !== undefined) query.set("labelSelector", labelSelector);
+  // A page that goes on has the version of the first; a server refuses both together.
   if (continuation !== undefined) query.set("continue", continuation);
+  else if (resourceVersion !== undefined) query.set("resourceVersion", resourceVersion);
   return `${kind.path}?${query}`;
 }
 

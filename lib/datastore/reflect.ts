@@ -1,6 +1,6 @@
 /**
- * Keeps a reader up to date with every object of a kind, for ever: one list, then watches from where
- * the last one ended; a list again only when the server no longer knows that place (410 Gone). What
+ * Keeps a reader up to date with every object of a kind, for ever: one list (`listing.ts`), then watches from
+ * where the last one ended; a list again only when the server no longer knows that place (410 Gone). What
  * fails is tried again, ever more slowly, at random moments.
  *
  * Of a kind that has several versions the reader sees the first that server and decoder have in common
@@ -15,11 +15,11 @@ import type { ApiServer } from "../credentials/api_server.ts";
 import { CredentialsError } from "../credentials/error.ts";
 import { DatastoreError } from "./error.ts";
 import { type ResourceKind, resourceVersionOf, type VersionedKind } from "./kind.ts";
-import { listAll } from "./list.ts";
+import { Listing } from "./listing.ts";
 import type { ReflectHandler } from "./reflect_handler.ts";
 import { getJson } from "./request.ts";
 import { ServedVersion } from "./served_version.ts";
-import { watch } from "./watch.ts";
+import { watch, type WatchEvent } from "./watch.ts";
 
 export interface ReflectOptions {
   readonly signal: AbortSignal;
@@ -35,6 +35,8 @@ export interface ReflectOptions {
   readonly stallMs?: number;
   /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
   readonly pulseMs?: number;
+  /** How long it has for the answer. @default {15000} */
+  readonly pulseAnswerMs?: number;
 }
 
 /** A server that ends its watches at once must not be asked at once again. */
@@ -56,6 +58,7 @@ export async function reflect<T>(
 ): Promise<void> {
   const { signal, logger, clock = systemClock, random = Math.random } = options;
   const version = "path" in kind ? undefined : new ServedVersion(api, kind, handler, options);
+  const listing = new Listing<T>(api, options);
   let resourceVersion: string | undefined;
   let failures = 0;
   /** Whether the last watch was too old from its beginning. */
@@ -72,19 +75,22 @@ export async function reflect<T>(
         await clock.sleep(ABSENT_MS * (1 + random()), signal).catch(() => {});
         continue;
       }
+      let events: AsyncGenerator<WatchEvent<T>> | undefined;
       if (resourceVersion === undefined) {
         handler.onState?.("listing", undefined);
         // Failures still count: lists that work between watches that fail must not come at once.
-        resourceVersion = await list(api, current, version ?? handler, options);
+        const stream = watchOptions(options, undefined, random());
+        ({ resourceVersion, events } = await listing.list(current, version ?? handler, stream));
         handler.onHeard?.();
       } else if (await isBehind(api, current, resourceVersion, signal)) {
         logger.warn("API server went back to an older state; listing again", { resourceVersion });
         resourceVersion = undefined;
+        listing.doubtCache();
         continue;
       }
       handler.onState?.("watching", undefined);
       const startMs = clock.nowMs();
-      const events = watch(api, current, watchOptions(options, resourceVersion, random()));
+      events ??= watch(api, current, watchOptions(options, resourceVersion, random()));
       for await (const event of events) {
         failures = 0;
         isGone = false;
@@ -155,33 +161,21 @@ async function isBehind<T>(
   return own !== undefined && theirs !== undefined && BigInt(theirs) < BigInt(own);
 }
 
-async function list<T>(
-  api: ApiServer,
-  kind: ResourceKind<T>,
-  handler: Pick<ReflectHandler<T>, "onReplace">,
-  { signal, pageSize, fieldSelector }: ReflectOptions,
-): Promise<string> {
-  const { items, resourceVersion } = await listAll(api, kind, {
-    signal,
-    ...(pageSize === undefined ? {} : { limit: pageSize }),
-    ...(fieldSelector === undefined ? {} : { fieldSelector }),
-  });
-  handler.onReplace(items);
-  return resourceVersion;
-}
-
 /** Watches of many agents must not all end in the same second. */
 function watchOptions(
-  { signal, fieldSelector, watchTimeoutSeconds = 300, stallMs, pulseMs }: ReflectOptions,
-  resourceVersion: string,
+  options: ReflectOptions,
+  resourceVersion: string | undefined,
   random: number,
 ): Parameters<typeof watch>[2] {
+  const { signal, fieldSelector, watchTimeoutSeconds = 300 } = options;
+  const { stallMs, pulseMs, pulseAnswerMs } = options;
   return {
     signal,
     resourceVersion,
     timeoutSeconds: Math.max(1, Math.round(watchTimeoutSeconds * (1 + random))),
     ...(stallMs === undefined ? {} : { stallMs }),
     ...(pulseMs === undefined ? {} : { pulseMs }),
+    ...(pulseAnswerMs === undefined ? {} : { pulseAnswerMs }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  type ApiServerOptions,
   type SmallApiServer,
   startApiServer,
 } from "../../tests/support/kubernetes/api_server/server.ts";
@@ -92,8 +93,9 @@ async function withReflection(
   ) => Promise<void>,
   options: TestOptions = {},
   answer: Parameters<typeof lying>[1] = () => undefined,
+  serverOptions: ApiServerOptions = {},
 ): Promise<void> {
-  await using server = startApiServer();
+  await using server = startApiServer(serverOptions);
   const set = (name: string, v: string): void => {
     const object = { metadata: { name, labels: { v } } };
     if (server.store.get("namespaces", name) === undefined) {
@@ -110,10 +112,8 @@ async function withReflection(
   await use(server, reflection, set);
 }
 
-Deno.test("reflect() lists in pages and follows every change", async () => {
+Deno.test("reflect() follows every change", async () => {
   await withReflection(async (server, reflection, set) => {
-    const pages = server.requests.filter((it) => !it.isWatch).map((it) => it.query.get("limit"));
-    assertEquals(pages.length > 2 && pages.every((it) => it === "3"), true);
     set("n1", "1");
     set("new", "2");
     await reflection.until(() => reflection.state.get("new") === "2");
@@ -195,7 +195,8 @@ Deno.test("reflect() begins again when a silent server does not answer either", 
 Deno.test("reflect() leaves a silent server that answers alone", async () => {
   await withReflection(async (server, reflection) => {
     const asked = (): number => server.requests.filter((it) => it.path === "/version").length;
-    await reflection.until(() => asked() > 0);
+    const before = asked();
+    await reflection.until(() => asked() > before);
     assertEquals([reflection.waits.length, server.watches.size], [0, 1]);
   }, { pulseMs: 50 });
 });
@@ -248,19 +249,24 @@ Deno.test("reflect() begins a watch again that has gone silent, without listing"
 });
 
 Deno.test("reflect() waits between lists when every watch is refused as too old", async () => {
-  await withReflection(async (server, reflection) => {
-    server.faults.refuse({ status: 410, watch: true, times: 6 });
-    server.faults.closeWatches();
-    await reflection.until(() => reflection.waits.length >= 6);
-    assert(reflection.lists >= 6, `${reflection.lists}`);
-    const waits = reflection.waits.slice(1, 6);
-    assert(
-      waits.every((it, index) =>
-        index === 0 || it >= Math.min(30_000, 2 * (waits[index - 1] ?? 0))
-      ),
-      `${waits}`,
-    );
-  });
+  await withReflection(
+    async (server, reflection) => {
+      server.faults.refuse({ status: 410, watch: true, times: 6 });
+      server.faults.closeWatches();
+      await reflection.until(() => reflection.waits.length >= 6);
+      assert(reflection.lists >= 6, `${reflection.lists}`);
+      const waits = reflection.waits.slice(1, 6);
+      assert(
+        waits.every((it, index) =>
+          index === 0 || it >= Math.min(30_000, 2 * (waits[index - 1] ?? 0))
+        ),
+        `${waits}`,
+      );
+    },
+    {},
+    () => undefined,
+    { minor: 20 },
+  ); // one that has streams lists by the watch itself
 });
 
 Deno.test("reflect() stops with a programmer error of its handler", async () => {

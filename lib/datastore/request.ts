@@ -35,20 +35,58 @@ export async function sendGet(
   return response;
 }
 
-/** What a broken or late answer means; what is neither stays as it is. */
+/**
+ * What a broken or late answer means; what is neither stays as it is. After a late one no connection of
+ * before is used again: a connection that died without a word lies in wait for the next request.
+ */
 export function readError(
   api: ApiServer,
   operation: string,
   deadline: Deadline,
   error: unknown,
 ): unknown {
-  if (deadline.isOver) return connectionError(operation, api, error);
+  if (deadline.isOver) {
+    api.dropConnections();
+    return connectionError(operation, api, error);
+  }
   if (error instanceof CredentialsError || isAbort(error)) return error;
   return connectionError(operation, api, error);
 }
 
 function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
+}
+
+/**
+ * GETs `path` as text that may be long: each piece of it has as much time as any other answer.
+ *
+ * @throws {DatastoreError} if the server does not answer, refuses, or breaks off
+ */
+export async function* getText(
+  api: ApiServer,
+  path: string,
+  operation: string,
+  signal?: AbortSignal,
+): AsyncGenerator<string> {
+  using deadline = new Deadline(ANSWER_MS_MAX, signal);
+  const response = await sendGet(api, path, operation, deadline, signal);
+  const decoder = new TextDecoder();
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      deadline.extend(ANSWER_MS_MAX);
+      yield decoder.decode(value, { stream: true });
+    }
+    yield decoder.decode();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw readError(api, operation, deadline, cause);
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
 }
 
 /**

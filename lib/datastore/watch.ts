@@ -1,4 +1,7 @@
-/** One watch: events of a kind after a resource version, until the server or the caller ends it. */
+/**
+ * One watch: events of a kind after a resource version, or first of everything there is, until the server or
+ * the caller ends it.
+ */
 
 import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
@@ -11,7 +14,11 @@ import { readError, sendGet } from "./request.ts";
 
 /** Where to watch from. */
 export interface WatchOptions {
-  readonly resourceVersion: string;
+  /**
+   * `undefined`: the newest state comes first, object by object, and a bookmark at its end. Only servers that
+   * stream lists know of it.
+   */
+  readonly resourceVersion: string | undefined;
   readonly fieldSelector?: string;
   readonly signal: AbortSignal;
   /** The server ends the watch after so long. */
@@ -20,6 +27,8 @@ export interface WatchOptions {
   readonly stallMs?: number;
   /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
   readonly pulseMs?: number;
+  /** How long it has for the answer. @default {15000} */
+  readonly pulseAnswerMs?: number;
 }
 
 /** What happened; each carries the version to go on from. */
@@ -31,13 +40,22 @@ export type WatchEvent<T> =
     readonly resourceVersion: string;
   }
   | { readonly type: "deleted"; readonly key: string; readonly resourceVersion: string }
-  | { readonly type: "bookmark"; readonly resourceVersion: string };
+  | {
+    readonly type: "bookmark";
+    readonly resourceVersion: string;
+    /** Whether everything there was has come: of a streamed list. */
+    readonly isListEnd: boolean;
+  };
 
 /** The longest event that we read; the API server takes objects up to 1.5 MB. */
 const LINE_BYTES_MAX = 8 << 20;
 /** Bookmarks come about once a minute: so long a silence means a connection that died unnoticed. */
 const STALL_MS = 90_000;
 const PULSE_MS = 25_000;
+/** Of a streamed list the next object or its end comes sooner: a server waits 3 s for its own cache. */
+const STREAM_STALL_MS = 30_000;
+/** `true` on the bookmark after the last object of a streamed list. */
+const LIST_END = "k8s.io/initial-events-end";
 
 /**
  * Watches `kind`; ends when the server ends the watch in peace, or nothing has come for `stallMs`.
@@ -54,15 +72,22 @@ export async function* watch<T>(
   const query = new URLSearchParams({
     watch: "1",
     allowWatchBookmarks: "true",
-    resourceVersion: options.resourceVersion,
     timeoutSeconds: String(options.timeoutSeconds),
+    ...(options.resourceVersion === undefined
+      ? { sendInitialEvents: "true", resourceVersionMatch: "NotOlderThan" }
+      : { resourceVersion: options.resourceVersion }),
   });
   if (options.fieldSelector !== undefined) query.set("fieldSelector", options.fieldSelector);
   const { signal, stallMs = STALL_MS } = options;
+  let isList = options.resourceVersion === undefined;
+  const quietMs = (): number => isList ? Math.min(stallMs, STREAM_STALL_MS) : stallMs;
   using deadline = new Deadline(stallMs, signal);
   const response = await sendGet(api, `${kind.path}?${query}`, operation, deadline, signal);
-  for await (const line of lines(chunks(api, response, operation, deadline, options), operation)) {
-    yield parseEvent(kind, line, operation);
+  const body = chunks(api, response, operation, deadline, { ...options, quietMs });
+  for await (const line of lines(body, operation)) {
+    const event = parseEvent(kind, line, operation);
+    if (event.type === "bookmark" && event.isListEnd) isList = false;
+    yield event;
   }
 }
 
@@ -72,21 +97,23 @@ async function* chunks(
   response: Response,
   operation: string,
   deadline: Deadline,
-  { signal, stallMs = STALL_MS, pulseMs = PULSE_MS }: WatchOptions,
+  { signal, quietMs, pulseMs = PULSE_MS, pulseAnswerMs }: WatchOptions & {
+    readonly quietMs: () => number;
+  },
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   try {
     for (;;) {
-      deadline.extend(stallMs);
-      const { done, value } = await readAlive(reader, api, pulseMs);
+      deadline.extend(quietMs());
+      const { done, value } = await readAlive(reader, api, pulseMs, pulseAnswerMs);
       if (done) return;
       yield value;
     }
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DatastoreError || error instanceof CredentialsError) throw error;
-    if (deadline.isOver) return;
+    if (deadline.isOver) return api.dropConnections();
     throw readError(api, operation, deadline, error);
   } finally {
     await reader.cancel().catch(() => {});
@@ -98,6 +125,7 @@ async function readAlive(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   api: ApiServer,
   pulseMs: number,
+  pulseAnswerMs: number | undefined,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
   const next = reader.read();
   next.catch(() => {}); // it may end after us
@@ -105,7 +133,7 @@ async function readAlive(
     let timer: number | undefined;
     const quiet = new Promise<void>((resolve) => timer = setTimeout(resolve, pulseMs));
     const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer)) ??
-      await Promise.race([next, feelPulse(api)]);
+      await Promise.race([next, feelPulse(api, pulseAnswerMs)]);
     if (result !== undefined) return result;
   }
 }
@@ -126,7 +154,9 @@ function parseEvent<T>(
   if (!isOfKind(kind, event.object)) throw nonsense(operation, `is about no ${kind.kind}`);
   const resourceVersion = resourceVersionOf(event.object);
   if (resourceVersion === undefined) throw nonsense(operation, "has no resourceVersion");
-  if (event.type === "BOOKMARK") return { type: "bookmark", resourceVersion };
+  if (event.type === "BOOKMARK") {
+    return { type: "bookmark", resourceVersion, isListEnd: isListEnd(event.object) };
+  }
   const key = objectKey(event.object);
   if (key === undefined) throw nonsense(operation, "has no name");
   if (event.type === "DELETED") return { type: "deleted", key, resourceVersion };
@@ -134,6 +164,12 @@ function parseEvent<T>(
     throw nonsense(operation, "is of a type that nobody knows");
   }
   return { type: "changed", key, item: kind.decode(event.object), resourceVersion };
+}
+
+function isListEnd(bookmark: unknown): boolean {
+  const metadata = isRecord(bookmark) ? bookmark.metadata : undefined;
+  const annotations = isRecord(metadata) ? metadata.annotations : undefined;
+  return isRecord(annotations) && annotations[LIST_END] === "true";
 }
 
 /** An event that says nothing: what it meant is only in a new list. */

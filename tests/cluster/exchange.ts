@@ -20,6 +20,8 @@ export interface Exchange {
   readonly name: string;
   /** Whether it is about the custom kind. */
   readonly isCustom?: boolean;
+  /** What a server must do with streamed lists for it: have them, or refuse them before 1.27. @default {either} */
+  readonly streams?: "had" | "refused";
   /** Asks; what it returns must equal `expected`. */
   run(api: Api): Promise<readonly string[]>;
   readonly expected: readonly string[];
@@ -212,7 +214,8 @@ function essence(json: Json): string {
     return `${reason}${[...fields].join("")}`;
   }
   if (items === undefined) return `${kind} ${metadata?.name}`;
-  const more = metadata?.continue === undefined
+  // Lists of custom resources of current servers say that nothing follows with "".
+  const more = metadata === undefined || (metadata.continue ?? "") === ""
     ? ""
     : metadata.remainingItemCount === undefined
     ? " and more"
@@ -220,10 +223,12 @@ function essence(json: Json): string {
   return `${kind} ${items.map((it) => it.metadata.name).join(",")}${more}`;
 }
 
-/** Value at a dotted path, numbers being places in lists. */
+/** Value at a dotted path, numbers being places in lists, and `~` a dot in a name. */
 function valueAt(value: unknown, path: string): unknown {
   let found = value;
-  for (const name of path.split(".")) found = (found as Json | undefined)?.[name];
+  for (const name of path.split(".")) {
+    found = (found as Json | undefined)?.[name.replaceAll("~", ".")];
+  }
   return found;
 }
 

@@ -7,76 +7,9 @@ import { NETLINK_NETFILTER, openNetlinkSocket } from "../../lib/netlink/socket.t
 import type { Chance } from "../support/chance.ts";
 import { flushFlows } from "../support/packet/many_flows.ts";
 import { nft } from "../support/kernel/nft_listing.ts";
-import type { TestNode } from "../support/node/node.ts";
 import { sleep } from "../support/until.ts";
-
-/** So that others can change the table: the kernel keeps them out of one that has an owner. */
-export const AGENT_ENV = { CALYX_TABLE_OWNER: "off" };
-
-/** One kind of fault. */
-export interface SoakFault {
-  readonly name: string;
-  /**
-   * What stays right meanwhile: every packet; those that policy allows (the table is away); none (it is
-   * wrong both ways). The agent mends its table, so the last two end by themselves.
-   */
-  readonly spares: "every packet" | "allowed packets" | "nothing";
-  readonly strike: (node: TestNode, chance: Chance) => void | Promise<void>;
-  /** Ends what does not end by itself. */
-  readonly heal?: (node: TestNode) => void | Promise<void>;
-}
-
-/** At the API server: it refuses, breaks off, forgets, says nonsense or nothing. */
-const OF_API_SERVER: readonly SoakFault[] = [
-  ...[401, 403, 429, 500, 503].map((status): SoakFault => ({
-    name: `API server answers ${status}`,
-    spares: "every packet",
-    strike: ({ api }, chance) => {
-      api.faults.refuse({ status, times: 1 + chance.below(8) });
-      api.faults.closeWatches(chance.below(2) === 0 ? "end" : "reset");
-    },
-    heal: ({ api }) => api.faults.clear(),
-  })),
-  {
-    name: "API server is slow",
-    spares: "every packet",
-    strike: ({ api }, chance) => {
-      api.faults.delay(100 + chance.below(1_000), { times: 1 + chance.below(8) });
-      api.faults.closeWatches("end");
-    },
-    heal: ({ api }) => api.faults.clear(),
-  },
-  {
-    name: "answers break off",
-    spares: "every packet",
-    strike: ({ api }, chance) => {
-      api.faults.cut({ times: 1 + chance.below(5) });
-      api.faults.closeWatches("reset");
-    },
-    heal: ({ api }) => api.faults.clear(),
-  },
-  {
-    name: "watches break",
-    spares: "every packet",
-    strike: ({ api }) => api.faults.closeWatches("reset"),
-  },
-  {
-    name: "history is gone",
-    spares: "every packet",
-    strike: ({ api }) => {
-      api.faults.expire();
-      api.faults.closeWatches("end");
-    },
-  },
-  {
-    name: "watches say nonsense",
-    spares: "every packet",
-    strike: ({ api }, chance) =>
-      api.faults.sendText(
-        chance.pick(['{"type":', "\u0000\n", "[]\n", '{"type":"MODIFIED","object":null}\n']) ?? "",
-      ),
-  },
-];
+import { OF_API_SERVER } from "./api_server_fault.ts";
+import { type SoakFault, startAgent } from "./fault_scene.ts";
 
 /** By then the agent has looked at the flows of a table that it has made again. */
 const FIRST_LOOK_MS = 1_000;
@@ -107,7 +40,7 @@ const OF_KERNEL: readonly SoakFault[] = [
     name: "the ruleset is flushed",
     spares: "nothing",
     strike: () => void nft("flush", "ruleset"),
-    heal: async (node) => {
+    heal: async ({ node }) => {
       await node.agent.until("the table is back", () => nft("list", "tables").includes("calyx"));
       await sleep(FIRST_LOOK_MS);
       forgetFlows();
@@ -142,12 +75,12 @@ function agentEnds(
   meanwhile: () => void = () => {},
 ): Omit<SoakFault, "name" | "spares"> {
   return {
-    strike: async (node) => {
+    strike: async ({ node }) => {
       node.agent.kill(signal);
       await node.agent.status;
       meanwhile();
     },
-    heal: async (node) => void await node.startAgent(AGENT_ENV, { waits: false }),
+    heal: async (scene) => void await startAgent(scene, { waits: false }),
   };
 }
 
@@ -169,8 +102,8 @@ const OF_NODE: readonly SoakFault[] = [
   {
     name: "the agent stands still",
     spares: "every packet",
-    strike: (node) => node.agent.kill("SIGSTOP"),
-    heal: (node) => node.agent.kill("SIGCONT"),
+    strike: ({ node }) => node.agent.kill("SIGSTOP"),
+    heal: ({ node }) => node.agent.kill("SIGCONT"),
   },
 ];
 

@@ -6,10 +6,12 @@
 
 import { assertEquals } from "@std/assert";
 import type { Chance } from "../support/chance.ts";
+import { DeadRelay } from "../support/kubernetes/dead_relay.ts";
 import { TestNode } from "../support/node/node.ts";
 import { PATIENCE_MS } from "../support/until.ts";
 import { usageOf } from "./agent_usage.ts";
-import { AGENT_ENV, keepFlowsKnown, pickFault, type SoakFault } from "./fault.ts";
+import { keepFlowsKnown, pickFault } from "./fault.ts";
+import { type FaultScene, type SoakFault, startAgent } from "./fault_scene.ts";
 import { type Expected, SoakTraffic } from "./traffic.ts";
 import { SoakWorld, type Way } from "./world.ts";
 
@@ -49,7 +51,8 @@ const MEMORY_MORE_MEGABYTES_MAX = 128;
  */
 export async function soak({ durationMs, chance, say }: SoakOptions): Promise<SoakResult> {
   await using node = await TestNode.start({ agent: false });
-  await node.startAgent(AGENT_ENV);
+  await using relay = new DeadRelay(node.api.port);
+  await startAgent({ node, relay });
   using traffic = new SoakTraffic();
   const world = new SoakWorld(node, chance);
   await world.fill();
@@ -67,7 +70,10 @@ export async function soak({ durationMs, chance, say }: SoakOptions): Promise<So
     if (fault.name !== "nothing") counts.faults++;
     try {
       steps.push(
-        `${counts.changes}: ${fault.name}; ${await step({ node, world, traffic, chance }, fault)}`,
+        `${counts.changes}: ${fault.name}; ${await step(
+          { node, world, relay, traffic, chance },
+          fault,
+        )}`,
       );
       failOnMistakes(traffic);
     } catch (error) {
@@ -91,19 +97,17 @@ export async function soak({ durationMs, chance, say }: SoakOptions): Promise<So
     throw new Error(`The agent keeps memory: ${text}`);
   }
   say(`The agent at the start and at the end: ${text}`);
-  await assertKernelIsDesired(node);
+  await assertKernelIsDesired({ node, relay });
   return { ...counts, ...traffic.counts };
 }
 
-interface Scene {
-  readonly node: TestNode;
-  readonly world: SoakWorld;
+interface Scene extends FaultScene {
   readonly traffic: SoakTraffic;
-  readonly chance: Chance;
 }
 
 /** One fault and one change. @returns what the change was */
-async function step({ node, world, traffic, chance }: Scene, fault: SoakFault): Promise<string> {
+async function step(scene: Scene, fault: SoakFault): Promise<string> {
+  const { node, world, traffic, chance } = scene;
   if (fault.name === "nothing" && chance.below(CHANGES_PER_POD) === 0) {
     const change = await world.replacePod();
     traffic.serve(world.pods);
@@ -111,7 +115,7 @@ async function step({ node, world, traffic, chance }: Scene, fault: SoakFault): 
     return change;
   }
   const before = world.verdicts();
-  await fault.strike(node, chance);
+  await fault.strike(scene);
   const change = world.change();
   const after = world.verdicts();
   const meanwhile = (way: Way): Expected => {
@@ -122,7 +126,7 @@ async function step({ node, world, traffic, chance }: Scene, fault: SoakFault): 
   for (let round = 0; round < ROUNDS_MEANWHILE; round++) {
     await traffic.round(world.ways(), meanwhile);
   }
-  await fault.heal?.(node);
+  await fault.heal?.(scene);
   await becomeInForce(node, world, traffic, meanwhile);
   for (let round = 0; round < ROUNDS_AFTER; round++) {
     await traffic.round(world.ways(), (way) => after.get(way.name));
@@ -169,9 +173,9 @@ function some(texts: readonly string[]): string {
 }
 
 /** An agent that starts over finds nothing to change. */
-async function assertKernelIsDesired(node: TestNode): Promise<void> {
-  await node.agent[Symbol.asyncDispose]();
-  const agent = await node.startAgent(AGENT_ENV);
+async function assertKernelIsDesired(scene: Pick<Scene, "node" | "relay">): Promise<void> {
+  await scene.node.agent[Symbol.asyncDispose]();
+  const agent = await startAgent(scene);
   const requests = [...agent.log.matchAll(/"ruleset applied","requests":(\d+)/g)].map((it) =>
     it[1]
   );

@@ -24,6 +24,10 @@ const PODS = 4;
 const POLICIES_MAX = 6;
 const TIERS = ["a", "b", "c"];
 
+/** How many changes a backup is behind: one step makes four, and an agent may be slow to come back. */
+const BACKUP_CHANGES_MIN = 12;
+const BACKUP_CHANGES_MORE = 30;
+
 /** Every pod but those of the marks. */
 const ALL = { matchExpressions: [{ key: "tier", operator: "Exists" }] };
 /** Who sends and who receives, and the policies of the latter. */
@@ -46,6 +50,8 @@ export class SoakWorld {
   readonly #pods: TestPod[] = [];
   readonly #marks: TestPod[] = [];
   #policies = 0;
+  /** Since then the pods are the same. */
+  #podsVersion = 0;
   #isMarked = false;
 
   constructor(node: TestNode, chance: Chance) {
@@ -70,6 +76,18 @@ export class SoakWorld {
         spec,
       });
     }
+    this.#podsVersion = store.resourceVersion;
+  }
+
+  /**
+   * A version to which the API server can go back with these pods, far enough that what comes next does not
+   * hide that it went back; `undefined` if there is none.
+   */
+  backupVersion(): number | undefined {
+    const { store } = this.#node.api;
+    const back = BACKUP_CHANGES_MIN + this.#chance.below(BACKUP_CHANGES_MORE);
+    const version = store.resourceVersion - back;
+    return version < Math.max(this.#podsVersion, store.oldestVersion) ? undefined : version;
   }
 
   /** Every way between two different pods, and those of the marks. */
@@ -127,6 +145,7 @@ export class SoakWorld {
     await this.#node.removePod(old);
     this.#pods[index] = await this.#node.addPod(old.name, { tier: this.#tier() });
     this.#turnMarks();
+    this.#podsVersion = this.#node.api.store.resourceVersion;
     return `${old.name} is replaced`;
   }
 

@@ -13,6 +13,7 @@ export function lying(
     authority: api.authority,
     proxy: api.proxy,
     fetch: async (path, init) => answer(path) ?? await api.fetch(path, init),
+    dropConnections: () => api.dropConnections(),
     [Symbol.dispose]: () => api[Symbol.dispose](),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };

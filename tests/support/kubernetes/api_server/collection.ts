@@ -23,8 +23,12 @@ export class Collection {
   readonly #historyMax: number;
   #sorted: readonly KubernetesObject[] | undefined;
   #changes: Change[] = [];
-  /** Every change after this resourceVersion is in the history. */
   #floor = 0;
+
+  /** Every change after this resourceVersion is in the history. */
+  get floor(): number {
+    return this.#floor;
+  }
 
   constructor(kind: ApiKind, historyMax: number) {
     this.kind = kind;
@@ -93,6 +97,25 @@ export class Collection {
   forget(resourceVersion: number): void {
     this.#floor = resourceVersion;
     this.#changes = this.#changes.filter((it) => it.resourceVersion > resourceVersion);
+  }
+
+  /**
+   * Takes back every change after `resourceVersion`, without an event, and forgets the history.
+   *
+   * @throws {RangeError} if some of them are forgotten
+   */
+  goBack(resourceVersion: number): void {
+    const changes = this.changesSince(resourceVersion);
+    if (changes === undefined) {
+      throw new RangeError(`The history of ${this.kind.plural} begins after ${resourceVersion}`);
+    }
+    for (const { object, previous } of changes.toReversed()) {
+      if (previous === undefined) this.#objects.delete(keyOf(object));
+      else this.#objects.set(keyOf(object), previous);
+    }
+    this.#sorted = undefined;
+    this.#changes = [];
+    this.#floor = resourceVersion;
   }
 
   /** Calls `listener` at every change from now on, until the returned function is called. */

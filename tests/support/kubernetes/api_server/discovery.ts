@@ -16,7 +16,11 @@ const VERBS = [
 ];
 
 /** The answer to a path that is about the server itself; `undefined` for any other path. */
-export function discover(path: string, store: Store): JsonObject | string | undefined {
+export function discover(
+  path: string,
+  store: Store,
+  minor: number,
+): JsonObject | string | undefined {
   const kinds = store.collections.map(({ kind }) => kind);
   switch (path.replace(/(.)\/$/, "$1")) {
     case "/healthz":
@@ -26,8 +30,8 @@ export function discover(path: string, store: Store): JsonObject | string | unde
     case "/version":
       return {
         major: "1",
-        minor: "32",
-        gitVersion: "v1.32.0-small",
+        minor: String(minor),
+        gitVersion: `v1.${minor}.0-small`,
         gitCommit: "none",
         gitTreeState: "clean",
         buildDate: "2025-01-01T00:00:00Z",

@@ -1,5 +1,6 @@
 /**
- * What goes wrong on purpose: refusals, delays, cut answers, broken or dead watches, expired history.
+ * What goes wrong on purpose: refusals, delays, slow, cut and garbled answers, none at all, broken or dead
+ * watches, expired history, data from a backup.
  * Every fault says which requests it is for and how often it strikes.
  */
 
@@ -34,6 +35,18 @@ export interface Strike {
   readonly error: StatusError | undefined;
   /** The answer breaks off in the middle. */
   readonly isCut: boolean;
+  /** What is answered instead, with status 200. */
+  readonly garbage: string | undefined;
+  /** The answer comes in pieces of so many bytes, with a pause between. */
+  readonly drip: Drip | undefined;
+  /** There is no answer until this is resolved, and then the connection breaks. */
+  readonly silence: Promise<void> | undefined;
+}
+
+/** How slowly an answer comes. */
+export interface Drip {
+  readonly bytes: number;
+  readonly pauseMs: number;
 }
 
 interface Fault {
@@ -41,18 +54,32 @@ interface Fault {
   readonly delayMs?: number;
   readonly error?: StatusError;
   readonly isCut?: boolean;
+  readonly garbage?: string;
+  readonly drip?: Drip;
+  readonly silence?: PromiseWithResolvers<void>;
   left: number;
+}
+
+/** What the faults work on. */
+export interface FaultTargets {
+  readonly watches: ReadonlySet<Watch>;
+  /** Forgets history and unfinished lists. */
+  readonly expire: () => void;
+  /** Goes back to an older state. */
+  readonly restore: (resourceVersion: number) => void;
 }
 
 /** The faults of one server. */
 export class Faults {
-  readonly #watches: ReadonlySet<Watch>;
-  readonly #expire: () => void;
+  readonly #targets: FaultTargets;
   #faults: Fault[] = [];
 
-  constructor(watches: ReadonlySet<Watch>, expire: () => void) {
-    this.#watches = watches;
-    this.#expire = expire;
+  constructor(targets: FaultTargets) {
+    this.#targets = targets;
+  }
+
+  get #watches(): ReadonlySet<Watch> {
+    return this.#targets.watches;
   }
 
   /** Answers with `status`: 401, 403, 429, 500, … */
@@ -80,6 +107,31 @@ export class Faults {
     this.#add({ match, isCut: true });
   }
 
+  /** Answers `text` with status 200, be it asked for a list or a watch. */
+  garble(text: string, match: FaultMatch = {}): void {
+    this.#add({ match, garbage: text });
+  }
+
+  /** Answers slowly: so many bytes, a pause, and so on. */
+  slow(drip: Drip, match: FaultMatch = {}): void {
+    this.#add({ match, drip });
+  }
+
+  /** Takes requests and does not answer; {@link Faults.clear} breaks their connections. */
+  silence(match: FaultMatch = {}): void {
+    this.#add({ match, silence: Promise.withResolvers<void>() });
+  }
+
+  /**
+   * Goes back to the state at `resourceVersion`, as from a backup of etcd, and breaks all watches.
+   *
+   * @throws {RangeError} if the history does not go so far back
+   */
+  restore(resourceVersion: number): void {
+    this.#targets.restore(resourceVersion);
+    this.closeWatches("reset");
+  }
+
   /** Ends all running watches, properly or by breaking the connection. */
   closeWatches(how: "end" | "reset" = "end"): void {
     for (const watch of [...this.#watches]) {
@@ -105,11 +157,12 @@ export class Faults {
 
   /** Forgets history and unfinished lists: the next resume and the next page get 410. */
   expire(): void {
-    this.#expire();
+    this.#targets.expire();
   }
 
   /** No more faults; what already happened stays. */
   clear(): void {
+    for (const { silence } of this.#faults) silence?.resolve();
     this.#faults = [];
   }
 
@@ -125,6 +178,9 @@ export class Faults {
       delayMs: struck.reduce((sum, it) => sum + (it.delayMs ?? 0), 0),
       error,
       isCut: struck.some((it) => it.isCut === true),
+      garbage: struck.find((it) => it.garbage !== undefined)?.garbage,
+      drip: struck.find((it) => it.drip !== undefined)?.drip,
+      silence: struck.find((it) => it.silence !== undefined)?.silence?.promise,
     };
   }
 

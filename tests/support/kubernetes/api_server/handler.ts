@@ -4,10 +4,12 @@ import { sleep } from "../../../../lib/base/async.ts";
 import { parseYaml } from "../../../../lib/base/yaml.ts";
 import { discover } from "./discovery.ts";
 import type { Faults, RequestRecord } from "./faults.ts";
+import { checkListOptions, parseInitialEvents } from "./list_options.ts";
 import { asObject, formatKey, type JsonObject, textOf } from "./object.ts";
 import { formatList, type Pager, parseCount, parseVersion } from "./pager.ts";
 import { PATCH_TYPES } from "./patch.ts";
 import { parseSelectors } from "./selector.ts";
+import { broken, cut, drip } from "./spoil.ts";
 import { StatusError } from "./status.ts";
 import type { Store } from "./store.ts";
 import { parseTarget, type Target } from "./target.ts";
@@ -28,6 +30,8 @@ export interface HandlerOptions {
   readonly goneAs: "event" | "response";
   readonly bookmarkIntervalMs: number;
   readonly watchQueueMax: number;
+  /** Which Kubernetes 1.N it is. */
+  readonly minor: number;
 }
 
 /** Paths that answer without a token, as to anonymous users of the real server. */
@@ -38,9 +42,6 @@ const JSON_HEADERS = {
   "content-type": "application/json",
   "cache-control": "no-cache, private, no-transform",
 };
-
-/** How long half an answer has to leave before its connection breaks. */
-const CUT_DELAY_MS = 20;
 
 /** Answers one request; every refusal is a `Status` object. */
 export async function handle(request: Request, options: HandlerOptions): Promise<Response> {
@@ -56,23 +57,30 @@ export async function handle(request: Request, options: HandlerOptions): Promise
   options.record(record);
   const strike = options.faults.strike(record);
   if (strike.delayMs > 0) await sleep(strike.delayMs);
+  if (strike.silence !== undefined) {
+    await strike.silence;
+    return await broken();
+  }
   let response: Response;
   try {
     if (strike.error !== undefined) throw strike.error;
-    response = await answer(request, url, options);
+    response = strike.garbage !== undefined
+      ? new Response(strike.garbage, { headers: JSON_HEADERS })
+      : await answer(request, url, options);
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     response = refusal(error);
   }
   record.status = response.status;
-  return strike.isCut ? await cut(response) : response;
+  if (strike.isCut) return await cut(response);
+  return strike.drip === undefined ? response : drip(response, strike.drip);
 }
 
 async function answer(request: Request, url: URL, options: HandlerOptions): Promise<Response> {
   const { store, tokens } = options;
   const path = url.pathname;
   if (tokens.size > 0 && !PUBLIC_PATHS.test(path)) checkToken(request, tokens);
-  const said = discover(path, store);
+  const said = discover(path, store, options.minor);
   if (said !== undefined) {
     if (request.method !== "GET") throw notAllowed();
     return typeof said === "string" ? new Response(said) : json(200, JSON.stringify(said));
@@ -98,7 +106,9 @@ async function answerCollection(
   const { store, writer, pager } = options;
   const isWhere = !collection.kind.namespaced || namespace !== undefined;
   if (request.method === "GET") {
-    if (isTrue(query.get("watch"))) return watch(query, target, options);
+    const isWatch = isTrue(query.get("watch"));
+    checkListOptions(query, isWatch, options.minor);
+    if (isWatch) return watch(query, target, options);
     const match = parseSelectors(query, collection.kind);
     return json(200, pager.list(collection, store.resourceVersion, { namespace, match, query }));
   }
@@ -154,7 +164,11 @@ function watch(query: URLSearchParams, target: Target, options: HandlerOptions):
   const { collection, namespace } = target;
   const { store, watches } = options;
   const asked = query.get("resourceVersion") ?? "";
-  const since = asked === "" || asked === "0" ? undefined : parseVersion(asked);
+  const initialEvents = parseInitialEvents(query, options.minor);
+  const version = asked === "" || asked === "0" ? undefined : parseVersion(asked);
+  const since = initialEvents === true
+    ? undefined
+    : version ?? (initialEvents === false ? store.resourceVersion : undefined);
   if (options.goneAs === "response" && since !== undefined) {
     if (collection.changesSince(since) === undefined) {
       throw new StatusError("Expired", `too old resource version: ${since}`);
@@ -165,6 +179,7 @@ function watch(query: URLSearchParams, target: Target, options: HandlerOptions):
     namespace,
     match: parseSelectors(query, collection.kind),
     since,
+    notOlderThan: initialEvents === true ? version ?? 0 : undefined,
     currentVersion: () => store.resourceVersion,
     bookmarks: isTrue(query.get("allowWatchBookmarks")),
     bookmarkIntervalMs: options.bookmarkIntervalMs,
@@ -251,23 +266,4 @@ function refusal(error: StatusError): Response {
 
 function json(status: number, text: string): Response {
   return new Response(text, { status, headers: JSON_HEADERS });
-}
-
-/** The first half of the answer, then a broken connection. */
-async function cut(response: Response): Promise<Response> {
-  if (response.headers.get("content-type") === null) return response;
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  let isSent = false;
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (isSent) {
-        // Before anything is on the wire, clients would just send the request once more.
-        await sleep(CUT_DELAY_MS);
-        return controller.error(new Error("The answer was cut on purpose"));
-      }
-      isSent = true;
-      controller.enqueue(bytes.subarray(0, bytes.length >> 1));
-    },
-  }, { highWaterMark: 0 });
-  return new Response(body, { status: response.status, headers: response.headers });
 }

@@ -36,6 +36,8 @@ export interface ApiServerOptions {
   readonly gracefulDeletion?: boolean;
   /** How a watch hears that its version is too old: real servers do either. @default {"event"} */
   readonly goneAs?: "event" | "response";
+  /** Which Kubernetes 1.N it is: 32 streams lists, 31 and 33 refuse to, 20 does not know of it. @default {32} */
+  readonly minor?: number;
 }
 
 /** A running server. */
@@ -75,9 +77,16 @@ export function startApiServer(options: ApiServerOptions = {}): SmallApiServer {
   const watches = new Set<Watch>();
   const requests: RequestRecord[] = [];
   const tokens = new Set<string>(token === undefined ? [] : [token]);
-  const faults = new Faults(watches, () => {
-    store.expire();
-    pager.expire();
+  const faults = new Faults({
+    watches,
+    expire: () => {
+      store.expire();
+      pager.expire();
+    },
+    restore: (resourceVersion) => {
+      store.restore(resourceVersion);
+      pager.expire();
+    },
   });
   const handler = (request: Request): Promise<Response> =>
     handle(request, {
@@ -95,6 +104,7 @@ export function startApiServer(options: ApiServerOptions = {}): SmallApiServer {
       goneAs: options.goneAs ?? "event",
       bookmarkIntervalMs: options.bookmarkIntervalMs ?? 60_000,
       watchQueueMax: options.watchQueueMax ?? 1000,
+      minor: options.minor ?? 32,
     });
   const stop = new AbortController();
   const listening = { hostname, port, signal: stop.signal, onListen: () => {} };
@@ -103,6 +113,7 @@ export function startApiServer(options: ApiServerOptions = {}): SmallApiServer {
     : Deno.serve({ ...listening, cert: tls.cert, key: tls.key }, handler);
   setNoDelay(server.addr.port);
   const close = async (): Promise<void> => {
+    faults.clear();
     faults.closeWatches("reset");
     stop.abort();
     await server.finished;

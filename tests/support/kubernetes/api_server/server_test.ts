@@ -160,6 +160,65 @@ withServer("cut() breaks the answer off", async (it) => {
   assertEquals(await outcome(fetch(it.url + PODS).then((response) => response.text())), "fine");
 });
 
+withServer("garble() answers nonsense to lists and watches", async (it) => {
+  it.faults.garble("<html>", { times: 2 });
+  for (const path of [PODS, `${PODS}?watch=true`]) {
+    const response = await fetch(it.url + path);
+    assertEquals([response.status, await response.text()], [200, "<html>"]);
+  }
+  assertEquals((await (await fetch(it.url + PODS)).json()).kind, "PodList");
+});
+
+withServer("slow() lets an answer drip, and it is whole at last", async (it) => {
+  it.store.create("pods", pod("a"));
+  const whole = await (await fetch(it.url + PODS)).text();
+  it.faults.slow({ bytes: 100, pauseMs: 1 }, { times: 1 });
+  const response = await fetch(it.url + PODS);
+  let pieces = 0;
+  let text = "";
+  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    pieces++;
+    text += piece;
+  }
+  assertEquals([text, pieces > 1], [whole, true]);
+});
+
+withServer("silence() answers nothing until it is cleared", async (it) => {
+  it.faults.silence({ path: /pods/ });
+  let isOver = false;
+  const silent = outcome(fetch(it.url + PODS).then((response) => response.text()))
+    .finally(() => isOver = true);
+  assertEquals((await (await fetch(`${it.url}/api/v1/nodes`)).json()).kind, "NodeList");
+  assertEquals(isOver, false);
+  it.faults.clear();
+  assertEquals(await silent, "TypeError");
+});
+
+withServer(
+  "restore() goes back to an older state, and its versions come again",
+  async (it, signal) => {
+    it.store.create("pods", pod("withdrawn"));
+    it.store.create("pods", { ...pod("changed"), spec: { n: 1 } });
+    const { resourceVersion } = it.store;
+    it.store.update("pods", { ...pod("changed"), spec: { n: 2 } });
+    it.store.delete("pods", "default/withdrawn");
+    it.store.create("pods", pod("late"));
+    const watch = await fetch(`${it.url}${PODS}?watch=true`, { signal });
+    it.faults.restore(resourceVersion);
+    assertEquals(await outcome(watch.text()), "TypeError");
+    const list = await (await fetch(it.url + PODS)).json();
+    const pods = list.items.map((item: { metadata: { name: string }; spec: { n?: number } }) =>
+      `${item.metadata.name} ${item.spec.n}`
+    );
+    assertEquals(list.metadata.resourceVersion, String(resourceVersion));
+    assertEquals(pods, ["changed 1", "withdrawn undefined"]);
+    it.store.create("pods", pod("later"));
+    assertEquals(it.store.resourceVersion, resourceVersion + 1);
+    const seen = events(it, `${PODS}?watch=true&resourceVersion=${resourceVersion}`, signal);
+    assertEquals((await seen.next()).value?.name, "later");
+  },
+);
+
 withServer("a silent watch loses events, a bookmark brings none back", async (it, signal) => {
   const seen = events(it, `${PODS}?watch=true`, signal);
   const first = seen.next();

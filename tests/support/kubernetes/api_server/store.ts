@@ -33,6 +33,11 @@ export class Store {
     return this.#resourceVersion;
   }
 
+  /** The oldest that {@link Store.restore} can go back to. */
+  get oldestVersion(): number {
+    return Math.max(...this.collections.map((it) => it.floor));
+  }
+
   /** All kinds that are served, in the order of their registration. */
   get collections(): readonly Collection[] {
     return [...this.#collections.values()];
@@ -172,6 +177,17 @@ export class Store {
   expire(): void {
     this.#resourceVersion += 1;
     for (const collection of this.collections) collection.forget(this.#resourceVersion);
+  }
+
+  /**
+   * Goes back to the state that it had at `resourceVersion`, as an etcd that is restored from a backup.
+   * {@link Faults.restore} ends what runs, too.
+   *
+   * @throws {RangeError} if the history does not go so far back
+   */
+  restore(resourceVersion: number): void {
+    for (const collection of this.collections) collection.goBack(resourceVersion);
+    this.#resourceVersion = resourceVersion;
   }
 
   /** A copy of `object` that carries what a new object of the kind has. */

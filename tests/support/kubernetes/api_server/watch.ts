@@ -4,7 +4,7 @@
  */
 
 import type { Change, Collection } from "./collection.ts";
-import { type KubernetesObject, textOf } from "./object.ts";
+import { type JsonObject, type KubernetesObject, textOf } from "./object.ts";
 import type { Match } from "./selector.ts";
 import { StatusError } from "./status.ts";
 
@@ -17,6 +17,8 @@ export interface WatchOptions {
   readonly match: Match | undefined;
   /** Events after this one; `undefined` for the current state first, as ADDED events. */
   readonly since: number | undefined;
+  /** The current state, which must not be older, ends with a bookmark that says so: a streamed list. */
+  readonly notOlderThan: number | undefined;
   readonly bookmarks: boolean;
   readonly bookmarkIntervalMs: number;
   /** The watch ends by itself after this; 0 for never. */
@@ -24,6 +26,9 @@ export interface WatchOptions {
   readonly queueMax: number;
   readonly onEnded: (watch: Watch) => void;
 }
+
+/** The annotation of the bookmark after the last object of a streamed list. */
+const INITIAL_EVENTS_END = { annotations: { "k8s.io/initial-events-end": "true" } };
 
 /** Bookmarks come at an interval, and this long before a watch ends by itself. */
 const BOOKMARK_BEFORE_END_MS = 2000;
@@ -94,20 +99,30 @@ export class Watch {
 
   /** Sends a bookmark now, whether or not any is due. */
   sendBookmark(): void {
-    const { collection, currentVersion } = this.#options;
-    if (this.silent) return;
-    const { kind, apiVersion } = collection;
-    const metadata = { resourceVersion: String(currentVersion()), creationTimestamp: null };
+    if (!this.silent) this.#sendBookmark({});
+  }
+
+  #sendBookmark(more: JsonObject): void {
+    const { collection: { kind, apiVersion }, currentVersion } = this.#options;
+    const resourceVersion = String(currentVersion());
+    const metadata = { resourceVersion, creationTimestamp: null, ...more };
     this.#send("BOOKMARK", JSON.stringify({ kind: kind.kind, apiVersion, metadata }));
   }
 
   #start(): void {
-    const { collection, since, timeoutMs, bookmarks, bookmarkIntervalMs, currentVersion } =
+    const { collection, since, notOlderThan, timeoutMs, bookmarks, bookmarkIntervalMs } =
       this.#options;
+    const { currentVersion } = this.#options;
+    if (notOlderThan !== undefined && notOlderThan > currentVersion()) {
+      const error = new StatusError("Timeout", `Too large resource version: ${notOlderThan}`);
+      this.#send("ERROR", JSON.stringify(error.toStatus()));
+      return this.end();
+    }
     if (since === undefined) {
       for (const object of collection.snapshot()) {
         if (this.#wants(object)) this.#send("ADDED", textOf(object));
       }
+      if (notOlderThan !== undefined && bookmarks) this.#sendBookmark(INITIAL_EVENTS_END);
     } else {
       const missed = collection.changesSince(since);
       if (missed === undefined) {
