@@ -117,11 +117,6 @@ export class EnforcementLoop {
     return ++this.#epoch;
   }
 
-  /** What the kernel has. */
-  get state(): Readonly<EnforcementState> {
-    return this.#state;
-  }
-
   get counts(): Readonly<LoopCounts> {
     return this.#state.counts;
   }
