@@ -58,7 +58,7 @@ export class NetlinkBatchError extends Error {
     this.failures = failures;
   }
 
-  /** Whether somebody else committed since the generation that the transaction named (ERESTART). */
+  /** Whether another program committed since the generation that the transaction named (ERESTART). */
   get isStale(): boolean {
     return this.failures.some((it) => it.code === "ERESTART");
   }

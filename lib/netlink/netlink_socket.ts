@@ -27,8 +27,8 @@ export interface NetlinkSocket extends Disposable {
    */
   dump(request: Request): readonly RawMessage[];
   /**
-   * Dumps what is too much for one moment: yields what each call brings. The socket serves nobody else
-   * until the end; whoever leaves early waits for it.
+   * Dumps a table that is too large for one turn of the event loop: yields the messages of each recv(2).
+   * Until the dump ends the socket takes no other request; a caller that stops early blocks until it ends.
    *
    * @returns whether it is whole; otherwise messages may be missing, or may contradict each other
    * @throws {NetlinkError} if the kernel refuses

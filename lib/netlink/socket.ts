@@ -167,7 +167,7 @@ class KernelNetlinkSocket implements NetlinkSocket {
       const index = message.sequence - first;
       const request = requests[index];
       if (request === undefined) {
-        this.#strays?.push(message); // otherwise a late reply to somebody who gave up
+        this.#strays?.push(message); // otherwise a late reply to a request that timed out
         continue;
       }
       if (message.type !== NLMSG_ERROR) {

@@ -7,7 +7,7 @@ import type { Address } from "../../ip/address.ts";
 import { ipAddress } from "../address/ip_address.ts";
 import type { Codec } from "../schema.ts";
 
-/** How many addresses are remembered; then it begins anew. */
+/** How many addresses are cached; beyond that the cache is emptied. */
 const ADDRESSES_MAX = 1 << 16;
 
 const addresses = new Map<number | string, Address>();

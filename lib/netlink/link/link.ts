@@ -96,7 +96,7 @@ export interface Link {
   readonly hasXdp: boolean;
   /** Of a bridge: families whose bridged packets it has meet the hooks of IP, whatever the sysctls say. */
   readonly bridgeHooks: readonly (4 | 6)[];
-  /** Free text that somebody put there. */
+  /** `IFLA_IFALIAS`: free text, set by the program or the person who owns the link. */
   readonly alias: string | undefined;
 }
 

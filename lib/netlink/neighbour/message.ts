@@ -18,9 +18,9 @@ export const RTM_GETNEIGH = 30;
 export const NUD_REACHABLE = 0x2;
 export const NUD_STALE = 0x4;
 export const NUD_FAILED = 0x20;
-/** A link that asks nobody, as loopback. */
+/** The link does no neighbour discovery, as loopback. */
 export const NUD_NOARP = 0x40;
-/** It stays, and is never asked for. */
+/** The entry stays until it is deleted; the kernel never probes it. */
 export const NUD_PERMANENT = 0x80;
 
 /** `struct ndmsg`. */

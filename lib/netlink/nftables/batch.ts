@@ -28,7 +28,7 @@ const BATCH_END = {
 /**
  * Opens a transaction.
  *
- * @param generation refuse everything (ERESTART) if somebody has committed since this generation
+ * @param generation the kernel refuses the whole batch (ERESTART) if another program has committed since
  */
 export function beginBatch(generation?: number): Request {
   return request(BATCH_BEGIN, {
