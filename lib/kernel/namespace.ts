@@ -103,8 +103,8 @@ export function createNamespace(path: string): void {
 }
 
 /**
- * Takes the namespace at `path` away; it goes, with its links, when nobody is in it any more. A file
- * where nothing is mounted goes too.
+ * Unmounts the namespace at `path` and deletes the file, also one where nothing is mounted. The kernel
+ * deletes the namespace, with its links, when the last process in it has ended.
  *
  * @throws {KernelError} if there is none (`ENOENT`) or the kernel refuses
  */

@@ -3,8 +3,8 @@
  * that notifications cost nothing while there are none. An eventfd in the same call wakes it when the
  * list of descriptors changes or the poller closes.
  *
- * Not for reading: whoever is told reads until there is nothing left, on the main thread. Lost
- * notifications (POLLERR on a netlink socket) look the same here; the reader finds them out.
+ * The poller does not read: its callback reads until the descriptor is empty, on the main thread. Lost
+ * notifications (POLLERR on a netlink socket) wake the callback too, and its recv(2) reports ENOBUFS.
  */
 
 import { assert } from "../base/assert.ts";

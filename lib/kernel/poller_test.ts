@@ -97,7 +97,7 @@ Deno.test("Poller forgets a watch that is disposed, though its turn was next", a
   await poller.done;
 });
 
-Deno.test("Poller calls nobody after it is disposed", async () => {
+Deno.test("Poller calls no callback after it is disposed", async () => {
   using counter = new Counter();
   const poller = new Poller();
   let calls = 0;

@@ -36,7 +36,7 @@ export interface ExchangeBounds {
  *
  * @returns all that it said
  * @throws {RangeError} if the path is too long for a socket's, or the answer longer than allowed
- * @throws {KernelError} if nobody listens (`ENOENT`, `ECONNREFUSED`), if the connection breaks, or
+ * @throws {KernelError} if no process listens (`ENOENT`, `ECONNREFUSED`), if the connection breaks, or
  * `ETIMEDOUT`
  */
 export function exchange(
