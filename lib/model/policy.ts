@@ -1,6 +1,6 @@
 /**
- * Policies with their defaults applied: what the API leaves unsaid is said here, so that nobody behind
- * the decoder applies a default again. NetworkPolicy is `networking.k8s.io/v1`, ClusterNetworkPolicy
+ * Policies with their defaults applied: the decoder fills in every field that the API
+ * leaves out, so that the code behind it applies no default again. NetworkPolicy is `networking.k8s.io/v1`, ClusterNetworkPolicy
  * is `policy.networking.k8s.io`, `v1beta1` and `v1alpha2` alike.
  */
 
@@ -32,7 +32,7 @@ export interface NetworkPolicy {
 export interface ClusterNetworkPolicy {
   readonly name: string;
   readonly tier: "admin" | "baseline";
-  /** 0 to 1000; the lower is asked first. Negative: nobody knows it, and it comes before all. */
+  /** 0 to 1000; the lower is evaluated first. Negative: it could not be read; evaluated before all others. */
   readonly priority: number;
   readonly namespaceSelector: LabelSelector;
   readonly podSelector: LabelSelector;

@@ -16,7 +16,7 @@ export interface NamedPort {
   readonly port: number;
 }
 
-/** One pod. `finished` pods (Succeeded, Failed) are nobody: their addresses may already be another's. */
+/** One pod. Policy ignores a `finished` pod (Succeeded, Failed): another pod may have its addresses already. */
 export interface Workload {
   readonly namespace: string;
   readonly name: string;
@@ -25,7 +25,7 @@ export interface Workload {
   /** `spec.nodeName`; empty while the pod is not scheduled. */
   readonly nodeName: string;
   readonly labels: Labels;
-  /** RFC 3339, in UTC; missing: nobody knows. Of two pods at one address the newer one holds it. */
+  /** RFC 3339, in UTC; missing: unknown. Of two pods at one address the newer one holds it. */
   readonly createdAt?: string;
   readonly serviceAccount: string;
   readonly addresses: readonly Address[];
