@@ -1,11 +1,11 @@
 /**
- * What the plugin reported, found by pod, by interface and by address. It does not know the pods'
- * objects: whether an attachment is that of an object is FactStore's to say.
+ * The attachments and detachments that the plugin reported. They are not compared with the pods'
+ * objects here: FactStore decides whether an attachment belongs to an object.
  */
 
 import { type Attachment, type Detachment, podKeyOf } from "../model/facts.ts";
 
-/** See the file's comment. */
+/** Finds attachments by pod, by interface and by address. */
 export class AttachmentIndex {
   readonly #attachments = new Map<string, Attachment>();
   readonly #byPod = new Map<string, Set<Attachment>>();

@@ -129,8 +129,8 @@ export class FactStore implements ClusterIndex {
   }
 
   /**
-   * Every address that is a pod's: its status's, and for one of this node the plugin's. An address that
-   * is attached belongs to its attachment, whoever's status says it too.
+   * The addresses of a pod: those in its status and, for a pod of this node, those that the plugin
+   * reported. An attached address belongs to its attachment, even if another pod's status names it.
    */
   addressesOf(workload: Workload): readonly Address[] {
     const credible = this.credibleAddressesOf(workload);
@@ -168,9 +168,9 @@ export class FactStore implements ClusterIndex {
     return claimants;
   }
 
-  // What is told.
+  // Setters: one change of the cluster's or the node's state each.
 
-  /** This node is called so, and not as was said before. */
+  /** Sets the name of this node, in place of the one before. */
   setOwnNode(name: string): void {
     this.#nodeName = name;
   }

@@ -8,8 +8,8 @@
  *   namespaces ┼─▶ members of the sets (SetIndex, by single changes) ──────────────┘
  *   nodes ─────┘
  *
- * A pod of another node moves set members only. What concerns a pod of this node is computed anew from
- * all its facts when one of them changes, and put together with what the others bring.
+ * A pod of another node moves set members only. What concerns a pod of this node is recomputed from
+ * all its facts when one of them changes, and merged with the parts of the other pods.
  */
 
 import { HeldMap } from "../base/held_map.ts";
@@ -237,7 +237,7 @@ export class PolicyGraph {
     return isSetChanged;
   }
 
-  /** What these pods bring in must be made anew, if they are this node's. */
+  /** Marks the computed parts of these pods as stale, as far as the pods are of this node. */
   #forget(keys: Iterable<string>): void {
     for (const key of keys) {
       if (!this.#local.has(key)) continue;

@@ -342,7 +342,7 @@ Deno.test("PolicyGraph takes a local pod's address from its attachment before it
     interfaceName: interfaceNameOf("x", "web"),
     addresses: [Address.parse("10.0.0.9")],
   };
-  // An attachment whose pod is not known yet is nobody's: its interface stays closed.
+  // The pod of this attachment is not known yet: its interface stays closed.
   graph.update("attachment", "c1/eth0", attachment);
   assertEquals([...graph.flush().endpoints.keys()], []);
   graph.update("workload", "x/web", facts);

@@ -138,7 +138,7 @@ Deno.test("PolicyGraph takes an attachment without uid for the pod's of its name
   });
 });
 
-Deno.test("PolicyGraph gives an address to its attachment first, whoever's status says it too", () => {
+Deno.test("PolicyGraph gives an address to its attachment first, even if another pod's status names it", () => {
   const graph = makeGraph();
   graph.update("workload", "x/server", pod("u8", { name: "server", labels: {} }));
   const elsewhere = { name: "other", nodeName: "node2" };
@@ -173,7 +173,7 @@ Deno.test("PolicyGraph never opens an interface for two pods, and says which one
   const conflicts = (): unknown => [...graph.flush().conflicts];
   graph.update("workload", `x/${first}`, pod("u1", { name: first }, OLD_ADDRESS));
   assertEquals([open(), conflicts()], [[`x/${first}`], []]);
-  // By their addresses alone nobody can say whose it is.
+  // The addresses do not tell which of the two pods owns the interface.
   graph.update("workload", `x/${second}`, pod("u2", { name: second }, NEW_ADDRESS));
   assertEquals([open(), conflicts()], [[], [[interfaceName, [`x/${first}`, `x/${second}`]]]]);
   const workloads = (): string[] =>
@@ -234,7 +234,7 @@ Deno.test("PolicyGraph goes by the link that names a pod where no attachment is 
   assertEquals(state(), [[`${name} ${other}`, `cali2 ${one}`].sort(), []]);
 });
 
-Deno.test("PolicyGraph opens an interface for nobody while two pods' attachments hold it", () => {
+Deno.test("PolicyGraph keeps an interface closed while the attachments of two pods hold it", () => {
   const graph = makeGraph();
   graph.update("workload", "x/db", pod("u1", { name: "db" }));
   const holding = attached("u1", OLD_ADDRESS, { pod: "db" });

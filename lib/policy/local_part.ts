@@ -1,6 +1,6 @@
 /**
  * What one pod of this node brings into the desired state: its endpoints, the programs that govern it, and
- * their policies. All of it is computed anew from all facts when one of them changes.
+ * their policies. A change of any fact about the pod recomputes all of it.
  */
 
 import { sortedByText } from "../ip/address.ts";
@@ -47,7 +47,7 @@ export class LocalPartMaker {
   /** What the pod of this key brings in, by the facts of now. */
   make(key: string): LocalPart {
     const workload = this.#facts.workload(key);
-    // Without its namespace nobody knows which policies concern a pod: it stays closed.
+    // Without its namespace's labels we cannot tell which policies select the pod: it stays closed.
     if (workload === undefined || this.#facts.namespace(workload.namespace) === undefined) {
       return { endpoints: [], programs: [], policies: [] };
     }
@@ -79,7 +79,7 @@ export class LocalPartMaker {
     return { endpoints, programs, policies };
   }
 
-  /** Whether another pod of this node holds the address. What a pod elsewhere claims frees nobody. */
+  /** Whether another pod of this node holds the address. The claim of a pod on another node does not count. */
   #isOfAnother(address: string, key: string): boolean {
     const holder = this.#facts.podAt(address);
     return holder !== undefined && keyOf(holder) !== key && this.#local.has(keyOf(holder));
@@ -126,7 +126,7 @@ export class LocalPartMaker {
     return this.#intern({ direction, denyAction, admin, namespaced: [], baseline });
   }
 
-  /** The same value as long as it says the same: whoever compiled it need not look into it again. */
+  /** Returns the same object for equal contents, so that the compiler can compare by identity. */
   #intern(program: Omit<DesiredProgram, "id">): DesiredProgram {
     const id = [
       program.denyAction,

@@ -1,10 +1,9 @@
 /**
- * The pods of this node and their interfaces. An interface belongs to its attachment first. Without an
- * attachment one is opened only where the pod's status has an address that no attachment explains: then
- * the pod runs, and another plugin attached it, or what the agent knew of it is lost. Which interface
- * that is the link says that names the pod, and where none does, the name that is computed from the
- * pod's. A pod that is about to start has no address, so nothing is open for it before the plugin says
- * that it is this very pod's.
+ * The pods of this node and their interfaces. An interface belongs to its attachment first. A pod without
+ * an attachment gets one only if its status has an address that no attachment holds: then the pod runs,
+ * and either another plugin attached it, or the agent has lost its attachment. The interface is then the
+ * link whose alias names the pod, or else the one whose name is computed from the pod's name. A pod that
+ * is about to start has no address, so its interface stays closed until the plugin reports the attachment.
  */
 
 import { type Attachment, podKeyOf, type PodLink } from "../model/facts.ts";
@@ -14,7 +13,7 @@ import type { Workload } from "../model/workload.ts";
 import { fileIn } from "./attachment_index.ts";
 import type { FactStore } from "./fact_store.ts";
 
-/** See the file's comment. */
+/** Tells which interface, if any, is opened for each pod of this node. */
 export class LocalPods {
   readonly #facts: FactStore;
   readonly #prefix: string | undefined;

@@ -24,8 +24,8 @@ export interface PodSelection {
 }
 
 /**
- * Whether policy can apply to a pod at all: a pod on the host's network shares its node's address and
- * is neither governed nor a peer, and a finished pod is nobody.
+ * Whether policies can select the pod, as subject or as peer. They cannot if it is on the host's network
+ * (it shares its node's address) or finished (another pod may have its addresses already).
  */
 export function isGovernable(workload: Workload): boolean {
   return !workload.hostNetwork && !workload.finished;
