@@ -9,8 +9,8 @@
  * net/netfilter/nf_tables_core.c), but a map's elements when the packet comes to them. In one transaction
  * a packet could find a new element and behind it a chain that for this packet has no rules yet.
  *
- * The kernel holds a mutex while it takes a transaction, and whoever else changes rules waits for it. So
- * what no packet meets comes and goes in pieces of bounded size.
+ * The kernel holds a mutex during a transaction, and every other program that changes rules waits for it.
+ * So objects that no packet reaches are added and deleted in transactions of bounded size.
  */
 
 import { assert } from "../base/assert.ts";
@@ -36,10 +36,10 @@ export interface Difference {
 }
 
 /**
- * Compares.
+ * Computes the transactions that turn the kernel's state `sent` into `ruleset`.
  *
- * @param tableFlags for the case that the table must be made anew
- * @returns `undefined` when `sent` does not say enough: read the kernel and compare with that
+ * @param tableFlags flags of the table (`enum nft_table_flags`) if it must be replaced
+ * @returns `undefined` if `sent` is incomplete: read the kernel and compare with that
  */
 export function diff(sent: Sent, ruleset: Ruleset, tableFlags: number): Difference | undefined {
   const names = namesToCompare(sent, ruleset);

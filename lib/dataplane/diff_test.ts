@@ -166,7 +166,7 @@ Deno.test("diff() replaces a base chain that is hooked in otherwise, and nothing
   assertEquals(namesOf(diff(second?.sent ?? NOTHING, ruleset, 0)), []);
 });
 
-Deno.test("diff() makes the table anew when another version defined a set otherwise", () => {
+Deno.test("diff() replaces the table when another version defined a set differently", () => {
   const sent: Sent = {
     chains: new Map(),
     sets: new Map([["pods", { tag: "other", elements: { kind: "listed", contents: new Map() } }]]),

@@ -27,7 +27,7 @@ import type { Ruleset } from "./ruleset.ts";
 import type { Sent, SentChain, SentSet } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
-/** The part of a netlink socket that reads: one that serves nobody else meanwhile. */
+/** The reading part of a netlink socket; it takes no other request during a dump. */
 export interface ReaderSocket {
   dumpParts(request: Request): Generator<readonly RawMessage[], boolean, void>;
 }

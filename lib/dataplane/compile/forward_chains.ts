@@ -125,8 +125,8 @@ function relatedRule(): Rule {
 }
 
 /**
- * Policy lets related packets pass, and conntrack calls an ICMP error so whoever sends it, as long as
- * it quotes a flow. From a pod it counts only where the pod is an end of that flow.
+ * Related packets pass without a policy. Connection tracking marks every ICMP error that quotes a flow as
+ * related, whatever its sender; so one that a pod sends passes only if the pod is an end of that flow.
  */
 function relatedRules(): readonly Rule[] {
   const ends = FAMILIES.flatMap((family) =>

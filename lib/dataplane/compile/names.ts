@@ -25,7 +25,7 @@ export const CHAIN_OUTPUT = "output";
 /** What the node sends on for others: IPVS, transparent proxies. */
 export const CHAIN_OUTPUT_EGRESS = "output-egress";
 export const CHAIN_OUTPUT_INGRESS = "output-ingress";
-/** Packets that pass through, from whomever. */
+/** Packets that the node forwards, whatever their sender. */
 export const CHAIN_PASSING = "passing";
 /** Packets that a pod sends through its interface, through the node or to it. */
 export const CHAIN_FROM_POD = "from-pod";
@@ -131,8 +131,8 @@ export function cutComment(text: string): string {
 }
 
 /**
- * 32 hexadecimal digits of the SHA-1 of `text`: 128 bits, since whoever writes a policy chooses part of
- * the text, and must not find one that names another's set.
+ * 32 hexadecimal digits of the SHA-1 of `text`. 128 bits: the author of a policy chooses part of the
+ * text, and must not find one that collides with the name of another policy's set.
  */
 export function shortHash(text: string): string {
   return createHash("sha1").update(text).digest("hex").slice(0, 32);

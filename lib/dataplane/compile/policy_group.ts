@@ -1,6 +1,6 @@
 /**
- * The policies of a program that has many, in groups: one policy more or less makes one group's chain and
- * the program's chain again, and not a jump for every policy.
+ * Groups the policies of a program that has many. Adding or removing one policy then replaces one group's
+ * chain and the jumps to groups, not one jump for each policy.
  *
  *   pods-ingress-…
  *     ├─ jump group-ingress-…      accept, or return: the next group
@@ -8,9 +8,9 @@
  *     │    └─ jump policy-ingress/ns/b
  *     └─ jump group-ingress-…
  *
- * Where a group ends is said by the policies themselves (content-defined chunking), so that a change in one
- * leaves those before it, and but for the next few those behind it, as they are. A group's chain is named
- * by its policies and never changes.
+ * A hash of the policy's id decides whether it ends a group (content-defined chunking), so a change leaves
+ * all groups before it and nearly all behind it as they are. The name of a group's chain is a hash of its
+ * policies' ids, and the chain of that name never changes.
  */
 
 import type { DesiredPolicy } from "../../model/desired.ts";
@@ -18,11 +18,11 @@ import type { Chain } from "../ruleset.ts";
 import { groupChainName, policyChainName } from "./names.ts";
 import { makeRule, verdict } from "./rule.ts";
 
-/** Up to so many policies a program's chain jumps to each by itself. */
+/** Up to this many policies, a program's chain jumps to each policy's chain directly. */
 export const UNGROUPED_MAX = 64;
-/** One of so many policies ends a group. */
+/** On average one of this many policies ends a group. */
 const END_EVERY = 48;
-/** Whoever writes policies chooses names: chance alone is no bound. */
+/** Users choose the names of policies and with them where groups end: only a limit bounds a group's size. */
 const GROUP_MIN = 16;
 const GROUP_MAX = 256;
 
