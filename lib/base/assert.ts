@@ -21,7 +21,7 @@ export function unreachable(value: never): never {
   throw new AssertionError(`Unreachable: ${JSON.stringify(value)}`);
 }
 
-/** A programmer error: nobody catches it but the outermost frame. */
+/** A programmer error: only the outermost frame catches it, and the process stops. */
 export class AssertionError extends Error {
   override readonly name = "AssertionError";
 }

@@ -3,7 +3,7 @@
  * It is an argument wherever it is used, never a global. Pure rooms do not log: they return facts.
  *
  * Levels: error = a person must act; warn = healing; info = state changed; debug takes a function,
- * so that what nobody reads costs nothing.
+ * which is not called while the level is higher, so that it costs nothing.
  */
 
 import { escapeControls } from "./printable.ts";
@@ -108,6 +108,6 @@ function writeToStderr(line: string): void {
   try {
     for (let sent = 0; sent < bytes.length;) sent += Deno.stderr.writeSync(bytes.subarray(sent));
   } catch {
-    // Nobody reads stderr any more (EPIPE): the work goes on without a log.
+    // The reader of stderr has closed it (EPIPE): the work goes on without a log.
   }
 }
