@@ -85,7 +85,7 @@ Deno.test("AgentClient says that no agent is there, or that it talks nonsense", 
   );
 });
 
-Deno.test("AgentClient gives up when nobody answers, or even takes the call, in time", async () => {
+Deno.test("AgentClient gives up when the agent does not answer, or not even accept the connection, in time", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/agent.sock`;
   using _silent = Deno.listen({ transport: "unix", path });

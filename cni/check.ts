@@ -52,7 +52,7 @@ function interfaceOf({ interfaces }: CniResult, { environment: { ifname } }: Cal
   return interfaces.findIndex((it) => it.name === ifname && it.sandbox !== undefined);
 }
 
-/** The addresses of that interface, and those of which nobody says whose they are. */
+/** The addresses of the interface with index `at`, and those that name no interface. */
 function addressesOf({ ips }: CniResult, at: number): readonly Address[] {
   return ips.filter((it) => it.interface === undefined || it.interface === at)
     .map((it) => it.address.address);

@@ -23,11 +23,11 @@ import { toCniError } from "./protocol/error.ts";
 import { refuseOwnNamespace } from "./sandbox.ts";
 
 /**
- * Disconnects the container. The pair tells everybody who comes later, and GC too, that there is
- * something left; so the agent is told before the pair goes, and without a policy the pod is closed.
- * The addresses go last: nobody may get them while the old pair is there.
+ * Disconnects the container. A later DEL or GC finds an unfinished one by its veth pair; so the plugin
+ * first tells the agent (without a policy the pod is closed), then deletes the pair. It frees the
+ * addresses last, so that no other pod gets them while the old pair exists.
  *
- * @throws {CniError} if something of it is left
+ * @throws {CniError} if it could not delete or free something
  */
 export async function del(call: Call): Promise<void> {
   const { environment, configuration } = call;

@@ -3,9 +3,9 @@
  * at once that know nothing of each other. A full file is renamed to `<path>.1`, that one to `.2` and
  * so on; what is beyond the count or too old goes. Nothing here throws: the pod matters more.
  *
- * Who renames holds flock(2) on the file that is full, and nobody waits for it: a plugin that finds it
- * taken, or the path to be another file already, goes on with what it has open. Its line then ends up
- * in the renamed file, never nowhere.
+ * The plugin that renames holds flock(2) on the full file. No plugin waits for that lock: one that finds
+ * it taken, or another file at the path, appends to the file that it has open. Its line is then in the
+ * renamed file, and not lost.
  */
 
 /** How much is kept. */
@@ -70,9 +70,9 @@ function openFile(path: string): Deno.FsFile {
 }
 
 /**
- * Whether what was opened is a file of ours, and that by no link of somebody else's: in a folder where
- * others may write, they choose where root's lines go, or read them. Asked once it is open, so that
- * nobody can change it in between.
+ * Whether the open file belongs to this user and was not reached through another user's link: in a folder
+ * where other users may write, a link of theirs would choose the file that root writes to. Asked after
+ * open(2), so that the file cannot be exchanged between the check and the use.
  */
 function isOurs(path: string, file: Deno.FsFile): boolean {
   const uid = Deno.uid();

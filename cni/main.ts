@@ -24,7 +24,7 @@ function writeAll(file: { writeSync(bytes: Uint8Array): number }, text: string):
   for (let sent = 0; sent < bytes.length;) sent += file.writeSync(bytes.subarray(sent));
 }
 
-/** Writes to stderr, unless nobody reads it any more (EPIPE): the call goes on without. */
+/** Writes to stderr; if its reader has closed it (EPIPE), the call goes on without. */
 function writeLog(text: string): void {
   try {
     writeAll(Deno.stderr, text);

@@ -21,7 +21,7 @@ export class NodeFacts {
   /**
    * The node's pod CIDRs.
    *
-   * @throws {CniError} code 11 if nobody who knows answers
+   * @throws {CniError} code 11 if neither agent nor API server answers
    */
   async podCidrs(): Promise<readonly Prefix[]> {
     const { agentSocket } = this.#settings;

@@ -8,7 +8,7 @@ const NODE = {
   spec: { podCIDRs: ["10.244.3.0/24", "fd00:10:244:3::/64"] },
 };
 
-/** Serves one node to whoever has the token. */
+/** Serves one node to clients that send the token. */
 async function withApiServer(f: (apiEndpoint: string) => Promise<void>): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     if (request.headers.get("authorization") !== "Bearer secret") {

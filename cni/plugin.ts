@@ -120,7 +120,7 @@ function logFailure(
     error: message,
     details,
     cause: message.includes(cause.message) ? undefined : cause,
-    stack: code === CNI_CODES.internal ? cause.stack : undefined, // nobody foresaw it
+    stack: code === CNI_CODES.internal ? cause.stack : undefined, // a fault of ours
     durationMs: durationOf(startMs),
   };
   if (PASSING.includes(code)) log.warn("call failed", fields);
@@ -159,7 +159,7 @@ function knownVersion(version: string | undefined): string {
   }
 }
 
-/** What somebody reads who runs the program by hand. */
+/** The text for a person who runs the program by hand. */
 export function formatAbout(): string {
   return [
     formatVersion("calyx"),

@@ -109,7 +109,7 @@ export class Sandbox implements Disposable {
       }
       this.#settle(indexes);
     } catch (error) {
-      // By its index: it may not be marked as ours yet, and then nobody would find it.
+      // By its index: without our alias, which it may not have yet, a later DEL or GC would not find it.
       if (indexes.host !== 0) deleteLinkIfThere(this.host, indexes.host);
       throw error;
     }

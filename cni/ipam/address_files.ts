@@ -24,12 +24,12 @@ const ROOM_NAME = ".calyx-room";
 /** An address and white space. */
 const LAST_RESERVED_BYTES_MAX = 100;
 
-/** What has the name of an address. */
+/** A file or folder that is named as an address. */
 export interface AddressFile {
   readonly address: string;
   /** `undefined`: it is no file, cannot be read, or holds something else. */
   readonly holder: Holder | undefined;
-  /** Left by a kill between making it and writing to it: under the lock nobody can be about to. */
+  /** A kill between open(2) and write(2) left it: no other writer is at work, since we hold the lock. */
   readonly isEmpty: boolean;
 }
 
@@ -120,7 +120,7 @@ export function writeLastReserved(folder: string, set: number, address: string):
   }
 }
 
-/** Writes a whole file in place; whatever else is there goes first, so that nobody's link leads us. */
+/** Writes a whole file in place. It first removes anything but a file, so that it never follows a link. */
 export function overwrite(path: string, text: string): void {
   if (isSomethingElse(path)) Deno.removeSync(path);
   using file = Deno.openSync(path, { write: true, create: true, mode: 0o600 });

@@ -114,7 +114,7 @@ Deno.test("parseHostLocal() adds up the requested addresses of all three places"
     runtimeConfig: { ips: ["10.1.0.5/24", "10.1.0.5"] },
     ipam: { subnet: "10.1.0.0/24" },
   }, "10.1.0.5");
-  assertEquals(same.requested.map(String), ["10.1.0.5"], "whoever asks for it");
+  assertEquals(same.requested.map(String), ["10.1.0.5"], "named in three places, requested once");
 });
 
 Deno.test("parseHostLocal() says everything that is wrong", () => {

@@ -79,7 +79,7 @@ export class HostLocalIpam implements Ipam {
       "io",
       `Stale addresses could not be freed: ${left.join(", ")} in ${folder}`,
       {
-        details: reason ?? "Nobody gets them until what has their names there is removed",
+        details: reason ?? "They are not given out until the files or folders of these names are removed",
       },
     );
   }
@@ -158,7 +158,7 @@ function isFileError(error: Error): boolean {
 
 function report({ log }: Call, store: ReservationStore | undefined): void {
   const addresses = store?.reclaimed ?? [];
-  if (addresses.length > 0) log.info("addresses freed that nobody can be using", { addresses });
+  if (addresses.length > 0) log.info("unused addresses freed", { addresses });
 }
 
 /**
@@ -281,7 +281,7 @@ export function releaseOf(store: ReservationStore, holder: Holder): void {
 }
 
 /**
- * What is not reserved is somebody else's before long.
+ * Asserts that the addresses of a pod are reserved for it: others would soon be given to another pod.
  *
  * @throws {CniError} if the holder lacks one of these addresses, or has none at all
  */
@@ -347,7 +347,7 @@ export function releaseInvalid(
         ? store.discard(address)
         : store.release(address, holder);
       if (isFreed) freed++;
-      else if (holder === undefined) left.push(address); // else somebody was faster
+      else if (holder === undefined) left.push(address); // else another process freed it first
     } catch (error) {
       left.push(address);
       reason = messageOf(error);

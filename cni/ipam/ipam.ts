@@ -39,12 +39,12 @@ export interface Ipam {
    * @throws {CniError} if it does not
    */
   check(call: Call, addresses: readonly Address[]): Promise<void>;
-  /** Who holds addresses and is not in `valid`, as far as is known here. */
+  /** Lists the known holders of addresses that are not in `valid`. */
   listStale(call: Call, valid: readonly ValidAttachment[]): readonly ValidAttachment[];
   /**
-   * Frees what nobody in `valid` holds, as much of it as can be.
+   * Frees the addresses of all holders that are not in `valid`, as many as possible.
    *
-   * @throws {CniError} naming what is left
+   * @throws {CniError} naming the addresses that it could not free
    */
   collect(call: Call, valid: readonly ValidAttachment[]): Promise<void>;
   /** @throws {CniError} if there is no address left, or no room to note who has it */

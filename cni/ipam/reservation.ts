@@ -13,7 +13,7 @@ export interface Holder {
   readonly ifname: string | undefined;
 }
 
-/** An address and who holds it; `undefined` where that cannot be read: then nobody gets it. */
+/** An address and its holder; `undefined` if the holder cannot be read: then the address is not given out. */
 export interface Reservation {
   readonly address: string;
   readonly holder: Holder | undefined;
@@ -30,7 +30,7 @@ export function formatHolder({ containerId, ifname }: Holder): string {
   return ifname === undefined ? containerId : `${containerId}\r\n${ifname}`;
 }
 
-/** Parses the content of an address file; `undefined` for what nobody can have written as one. */
+/** Parses the content of an address file; `undefined` if neither we nor host-local could have written it. */
 export function parseHolder(text: string): Holder | undefined {
   const [containerId = "", ifname, ...more] = text.trim().split(/\r?\n/);
   if (!ID_REGEXP.test(containerId) || more.length > 0 || /\s/.test(ifname ?? "")) return undefined;

@@ -3,9 +3,9 @@
  * of them: `.calyx`. It is derived and may be deleted at any time. The reference plugin passes over it:
  * the name is no address and the content no container's.
  *
- * It counts only while the folder's modification time is the one that it names, a time in the past that
- * we set: whoever else makes or removes a file sets another one. A file that was torn, by a kill or a
- * full disk, names a time that was never set.
+ * It is valid only while the folder's modification time is the one that it names, a time in the past that
+ * the plugin set: another program that creates or removes a file there changes that time. An index that was
+ * cut off, by a kill or a full disk, names a time that was never set.
  *
  *     calyx reservations 1
  *     folder 1700000000000

@@ -1,8 +1,8 @@
 /**
  * Reservations as lines of one text, which is also how they lie on disk (`reservation_index.ts`):
- * `<address> <container> <interface>`, `<address> <container>` for the old form, `<address>` where
- * nobody knows who has it. Looking something up is a search in the text, which takes microseconds even
- * with thousands of lines; to parse them would take longer than everything else that a call does.
+ * `<address> <container> <interface>`, `<address> <container>` for the old form, `<address>` where the
+ * holder is unknown. A look-up searches the text, which takes microseconds even with thousands of lines;
+ * parsing them would take longer than everything else that a call does.
  */
 
 import { type Holder, isAddressName, type Reservation } from "./reservation.ts";

@@ -99,13 +99,13 @@ export class ReservationStore implements Disposable {
     }
   }
 
-  /** Leaves the index up to date, and lets go of the lock. */
+  /** Writes the index if reservations changed, and releases the lock. */
   [Symbol.dispose](): void {
     if (this.#isChanged) this.#writeIndex();
     this.#lock.close(); // and with it the lock
   }
 
-  /** Addresses that opening has freed: nobody can be using them. */
+  /** Addresses that opening the store has freed, since no container can be using them. */
   get reclaimed(): readonly string[] {
     return this.#reclaimed;
   }
@@ -121,12 +121,12 @@ export class ReservationStore implements Disposable {
     return exact.length > 0 ? exact : this.#held.find({ ...holder, ifname: undefined });
   }
 
-  /** Whether nobody holds the address, as far as is known. */
+  /** Whether no holder of the address is known. */
   isFree(address: string): boolean {
     return !this.#held.has(address);
   }
 
-  /** When the address was given back, if that was so lately that it should rest. */
+  /** When the address was freed (ms since 1970), if so recently that it is not to be given out yet. */
   restsSinceMs(address: string): number | undefined {
     const freedMs = this.#freedMs.get(address);
     return freedMs !== undefined && this.#isResting(freedMs) ? freedMs : undefined;
@@ -135,7 +135,7 @@ export class ReservationStore implements Disposable {
   /**
    * Reserves an address, and notes it as the last one of its set.
    *
-   * @returns `false` if somebody has it after all
+   * @returns `false` if it is reserved already
    * @throws {Error} if the file system does not let us; then it is not reserved
    */
   reserve(address: string, holder: Holder, set: number): boolean {
@@ -151,10 +151,10 @@ export class ReservationStore implements Disposable {
   }
 
   /**
-   * Gives an address back, if it is this holder who has it.
+   * Frees an address if this holder has it.
    *
-   * @returns whether it was
-   * @throws {Error} if the file system does not let us
+   * @returns whether it had
+   * @throws {Error} if the file system refuses
    */
   release(address: string, holder: Holder | undefined): boolean {
     const file = readAddressFile(this.#folder, address);
@@ -165,7 +165,7 @@ export class ReservationStore implements Disposable {
     return true;
   }
 
-  /** Removes what has the name of an address and says nothing that makes sense; `false` if it stays. */
+  /** Removes a file or folder that is named as an address and holds no reservation; `false` if it stays. */
   discard(address: string): boolean {
     if (!this.#tryRemove(address)) return false;
     this.#forget(address);
@@ -224,7 +224,7 @@ export class ReservationStore implements Disposable {
     for (const [address, ms] of freedMs) this.#freedMs.set(address, ms);
   }
 
-  /** Reads all files, and frees what nobody can be using. */
+  /** Reads all files, and frees the addresses that no container can be using. */
   #read(previous: ReservationIndex | undefined): void {
     this.#isRead = true;
     this.#freedMs.clear();
@@ -238,7 +238,7 @@ export class ReservationStore implements Disposable {
     }
     this.#held = ReservationTable.of(held);
     if (previous?.boot.id === boot.id) {
-      // What is gone was given back by somebody else.
+      // Another program, as the reference plugin, freed the addresses whose files are gone.
       for (const { address } of previous.held.reservations) this.#freedMs.set(address, nowMs());
     }
     for (const [address, ms] of previous?.freedMs ?? []) this.#freedMs.set(address, ms);
@@ -251,7 +251,7 @@ export class ReservationStore implements Disposable {
       removeAddressFile(this.#folder, address);
       return true;
     } catch {
-      return false; // then nobody gets it
+      return false; // it stays reserved
     }
   }
 

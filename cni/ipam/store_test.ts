@@ -48,7 +48,7 @@ Deno.test("ReservationStore reads no address file but the ones concerned", () =>
   assertEquals(countReads(work), 1);
 });
 
-Deno.test("ReservationStore notices whatever somebody else does to the files", () => {
+Deno.test("ReservationStore notices every change that another program makes to the files", () => {
   using folder = new ReservationFolder();
   reserve(folder, "10.1.0.2", "a");
   folder.write("10.1.0.3", "b\r\neth0");
@@ -63,7 +63,7 @@ Deno.test("ReservationStore notices whatever somebody else does to the files", (
   assertEquals(held(folder), ["10.1.0.4 c"]);
 });
 
-Deno.test("ReservationStore makes its index anew when it is gone, torn, or another's", () => {
+Deno.test("ReservationStore rebuilds its index when it is missing, cut off, or of another folder", () => {
   using folder = new ReservationFolder();
   reserve(folder, "10.1.0.2", "a");
   const path = `${folder.path}/.calyx`;
@@ -89,7 +89,7 @@ Deno.test("ReservationStore makes its index anew when it is gone, torn, or anoth
   }
 });
 
-Deno.test("ReservationStore gives nothing back for somebody who does not hold it", () => {
+Deno.test("ReservationStore frees no address for a container that does not hold it", () => {
   using folder = new ReservationFolder();
   reserve(folder, "10.1.0.2", "a");
   folder.use((it) => {
@@ -146,7 +146,7 @@ Deno.test("ReservationStore frees nothing when it does not know the boot", () =>
   assertEquals(open(), ["10.1.0.2"]);
 });
 
-Deno.test("ReservationStore lets addresses rest that somebody else gave back", () => {
+Deno.test("ReservationStore lets addresses rest that another program freed", () => {
   using folder = new ReservationFolder();
   reserve(folder, "10.1.0.2", "a");
   Deno.removeSync(`${folder.path}/10.1.0.2`);
@@ -163,7 +163,7 @@ Deno.test("ReservationStore.openExisting() makes nothing", () => {
   assertEquals([...Deno.readDirSync(folder.root)], []);
 });
 
-Deno.test("ReservationStore waits for whoever holds the lock", async () => {
+Deno.test("ReservationStore waits for another process that holds the lock", async () => {
   using folder = new ReservationFolder();
   reserve(folder, "10.1.0.2", "a");
   const script = `flock ${folder.path}/lock sh -c 'echo; sleep 0.3; rm ${folder.path}/10.1.0.2'`;

@@ -1,7 +1,7 @@
 /**
- * Calico's settings, as far as this plugin answers them with a refusal. A migrating configuration
- * either means here what it meant there, or is refused with the key, the value and what to do instead:
- * nothing that somebody relies on is passed over in silence.
+ * The settings of Calico that this plugin refuses. A configuration that was written for Calico either has
+ * the same effect here, or is refused with the key, the value and what to do instead: a setting that a
+ * user relies on is never ignored in silence.
  *
  * Not here: keys that work (`keys.ts`). Any other key is allowed and without effect.
  */

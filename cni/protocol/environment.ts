@@ -79,8 +79,7 @@ export const CNI_VARIABLES: readonly Variable[] = [
 ];
 
 /**
- * Reads the parameters; `undefined` where no command is asked for at all: somebody ran the program
- * by hand.
+ * Reads the parameters of the call; `undefined` without CNI_COMMAND: a person ran the program by hand.
  *
  * @throws {CniError} code 4, naming every variable that is missing, or the command if it is unknown
  */

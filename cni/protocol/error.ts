@@ -1,6 +1,6 @@
 /**
  * The error that the caller of the plugin must hear: a code of the CNI specification, one sentence,
- * and details. `main.ts` prints it, once; whoever meets one passes it on as it is.
+ * and details. `main.ts` prints it, once; code that catches one throws it on unchanged.
  * CNI specification 1.1, section 5, "Error".
  */
 
@@ -27,7 +27,7 @@ export const CNI_CODES = {
   networkFailed: 101,
   /** CHECK found something missing or different. */
   checkFailed: 102,
-  /** Nobody foresaw it. */
+  /** An error that the plugin does not expect: a fault of its own. */
   internal: 999,
 } as const;
 

@@ -1,6 +1,6 @@
 /**
- * Reading JSON objects whose form nobody guarantees: every wrong field is noted, reading goes on, and
- * the caller reports all of them in one error.
+ * Reads JSON objects of any form: notes every wrong field and reads on, so that the caller reports all of
+ * them in one error.
  */
 
 /** A JSON object. */
@@ -12,8 +12,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * A value for people to read: what is larger than a word is only named, since nobody knows what may
- * be in there.
+ * Describes a value in a message. Of a list or an object it names only the type, since either may hold
+ * secrets or be long.
  */
 export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return "a list";
@@ -47,7 +47,7 @@ export class Fields {
     this.problems.push(`"${this.nameOf(key)}" must be ${wanted}: got ${value}`);
   }
 
-  /** A text that nobody may read in an error, whatever it is. */
+  /** A secret text: an error about it never shows its value. */
   secret(key: string): string | undefined {
     const value = this.#object[key];
     if (value === undefined || value === null || typeof value === "string") {
