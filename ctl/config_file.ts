@@ -25,7 +25,7 @@ const PASSED_OVER = /^(etcd|k8sClient)|^(hostname|apiServerRoot|alphaFeatures)$/
 /**
  * Parses the text of a configuration file; `path` is for the messages.
  *
- * @throws {CtlError} if it is no such file, or says something that nobody here would obey
+ * @throws {CtlError} if it is no configuration file, or has a setting that calyxctl does not support
  */
 export function parseConfigFile(text: string, path: string): CredentialSettings {
   const document = parseDocument(text, path);

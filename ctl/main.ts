@@ -19,7 +19,7 @@ export function main(args: readonly string[]): Promise<number> {
       try {
         writeAll(Deno.stderr, line + "\n");
       } catch {
-        // Nobody reads stderr any more; the exit status still tells.
+        // The reader of stderr has closed it; the exit status still tells.
       }
     },
   };

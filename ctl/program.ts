@@ -47,7 +47,7 @@ export async function run(args: readonly string[], outside: Terminal): Promise<0
     await dispatch(args, terminal);
     return 0;
   } catch (error) {
-    // Whoever read stdout has had enough (`| head`).
+    // The reader of stdout has closed it (`| head`).
     if (error instanceof Deno.errors.BrokenPipe) return 0;
     terminal.printError(`calyxctl: ${formatError(error)}`);
     return 1;

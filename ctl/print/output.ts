@@ -1,6 +1,6 @@
 /**
- * `-o`: how `get` prints. Tables for eyes and for scripts that cut columns; YAML and JSON always as
- * a flat list, also of one object, so that whoever reads them needs one case.
+ * `-o`: how `get` prints. Tables for people and for scripts that cut columns; YAML and JSON always as
+ * a flat list, also of one object, so that a script that reads them needs one case.
  */
 
 import { escapeControls } from "../../lib/base/printable.ts";
