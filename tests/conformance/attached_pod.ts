@@ -1,7 +1,8 @@
 /**
  * A pod of a packet run: a network namespace, wired up by the plugin's own plan in this process, with
  * the addresses that the case says, and its services. A pod on its host's network stands for another
- * node (for the pods' own node: host_pod.ts): wired up alike, but under a name that is no pod's, and nobody tells the agent.
+ * node (host_pod.ts stands for the pods' own node): it is attached in the same way, but its interface is not
+ * named as a pod's and is not reported to the agent.
  */
 
 import type { AgentEndpoint } from "../../lib/agent_api/endpoint.ts";
@@ -20,7 +21,7 @@ const IFNAME = "eth0";
 const NODE_INTERFACE_PREFIX = "node";
 let count = 0;
 
-/** See the file's comment. */
+/** One attached pod; disposing of it detaches it. */
 export class AttachedPod implements Disposable {
   readonly pod: CasePod;
   readonly services: PodServices;

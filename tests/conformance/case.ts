@@ -56,7 +56,7 @@ export interface Cell {
   /** Only this family; `undefined`: both alike. */
   readonly family: Family | undefined;
   readonly expected: Expectation;
-  /** Why nobody can say what must become of it. */
+  /** Why no verdict can be expected of it; the runner skips it and prints this. */
   readonly skip?: string;
 }
 

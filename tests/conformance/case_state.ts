@@ -19,7 +19,7 @@ const FIRST_ADDRESS = Address.parse("192.168.1.1").value;
 /** A pod whose address may be left open. */
 export type PodDraft = Omit<CasePod, "address"> & { readonly address?: string };
 
-/** See the file's comment. */
+/** Applies the actions of a case to namespaces, pods and policies. */
 export class CaseState {
   readonly #namespaces = new Map<string, Labels>();
   readonly #pods = new Map<string, CasePod>();

@@ -380,8 +380,8 @@ const BAD: readonly [string, unknown, string][] = [
   ],
   [
     "a pod that is not there",
-    clusterFile([{ ...probe, to: "nobody" }]),
-    'tests[0].steps[0]: There is no pod "nobody"',
+    clusterFile([{ ...probe, to: "absent" }]),
+    'tests[0].steps[0]: There is no pod "absent"',
   ],
   [
     "an unknown placeholder",

@@ -113,7 +113,7 @@ function parseRequest(args: readonly string[]): Request {
   };
 }
 
-/** A path as whoever called the task means it: `deno task` goes to the project's folder first. */
+/** Resolves a path in the caller's folder: `deno task` changes to the project's folder first. */
 function fromCaller(path: string): string {
   return resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), path);
 }

@@ -58,7 +58,7 @@ function pairsOf(addresses: readonly string[]): [string, string][] {
   );
 }
 
-// What nobody could get wrong, so that the judge itself stands on something.
+// Cases that are plain to a reader, so that the naive evaluator, which judges the others, is tested too.
 
 const EMPTY: NaiveCluster = {
   namespaces: [{ metadata: { name: "x" } }, { metadata: { name: "y", labels: { team: "y" } } }],

@@ -45,7 +45,7 @@ const MARKER_NAMESPACE = "marker";
 /** How long the agent is asked to wait for the kernel: as long as it does. */
 const ENFORCE_MS_MAX = 120_000;
 
-/** See the file's comment. */
+/** Enters snapshots into one small API server and one agent. */
 export class PacketCluster implements AsyncDisposable {
   readonly #api: SmallApiServer;
   readonly #agent: RunningAgent;

@@ -32,7 +32,7 @@ const POLLOUT = 4;
 const SOURCE_PORT_FIRST = 20_000;
 const SOURCE_PORT_LAST = 60_000;
 let sourcePort = SOURCE_PORT_FIRST;
-/** Counts all SCTP probes, so that a late answer is nobody else's. */
+/** Numbers all SCTP probes, so that a late answer is not taken for the answer to a later probe. */
 let initiateTag = 0;
 
 /** A packet to send: from an address of a pod, to an address and port. */

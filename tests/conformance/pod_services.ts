@@ -1,8 +1,8 @@
 /**
  * What a pod of a packet run serves: TCP ports that accept and hang up, UDP ports that answer, SCTP
  * ports that answer an INIT. The sockets are opened inside the pod's namespace and used from outside
- * it. Nothing here waits, except for TCP, where the runtime accepts: whoever waits calls `serve()`
- * when one of the descriptors is ready.
+ * it. The runtime accepts TCP connections; for the others the caller polls `descriptors` and calls
+ * `serve()` when one is ready.
  */
 
 import { type Bytes, HOST_IS_LITTLE_ENDIAN } from "../../lib/base/bytes.ts";
@@ -38,7 +38,7 @@ interface Datagram {
   readonly name: Bytes;
 }
 
-/** See the file's comment. */
+/** The sockets of one pod, open until it is disposed of. */
 export class PodServices implements Disposable {
   readonly namespace: Descriptor;
   readonly #listeners: Deno.TcpListener[] = [];
