@@ -15,7 +15,7 @@ export interface BenchmarkOptions {
   /** Words; a benchmark runs when its name has one of them. Empty: all run. */
   readonly filter: readonly string[];
   readonly isJson: boolean;
-  /** Rounds, where somebody asked for a number. */
+  /** The number of rounds, if the command line gave one. */
   readonly runs: number | undefined;
   readonly cluster: ClusterSize;
   /** A compiled `console.log`. */

@@ -1,4 +1,4 @@
-/** The node in the big cluster: a small API server full of objects, the compiled agent, an ear on nf_tables. */
+/** The node in the big cluster: a small API server full of objects, the compiled agent, and a listener for commits to nf_tables. */
 
 import type { PartialObject } from "../support/kubernetes/api_server/object.ts";
 import type { Store } from "../support/kubernetes/api_server/store.ts";
@@ -14,7 +14,7 @@ export interface AppliedLine {
   readonly requests: number;
 }
 
-/** See the file's comment. */
+/** One node of the big cluster, with its agent running until it is disposed of. */
 export class ClusterNode implements AsyncDisposable {
   readonly size: ClusterSize;
   readonly objects: ClusterObjects;

@@ -1,4 +1,4 @@
-/** CNI plugins under the clock: ours, Debian's ptp, and any other that somebody names. */
+/** Measures CNI plugins: ours, Debian's ptp, and any other that the command line names. */
 
 import { environmentOf } from "../support/plugin/call.ts";
 import { TestContainer } from "../support/plugin/container.ts";

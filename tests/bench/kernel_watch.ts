@@ -1,6 +1,6 @@
 /**
- * Hears of every commit to nf_tables in this network namespace as it happens, and says when one came
- * that has what somebody waits for.
+ * Receives the notification of every commit to nf_tables in this network namespace, and resolves the
+ * caller's promise at the first one that has the object that the caller waits for.
  */
 
 import { Poller } from "../../lib/kernel/poller.ts";

@@ -1,4 +1,4 @@
-/** What 100 pod changes a second on other nodes cost the agent: the work of a node that nobody touches. */
+/** What 100 pod changes a second on other nodes cost the agent of a node whose own pods do not change. */
 
 import { sleep } from "../../lib/base/async.ts";
 import { NODE_NAME } from "../support/node/node.ts";

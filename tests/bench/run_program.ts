@@ -1,4 +1,4 @@
-/** Runs a program to its end, and takes the time as whoever waits for it would. */
+/** Runs a program to its end, and measures the time from start to exit as its caller sees it. */
 
 import { sleep } from "../../lib/base/async.ts";
 import { openFile } from "../../lib/kernel/descriptor.ts";
@@ -24,7 +24,7 @@ export function runProgram({ path, env, ...options }: Program): Promise<RunResul
 const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
-/** Nobody who starts is still for so long. */
+/** A program that is starting never pauses for this long. */
 const STILL_MS = 80;
 const LOOK_MS = 10;
 const WAIT_MS_MAX = 10_000;
@@ -34,7 +34,7 @@ const WAIT_MS_MAX = 10_000;
  * stdout is a pipe without room. (What the kernel says at its end, `ru_maxrss`, counts the parent's
  * memory of the moment before exec(2), which is ours and large.)
  *
- * @returns undefined if it ended without a word
+ * @returns `undefined` if it ended without output
  */
 export async function measurePeakMb(
   { path, args = [], env, stdin = "" }: Program,
