@@ -160,7 +160,7 @@ Deno.test("calyx-agent drops what comes from or goes to a cali interface of no p
   const server = await node.addPod("server");
   using servers = new PodServers();
   servers.tcp(server.namespace, 80);
-  const name = interfaceNameOf("default", "nobody");
+  const name = interfaceNameOf("default", "absent");
   using unknown = new TestNamespace();
   const { namespace, route: inner } = unknown;
   using host = openNetlinkSocket(NETLINK_ROUTE);

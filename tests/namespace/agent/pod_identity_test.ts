@@ -192,7 +192,7 @@ Deno.test("a static pod is known by the uid that the kubelet gives it", async ()
   await setup.attach(pod, 1);
   await using traffic = setup.traffic(pod, 1);
   await traffic.untilOpen("it is open");
-  // Its mirror is made anew; the sandbox is the same one.
+  // The kubelet creates the mirror pod again; the sandbox stays.
   await setup.deletePod("web-node1");
   await createMirror();
   await traffic.untilOpen("it stays open");

@@ -89,22 +89,22 @@ programTest("calyx-agent under a name that no Node has changes nothing and says 
   const { node } = scene;
   const before = listTable();
   await scene.kill();
-  await node.startAgent({ ...HEALTH, CALYX_NODE_NAME: "nobody" }, { waits: false });
-  await assertTold(node, /^No Node is named nobody; there are: node1; set CALYX_NODE_NAME/);
+  await node.startAgent({ ...HEALTH, CALYX_NODE_NAME: "absent" }, { waits: false });
+  await assertTold(node, /^No Node is named absent; there are: node1; set CALYX_NODE_NAME/);
   await node.deletePolicy("p");
   assertEquals(listTable(), before);
   await scene.becomes("open", "timeout");
-  const warning = /"level":"warn".*No Node is named nobody; there are: node1/;
+  const warning = /"level":"warn".*No Node is named absent; there are: node1/;
   await node.agent.until("it is logged", () => warning.test(node.agent.log));
   using pod = new TestPod(node.namespace, "late");
   const { code, answer } = await pod.call("ADD");
   assertEquals([code, answer.code], [1, 11]);
-  assertMatch(answer.msg ?? "", /No Node is named nobody; there are: node1/);
+  assertMatch(answer.msg ?? "", /No Node is named absent; there are: node1/);
   await pod.call("DEL");
 
   // A cloud's other name for the machine.
   await node.objects.patch(`/api/v1/nodes/${NODE_NAME}/status`, {
-    status: { addresses: [{ type: "InternalDNS", address: "nobody" }] },
+    status: { addresses: [{ type: "InternalDNS", address: "absent" }] },
   });
   await node.agent.until("the Node is found", () => isAgentReady());
   await scene.becomes("open", "open");

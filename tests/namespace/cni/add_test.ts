@@ -30,7 +30,7 @@ function lines(entries: readonly Fields[], ...keys: readonly string[]): string[]
   return entries.map((it) => keys.map((key) => it[key] ?? "-").join(" "));
 }
 
-/** What comes of connections from `from` to `addresses`, where nobody listens: a refusal is an answer. */
+/** Connects from `from` to a closed port of each of `addresses`: a refusal shows that it is reachable. */
 async function connectFrom(from: TestContainer, addresses: readonly string[]): Promise<string[]> {
   const { namespace } = from;
   const probes = addresses.map((address) => ({

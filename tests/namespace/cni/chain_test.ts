@@ -96,7 +96,7 @@ skippableTest(
         const result = await runtime.add(container, { portMappings });
         assertEquals(result.cniVersion, cniVersion);
         assertEquals(addressesOf(result), network.reserved());
-        assertEquals(await ask(), "ECONNREFUSED", `${cniVersion} ${id}: nobody listens`);
+        assertEquals(await ask(), "ECONNREFUSED", `${cniVersion} ${id}: the port is closed`);
         servers.tcp(container.namespace, PORT);
         assertEquals(await ask(), "open", `${cniVersion} ${id}: from outside`);
         assertEquals(await ask(node, "127.0.0.1"), "open", `${cniVersion} ${id}: from the node`);

@@ -13,7 +13,7 @@ import {
   CHECK_VERSIONS,
 } from "../../support/plugin/specification.ts";
 
-/** What somebody does to a pod, and the words of CHECK then. */
+/** Damages to a pod's network, and the message with which CHECK reports each. */
 const DAMAGES: Readonly<
   Record<string, readonly [(container: TestContainer, answer: CniAnswer) => void, RegExp]>
 > = {
@@ -116,7 +116,7 @@ Deno.test("calyx CHECK names all that is wrong at once", async () => {
   assertNothingLeft(network);
 });
 
-Deno.test("calyx CHECK finds that an address is reserved no more, or by somebody else", async () => {
+Deno.test("calyx CHECK reports an address that is no longer reserved, or reserved for another container", async () => {
   requireIsolation();
   using network = new CniNetwork();
   const harms: Readonly<Record<string, (path: string) => Promise<void>>> = {

@@ -27,7 +27,7 @@ libc(); // loaded here: a test that loads a library counts as leaking it
 /** A pod's namespace and name. */
 type Name = readonly [namespace: string, name: string];
 
-/** Two names of which somebody searched the second: SHA-1 of `<namespace>.<name>` begins alike. */
+/** Two names, the second found by search: the SHA-1 of `<namespace>.<name>` begins with the same digits. */
 const VICTIM: Name = ["shop", "db-2966798"];
 const STRANGER: Name = ["evil", "m-433254"];
 
@@ -137,13 +137,13 @@ Deno.test("calyx gives a pod whose name collides with another's the next name, a
       assertEquals([again.name, indexOf(nextName ?? "")], [nextName, again.index], what);
       assertNotEquals(again.index, second.index, what);
       await scene.assertWhole(first, `${what}, after another sandbox`);
-      const anew = await scene.add(scene.sandbox(one, "c4"));
-      assertEquals(anew.name, name, what);
+      const replacement = await scene.add(scene.sandbox(one, "c4"));
+      assertEquals(replacement.name, name, what);
       await scene.assertWhole(again, `${what}, after both`);
       await scene.delete(first.container, second.container);
-      await scene.assertWhole(anew, `${what}, after the old ones' DEL`);
+      await scene.assertWhole(replacement, `${what}, after the old ones' DEL`);
       await scene.assertWhole(again, `${what}, after the old ones' DEL`);
-      await scene.delete(anew.container);
+      await scene.delete(replacement.container);
       await scene.assertWhole(again, `${what}, alone`);
       await scene.delete(again.container);
       await scene.assertEmpty(what);

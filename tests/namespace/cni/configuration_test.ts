@@ -203,7 +203,7 @@ const WORKING: readonly Working[] = [
     ],
   },
   {
-    name: "policy_setup_timeout_seconds 0: nobody is waited for",
+    name: "policy_setup_timeout_seconds 0: ADD does not wait for the agent",
     fields: {
       agent_socket: `${FOLDER}/none.sock`,
       policy_setup_timeout_seconds: 0,

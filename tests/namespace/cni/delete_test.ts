@@ -9,7 +9,7 @@ import {
   assertError,
   assertNothingLeft,
   assertSilent,
-  NOBODY,
+  NO_CONTAINER,
   VERSIONS,
 } from "../../support/plugin/specification.ts";
 
@@ -85,9 +85,11 @@ Deno.test("calyx DEL refuses the plugin's own namespace, unless it is told to go
   requireIsolation();
   using network = new CniNetwork();
   const env = { CNI_NETNS: "/proc/self/ns/net" };
-  assertError(await network.call("DEL", NOBODY, { env }), 8, "own namespace");
+  assertError(await network.call("DEL", NO_CONTAINER, { env }), 8, "own namespace");
   for (const CNI_NETNS_OVERRIDE of ["1", "true"]) {
-    const outcome = await network.call("DEL", NOBODY, { env: { ...env, CNI_NETNS_OVERRIDE } });
+    const outcome = await network.call("DEL", NO_CONTAINER, {
+      env: { ...env, CNI_NETNS_OVERRIDE },
+    });
     assertSilent(outcome, CNI_NETNS_OVERRIDE);
   }
 });

@@ -178,12 +178,12 @@ programTest("calyx says that it has to run as root, and leaves nothing", ["setpr
   assertEquals([readNode(network), container.links], [[], ["lo"]]);
 });
 
-/** Must stay as it is, whoever links to it. */
+/** A file that links lead to, and that must not change. */
 const VICTIM = "/run/victim";
 
-Deno.test("calyx works in a folder that somebody spoilt", async () => {
+Deno.test("calyx works in a folder with damaged files", async () => {
   requireIsolation();
-  await Deno.writeTextFile(VICTIM, "somebody else's");
+  await Deno.writeTextFile(VICTIM, "another user's");
   const junk = "\0\xff junk\n".repeat(1000);
   const spoils: readonly (readonly [string, (folder: string) => void])[] = [
     ["junk in address files", (it) => {
@@ -211,7 +211,7 @@ Deno.test("calyx works in a folder that somebody spoilt", async () => {
       }
       Deno.symlinkSync(VICTIM, `${it}/10.244.0.3`);
     }],
-    ["pipes, which nobody writes to, in place of hints and an address file", (it) => {
+    ["pipes without a writer, in place of hints and an address file", (it) => {
       for (const name of ["last_reserved_ip.0", ".calyx", "10.244.0.3"]) {
         new Deno.Command("rm", { args: ["-f", `${it}/${name}`] }).outputSync();
         new Deno.Command("mkfifo", { args: [`${it}/${name}`] }).outputSync();
@@ -246,7 +246,7 @@ Deno.test("calyx works in a folder that somebody spoilt", async () => {
       assertEquals(collected.code, 0, `${name}: ${failureOf(collected)}`);
       assertEquals(readNode(network), [], name);
     }
-    assertEquals(await Deno.readTextFile(VICTIM), "somebody else's", name);
+    assertEquals(await Deno.readTextFile(VICTIM), "another user's", name);
   }
 });
 

@@ -11,7 +11,7 @@ import {
   assertError,
   assertNothingLeft,
   assertSilent,
-  NOBODY,
+  NO_CONTAINER,
   VERSIONS,
 } from "../../support/plugin/specification.ts";
 
@@ -33,19 +33,19 @@ Deno.test("calyx GC frees what no valid attachment holds, and goes on past what 
   const valid = [{ containerID: "kept", ifname: "eth0" }, { containerID: "other", ifname: "eth0" }];
   const fields = { "cni.dev/valid-attachments": valid };
   for (const cniVersion of VERSIONS.slice(0, -1)) {
-    const outcome = await network.call("GC", NOBODY, { fields: { ...fields, cniVersion } });
+    const outcome = await network.call("GC", NO_CONTAINER, { fields: { ...fields, cniVersion } });
     assertError(outcome, 1, cniVersion);
   }
-  assertError(await network.call("GC", NOBODY), 7, "no list is not an empty one");
+  assertError(await network.call("GC", NO_CONTAINER), 7, "no list is not an empty one");
   assertError(
-    await network.call("GC", NOBODY, { fields: { "cni.dev/valid-attachments": {} } }),
+    await network.call("GC", NO_CONTAINER, { fields: { "cni.dev/valid-attachments": {} } }),
     7,
     "nor is anything else",
   );
   assertEquals(nodeState(), before);
 
   ipam.fail("GC", JSON.stringify({ code: 123, msg: "for a reason" }));
-  const failing = await network.call("GC", NOBODY, {
+  const failing = await network.call("GC", NO_CONTAINER, {
     fields: { ...fields, ipam: { type: ipam.type } },
     env: { CNI_PATH: ipam.folder },
   });
@@ -54,13 +54,13 @@ Deno.test("calyx GC frees what no valid attachment holds, and goes on past what 
   assertEquals(network.reserved().length, 6);
 
   // The reference's GC answers 0 here, and the addresses stay taken.
-  assertSilent(await network.call("GC", NOBODY, { fields }), "GC");
+  assertSilent(await network.call("GC", NO_CONTAINER, { fields }), "GC");
   assertEquals(network.reserved(), addressesOf(prevResult));
-  assertSilent(await network.call("GC", NOBODY, { fields }), "GC again");
+  assertSilent(await network.call("GC", NO_CONTAINER, { fields }), "GC again");
   assertSilent(await network.call("CHECK", kept, { fields: { prevResult } }), "the living one");
   // How libcni writes the list of a runtime that has no container left.
   const none = { "cni.dev/valid-attachments": null };
-  assertSilent(await network.call("GC", NOBODY, { fields: none }), "null");
+  assertSilent(await network.call("GC", NO_CONTAINER, { fields: none }), "null");
   assertSilent(await network.call("DEL", kept), "DEL");
   assertEquals([nodeLinks(), network.reserved(), network.reserved("net2")], [
     [foreign.hostName],

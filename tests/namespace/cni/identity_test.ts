@@ -18,7 +18,7 @@ libc(); // loaded here: a test that loads a library counts as leaking it
 
 const POD = "web-0";
 
-/** Whether `target` answers `from`, at every address: nobody listens, and a refusal is an answer. */
+/** Whether `target` answers `from`, at every address. The port is closed: a refusal counts as an answer. */
 async function answers(from: TestContainer, target: CniAnswer): Promise<boolean> {
   const probes = addressesOf(target).map((address) => ({
     namespace: from.namespace,
@@ -179,7 +179,7 @@ interface Obstacle {
 
 const OBSTACLES: readonly Obstacle[] = [
   {
-    name: "a route of somebody else",
+    name: "a route of another program",
     make: () => {
       nodeIp("link", "add", "other0", "type", "veth", "peer", "name", "other1");
       nodeIp("link", "set", "other0", "up");

@@ -14,7 +14,7 @@ import {
   assertNothingLeft,
   assertSilent,
   forEachVersion,
-  NOBODY,
+  NO_CONTAINER,
   VERSIONS,
 } from "../../support/plugin/specification.ts";
 import { findProgram } from "../../support/program/program.ts";
@@ -27,7 +27,7 @@ Deno.test("calyx exits 0 or 1, with the result or the error on stdout", async ()
     const fields = { cniVersion };
     const added = await network.call("ADD", container, { fields });
     assertEquals([added.code, added.stderr], [0, ""], added.stdout);
-    assertError(await network.call("ADD", NOBODY, { fields }), 8, cniVersion);
+    assertError(await network.call("ADD", NO_CONTAINER, { fields }), 8, cniVersion);
     assertSilent(await network.call("DEL", container, { fields }), cniVersion);
   });
   assertNothingLeft(network);
@@ -35,7 +35,7 @@ Deno.test("calyx exits 0 or 1, with the result or the error on stdout", async ()
 
 Deno.test("calyx names key and value of what it does not support, and every bad variable", async () => {
   using network = new CniNetwork();
-  const field = await network.call("ADD", NOBODY, { fields: { datastore_type: "etcdv3" } });
+  const field = await network.call("ADD", NO_CONTAINER, { fields: { datastore_type: "etcdv3" } });
   assertError(field, 2, "unsupported field");
   assertMatch(field.answer.msg ?? "", /"datastore_type": "etcdv3"/);
   const required: Readonly<Record<string, readonly string[]>> = {
@@ -47,12 +47,12 @@ Deno.test("calyx names key and value of what it does not support, and every bad 
   };
   for (const [command, names] of Object.entries(required)) {
     const empty = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "", CNI_PATH: "" };
-    const outcome = await network.call(command, NOBODY, { env: empty });
+    const outcome = await network.call(command, NO_CONTAINER, { env: empty });
     assertError(outcome, 4, command);
     assertEquals(outcome.answer.msg, `required env variables [${names.join(",")}] missing`);
   }
   const env = { CNI_CONTAINERID: "-", CNI_IFNAME: "a b", CNI_NETNS: "" };
-  const outcome = await network.call("ADD", NOBODY, { env });
+  const outcome = await network.call("ADD", NO_CONTAINER, { env });
   assertError(outcome, 4, "all kinds of wrong");
   for (const name of Object.keys(env)) assertMatch(outcome.answer.msg ?? "", new RegExp(name));
 });
@@ -61,16 +61,16 @@ Deno.test("calyx takes container ids and network names of the specification's fo
   using network = new CniNetwork();
   const bad = ["../x", "-a", ".a", "_a", "a/b", "a b", "a:b", "ü", "a\n"];
   for (const id of bad) {
-    assertError(await network.call("ADD", NOBODY, { env: { CNI_CONTAINERID: id } }), 4, id);
-    assertError(await network.call("ADD", NOBODY, { fields: { name: id } }), 7, id);
+    assertError(await network.call("ADD", NO_CONTAINER, { env: { CNI_CONTAINERID: id } }), 4, id);
+    assertError(await network.call("ADD", NO_CONTAINER, { fields: { name: id } }), 7, id);
   }
   for (const name of [undefined, "", 1, null]) {
-    assertError(await network.call("ADD", NOBODY, { fields: { name } }), 7, String(name));
+    assertError(await network.call("ADD", NO_CONTAINER, { fields: { name } }), 7, String(name));
   }
   for (const id of ["a", "0", "a.B-c_d", "a".repeat(200)]) {
     // Accepted: the next thing that is wrong is the namespace.
     const changes = { env: { CNI_CONTAINERID: id }, fields: { name: id } };
-    assertError(await network.call("ADD", NOBODY, changes), 8, id);
+    assertError(await network.call("ADD", NO_CONTAINER, changes), 8, id);
   }
 });
 
@@ -260,7 +260,10 @@ Deno.test("calyx explains itself when it is run without a command, as the refere
   for (const it of programs()) {
     const program = it === undefined ? {} : { program: it };
     using network = new CniNetwork();
-    const { code, stdout, stderr } = await network.call("", NOBODY, { stdin: "", ...program });
+    const { code, stdout, stderr } = await network.call("", NO_CONTAINER, {
+      stdin: "",
+      ...program,
+    });
     assertEquals([code, stdout], [0, ""]);
     assertMatch(stderr, /CNI .*plugin/);
     assertMatch(

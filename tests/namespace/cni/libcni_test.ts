@@ -51,7 +51,7 @@ function resultOf({ results = {} }: LibcniAnswer, version: string): CniAnswer {
   return result;
 }
 
-/** A result as one object of this version, whoever wrote it: `dns` may be left out where it is empty. */
+/** A result in one form, of any plugin: without `dns` if it is empty, which plugins may leave out. */
 function normalized({ dns, ...result }: CniAnswer): Fields {
   return dns === undefined || Object.keys(dns).length === 0 ? result : { ...result, dns };
 }
@@ -141,7 +141,7 @@ skippableTest(
     requireIsolation();
     using network = new CniNetwork();
     using container = new TestContainer("c1");
-    // Somebody changes the version of the list while the pod runs.
+    // An administrator changes the version of the list while the pod runs.
     const changes = CHECK_VERSIONS.flatMap((from) => CHECK_VERSIONS.map((to) => [from, to]));
     for (const [from = "", to = ""] of changes) {
       using libcni = new Libcni(listOf(network, from));
@@ -200,7 +200,7 @@ skippableTest(
       assertEquals([rateOf(container.hostName), rateOf(ifb)], [1_000_000, 2_000_000]);
       if (version >= "0.4.0") await libcni.do("CHECK", { container, known });
       if (version === "1.0.0") {
-        // Nobody says what the runtime knew: the library has it in its cache.
+        // Without the runtime's capabilities: the library has them in its cache.
         await libcni.do("GC", { valid: [] });
       } else {
         await libcni.do("DEL", { container, known });
@@ -339,12 +339,14 @@ skippableTest(
     using libcni = new Libcni(listOf(network, "1.1.0"));
     await libcni.do("ADD", { container });
     const before = readNode(network);
-    const nobody = { containerId: "c2", path: "/run/netns/none", pod: "c2" };
+    const missing = { containerId: "c2", path: "/run/netns/none", pod: "c2" };
     const cases: readonly (readonly [number, RegExp, Container, Fields])[] = [
       [2, /"datastore_type": "etcdv3"/, container, { datastore_type: "etcdv3" }],
       [7, /mtu/, container, { mtu: "big" }],
-      [8, /\/run\/netns\/none/, nobody, {}],
-      [11, /\/run\/none\.sock/, { ...nobody, path: twin.path }, { agent_socket: "/run/none.sock" }],
+      [8, /\/run\/netns\/none/, missing, {}],
+      [11, /\/run\/none\.sock/, { ...missing, path: twin.path }, {
+        agent_socket: "/run/none.sock",
+      }],
       [100, /has been allocated to c1/, twin, {}],
       [101, /eth0 exists/, container, {}],
     ];
@@ -357,7 +359,7 @@ skippableTest(
       assert(failure?.message.includes(failure.plugin?.msg ?? "?"));
       assertEquals(readNode(network), before);
     }
-    const { failure } = await libcni.call("ADD", { container: nobody });
+    const { failure } = await libcni.call("ADD", { container: missing });
     assertEquals(typeof failure?.plugin?.details, "undefined");
     await libcni.do("DEL", { container });
     assertEquals(readNode(network), []);

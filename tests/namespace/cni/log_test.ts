@@ -16,7 +16,7 @@ libc(); // loaded here: a test that loads a library counts as leaking it
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
 const TRACEPARENT = `00-${TRACE}-${SPAN}-01`;
-const NOBODY: Container = { containerId: "c1", path: "/run/netns/none" };
+const NO_CONTAINER: Container = { containerId: "c1", path: "/run/netns/none" };
 const MEBIBYTE = 1 << 20;
 
 /** A folder for a log, until it is disposed of. */
@@ -106,8 +106,11 @@ Deno.test("calyx logs as much as log_level says, in both places, and only proper
     using network = new CniNetwork({ log_file_path: log.path, log_level });
     const env = { TRACEPARENT: TRACEPARENT.toUpperCase() };
     const results = [
-      await network.call("STATUS", NOBODY, { env }),
-      await network.call("STATUS", NOBODY, { env, fields: { agent_socket: "/run/none.sock" } }),
+      await network.call("STATUS", NO_CONTAINER, { env }),
+      await network.call("STATUS", NO_CONTAINER, {
+        env,
+        fields: { agent_socket: "/run/none.sock" },
+      }),
     ];
     assertEquals(results.map((it) => it.code), [0, 1]);
     const stderr = results.map((it) => it.stderr).join("");
@@ -125,11 +128,11 @@ Deno.test("calyx renames a full log, keeps so many, and none that is too old", a
   const line = JSON.stringify({ old: "x".repeat(1000) }) + "\n";
   const full = line.repeat(Math.ceil(MEBIBYTE / line.length));
   log.write(line);
-  await network.call("STATUS", NOBODY);
+  await network.call("STATUS", NO_CONTAINER);
   assertEquals([log.files, log.events().length], [["cni.log"], 2], "room is left");
   for (let round = 1; round <= 5; round++) {
     log.write(full + JSON.stringify({ round }) + "\n");
-    await network.call("STATUS", NOBODY);
+    await network.call("STATUS", NO_CONTAINER);
     assertEquals(log.events().map((it) => it.message), ["call served"], `round ${round}`);
     assertEquals(log.events(".1").at(-1), { round });
     assertEquals(log.mode, 0o600);
@@ -141,15 +144,17 @@ Deno.test("calyx renames a full log, keeps so many, and none that is too old", a
     await Deno.utime(log.path + suffix, threeDaysAgo, threeDaysAgo);
   }
   log.write(full);
-  await network.call("STATUS", NOBODY);
+  await network.call("STATUS", NO_CONTAINER);
   assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.3"], "3 is the one from before");
   log.write(full);
   // 0 is Calico's word for its own number, and a large one costs nothing.
   const unsaid = { log_file_max_count: 0, log_file_max_age: 0 };
-  await network.call("STATUS", NOBODY, { fields: unsaid });
+  await network.call("STATUS", NO_CONTAINER, { fields: unsaid });
   assertEquals(log.files, ["cni.log", "cni.log.1", "cni.log.2", "cni.log.3"]);
   log.write(full);
-  await network.call("STATUS", NOBODY, { fields: { log_file_max_count: Number.MAX_SAFE_INTEGER } });
+  await network.call("STATUS", NO_CONTAINER, {
+    fields: { log_file_max_count: Number.MAX_SAFE_INTEGER },
+  });
   assertEquals(log.files, ["cni.log", ...[1, 2, 3, 4].map((it) => `cni.log.${it}`)]);
   assertEquals(log.events().map((it) => it.message), ["call served"]);
 });
@@ -164,7 +169,7 @@ Deno.test("calyx loses no line when many calls find the log full", async () => {
   log.write(line.repeat(count));
   const ids = Array.from({ length: 16 }, (_, index) => `c${index}`);
   const results = await Promise.all(
-    ids.map((containerId) => network.call("DEL", { ...NOBODY, containerId })),
+    ids.map((containerId) => network.call("DEL", { ...NO_CONTAINER, containerId })),
   );
   assertEquals(results.map((it) => it.code), ids.map(() => 0));
   const events = log.files.flatMap((it) => log.events(it.slice("cni.log".length)));
@@ -196,11 +201,11 @@ Deno.test("calyx serves calls whose log cannot be written, and says so on stderr
   }
   // A path that is nonsense counts as none where only something is taken away.
   using network = new CniNetwork({ log_file_path: 1, log_level: ["x"] });
-  const { code, stdout, stderr } = await network.call("DEL", NOBODY);
+  const { code, stdout, stderr } = await network.call("DEL", NO_CONTAINER);
   assertEquals([code, stdout, stderr], [0, "", ""]);
 });
 
-Deno.test("calyx writes its log to no file of somebody else, and follows nobody else's link", async () => {
+Deno.test("calyx writes its log to no file of another user, and follows no link of another user", async () => {
   requireIsolation();
   using log = new LogFolder();
   const victim = `${log.folder}/victim`;
@@ -210,12 +215,12 @@ Deno.test("calyx writes its log to no file of somebody else, and follows nobody 
   for (const it of [link, own]) await Deno.symlink(victim, `${it}`);
   const chown = new Deno.Command("chown", { args: ["-h", "1:1", `${file}`, `${link}`] });
   const cases: (readonly [string | undefined, boolean])[] = [[own, true]];
-  // An ordinary user's namespace knows nobody else.
+  // In the user namespace of an ordinary user there is no other user to chown(1) to.
   if ((await chown.output()).success) cases.push([file, false], [link, false]);
   for (const [log_file_path, isWritten] of cases) {
     await Deno.writeTextFile(victim, "");
     using network = new CniNetwork({ log_file_path });
-    const { code, stderr } = await network.call("STATUS", NOBODY);
+    const { code, stderr } = await network.call("STATUS", NO_CONTAINER);
     assertEquals([code, stderr.includes("log file cannot be written")], [0, !isWritten]);
     assertEquals((await Deno.readTextFile(`${log_file_path}`)).length > 0, isWritten);
   }
@@ -225,7 +230,7 @@ Deno.test("calyx serves calls whose stderr is closed or full", async () => {
   requireIsolation();
   using network = new CniNetwork({ log_level: "debug", agent_socket: "/run/none.sock" });
   for (const redirection of ["2>&-", "2>/dev/full"]) {
-    const command = network.environment("STATUS", NOBODY);
+    const command = network.environment("STATUS", NO_CONTAINER);
     const child = new Deno.Command("sh", {
       args: ["-c", `exec "$0" ${redirection}`, `${DIST}/calyx`],
       env: command,

@@ -1,7 +1,7 @@
 /**
  * Policy before start: from the instant a pod has an interface no packet passes that its policies do
  * not allow, whether the agent is quick, late or gone. Counted with packets that are on their way
- * before ADD begins. And what the plugin does for a node that has nobody left to ask.
+ * before ADD begins. And what the plugin does while neither agent nor API server answers.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -137,7 +137,11 @@ Deno.test("calyx ADD starts a pod closed where that is chosen, and the agent ope
     assertMatch(stderr, /"message":"pod starts closed: its policy is not in the kernel yet"/);
     assertEquals(nodeLinks(), [peer.hostName, pod.hostName].sort());
     await Promise.all([sleep(500), traffic.untilSent(100)]);
-    assertEquals(traffic.received, new Map(), "no policy says so, but nobody has looked yet");
+    assertEquals(
+      traffic.received,
+      new Map(),
+      "no policy forbids it, but the agent has not decided yet",
+    );
   } finally {
     node.agent.kill("SIGCONT");
   }
@@ -147,7 +151,7 @@ Deno.test("calyx ADD starts a pod closed where that is chosen, and the agent ope
   assertEquals([nodeState(), network.reserved()], [[], []]);
 });
 
-Deno.test("calyx ADD starts a pod closed where nobody is left who knows the node", async () => {
+Deno.test("calyx ADD starts a pod closed if neither agent nor API server answers", async () => {
   requireIsolation();
   using network = agentNetwork({ policy_setup_timeout_action: "closed" });
   using peer = new TestContainer("peer-1", "peer");
@@ -171,7 +175,7 @@ Deno.test("calyx ADD starts a pod closed where nobody is left who knows the node
   assertEquals([nodeState(), network.reserved()], [[], []]);
 });
 
-Deno.test("calyx DEL, CHECK, GC and VERSION need nobody; ADD says to try again", async () => {
+Deno.test("calyx DEL, CHECK, GC and VERSION work without the agent; ADD answers with code 11, try again later", async () => {
   requireIsolation();
   using network = agentNetwork({ policy_setup_timeout_seconds: 1 });
   using kept = new TestContainer("kept-1", "kept");

@@ -1,7 +1,7 @@
 /**
  * A long random sequence of what a node lives through: ADD, DEL, CHECK and GC, in this process and by
  * the compiled plugin; kills in the middle of a call; an agent that refuses; the reference plugin
- * host-local on the same files; an index of ours that somebody spoils; pods replaced by new ones of
+ * host-local on the same files; damage to our index; pods replaced by new ones of
  * their name; reboots. After each step the node has exactly what it should.
  *
  * `CALYX_SEED` repeats a sequence. Kills are at a system call of the plugin's own that chance picks;
@@ -77,11 +77,11 @@ class Model implements AsyncDisposable {
   /** Every namespace of this boot. */
   #namespaces = new DisposableStack();
   #made = 0;
-  /** Nobody has looked at the files since the boot. */
+  /** The plugin has not read the files since the boot. */
   #isFresh = false;
   /** Where the plugin can be killed, by command. */
   readonly #killPoints = new Map<string, readonly SystemCall[]>();
-  /** How long the plugin takes, where nobody can say what it does in that time. */
+  /** How long a call takes (ms); kills are timed by it where strace(1) is missing. */
   #callMs = 0;
 
   constructor() {
@@ -225,7 +225,7 @@ class Model implements AsyncDisposable {
     return "ADD of the reference plugin";
   }
 
-  /** Somebody spoils the index beside the address files, or takes it away. */
+  /** Damages or deletes the index beside the address files. */
   async #spoil(): Promise<string> {
     const path = `${this.network.dataDir}/net1/.calyx`;
     await this.#run("DEL", this.#makeContainer());

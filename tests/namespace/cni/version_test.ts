@@ -9,7 +9,7 @@ import {
   assertNothingLeft,
   CHECK_VERSIONS,
   forEachVersion,
-  NOBODY,
+  NO_CONTAINER,
   VERSIONS,
 } from "../../support/plugin/specification.ts";
 import { DIST } from "../../support/program/executable.ts";
@@ -20,15 +20,15 @@ Deno.test("calyx VERSION answers without its stdin, and in the caller's version 
   const stdins = [["", "1.1.0"], ["what", "1.1.0"], [`{"cniVersion":"9.9.9"}`, "1.1.0"]]
     .concat(VERSIONS.map((it) => [JSON.stringify({ cniVersion: it }), it]));
   for (const [stdin = "", cniVersion] of stdins) {
-    const outcome = await network.call("VERSION", NOBODY, { stdin });
+    const outcome = await network.call("VERSION", NO_CONTAINER, { stdin });
     assertEquals([outcome.code, outcome.stderr], [0, ""], stdin);
     assertEquals(outcome.answer, { cniVersion, supportedVersions: [...VERSIONS] }, stdin);
   }
-  const { stdout: text } = await network.call("VERSION", NOBODY, { stdin: "" });
+  const { stdout: text } = await network.call("VERSION", NO_CONTAINER, { stdin: "" });
   const list = VERSIONS.map((it) => JSON.stringify(it)).join();
   const compact = text.replaceAll(/\s/g, "");
   assertEquals(compact, `{"cniVersion":"1.1.0","supportedVersions":[${list}]}`);
-  // A pipe that nobody writes to, and nobody closes.
+  // A pipe that its writer leaves open and empty.
   const child = new Deno.Command(`${DIST}/calyx`, {
     env: { CNI_COMMAND: "VERSION" },
     clearEnv: true,
@@ -61,7 +61,7 @@ Deno.test("calyx answers in the version of the configuration, and prints nothing
     }
     const deleted = await network.call("DEL", container, { fields });
     assertEquals([deleted.code, deleted.stdout], [0, ""]);
-    const failed = await network.call("ADD", NOBODY, { fields });
+    const failed = await network.call("ADD", NO_CONTAINER, { fields });
     assertEquals(failed.answer.cniVersion, cniVersion);
   });
   using container = new TestContainer("c19");

@@ -177,7 +177,7 @@ for (const family of [4, 6] as const) {
     ]);
     using _ = disposing(flows);
     await underWay(flows);
-    await node.createPolicy("p", onlyFrom("nobody"));
+    await node.createPolicy("p", onlyFrom("absent"));
     await assertCut(flows, node);
     const received = [pusher.received, ...flows.map((it) => it.received)];
     await sleep(300);
@@ -331,7 +331,7 @@ Deno.test("with CALYX_FLOW_CUT=off flows live until they end, and no new one beg
   const flows = await openFlows(client, server);
   using _ = disposing(flows);
   await underWay(flows);
-  await node.createPolicy("p", onlyFrom("nobody"));
+  await node.createPolicy("p", onlyFrom("absent"));
   await sleep(SILENCE_MS);
   await assertBecomes("timeout", () => ask(client, server.addresses[0] ?? "", TCP_PORT));
   await assertWhole(flows);

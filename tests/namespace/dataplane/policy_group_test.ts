@@ -21,7 +21,7 @@ Deno.test("of 150 policies of a pod the last may allow, until it goes", async ()
     podSelector: {},
     ingress: [{ from: [{ podSelector: { matchLabels: { app } } }] }],
   });
-  for (let i = 0; i < COUNT; i++) await node.createPolicy(`policy-${i}`, allow(`nobody-${i}`));
+  for (let i = 0; i < COUNT; i++) await node.createPolicy(`policy-${i}`, allow(`absent-${i}`));
   await until("none allows it", async () => !await isOpen());
   await node.createPolicy("the-last", allow("client"));
   await until("the last allows it", isOpen);

@@ -1,6 +1,6 @@
 /**
- * The flow cut in a table that is full of others' flows: it finds its own first, and what it leaves
- * there keeps nobody out.
+ * The flow cut in a connection tracking table that is full of others' flows: it finds the flows that a
+ * change concerns first, and the flows that it leaves in the table block no new connection.
  */
 
 import { assert, assertEquals } from "@std/assert";

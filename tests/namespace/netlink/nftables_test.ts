@@ -708,7 +708,7 @@ Deno.test("members of NFNLGRP_NFTABLES hear every change and who made it", () =>
     assertEquals(hear(), ["-set", "-chain", "-chain", "-table", by]);
   }));
 
-Deno.test("an owned table is nobody else's, and outlives its owner", async (t) => {
+Deno.test("other programs cannot change an owned table, and it outlives its owner", async (t) => {
   requireIsolation();
   const ignore = !(await hasOwnedTables());
   await t.step({ name: "where the kernel has such tables", ignore, fn: ownedTable });

@@ -117,7 +117,7 @@ Deno.test("addVeth() answers with the near end", () => {
   requireIsolation();
   using host = new TestNamespace();
   const [message] = host.route.request(addVeth({ name: "a", peer: { name: "b" } }));
-  // Before Linux 6.2 there is no answer; then whoever needs one asks.
+  // Linux before 6.2 sends no answer: a caller that needs the link dumps it.
   if (message !== undefined) assertEquals(parseLink(message).name, "a");
   assertEquals(linkOf(host, "b").peerIndex, linkOf(host, "a").index);
 });
@@ -412,7 +412,7 @@ Deno.test("permanent neighbours and an onlink gateway carry packets", () => {
   const { port } = listener.addr;
   const program = `(await Deno.connect({ hostname: "192.0.2.1", port: ${port} })).close()`;
   const deno = new Deno.Command(Deno.execPath(), { args: ["eval", program] });
-  // The host's kernel takes the connection; nobody needs to accept it.
+  // The host's kernel completes the handshake; accept(2) is not needed.
   const { code, stderr } = withNamespace(pod.namespace, () => deno.outputSync());
   assertEquals(code, 0, new TextDecoder().decode(stderr));
 });

@@ -1,6 +1,6 @@
 /**
- * Objects that no API server would store, and large ones: whatever the decoders make of them, the
- * kernel takes it, and takes it for the same when an agent starts anew.
+ * Objects that no API server would store, and large ones. The kernel accepts the ruleset that results from
+ * them, and an agent that restarts reads it back as equal to what it would write.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -143,7 +143,7 @@ async function assertTaken(graph: PolicyGraph): Promise<void> {
   }
 }
 
-Deno.test("the kernel takes whatever becomes of objects that nobody would accept", async () => {
+Deno.test("the kernel accepts the ruleset that results from objects that no API server would store", async () => {
   requireIsolation();
   const seed = announceSeed("hostile objects");
   const several = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>

@@ -188,7 +188,7 @@ skippableTest(
         () => flows.every((it, at) => it.received > (before[at] ?? 0) + 10),
       );
       await node.deletePolicy("in");
-      await node.createPolicy("in", onlyFrom("nobody"));
+      await node.createPolicy("in", onlyFrom("absent"));
       await until(
         "every flow is cut",
         () => flows.every((it) => performance.now() - it.receivedAtMs > SILENCE_MS),

@@ -61,7 +61,7 @@ Deno.test("an ICMP error about an allowed packet reaches its sender through ever
     );
     return (await Promise.all(all)).join();
   };
-  // Nobody listens: the server's kernel says so, and nothing but that is allowed to come.
+  // The port is closed: the server's kernel sends port unreachable, the only packet that may come back.
   await assertBecomes("ECONNREFUSED,ECONNREFUSED", asked);
   assertEquals(await pings(), "timeout,timeout");
 });

@@ -91,7 +91,7 @@ Deno.test("an ICMP error from a pod counts only where the pod is an end of the f
     const quoted = { address: Address.parse(address), port: PORT };
     const { family } = to.address;
     let forged = 0;
-    // The server may say that nobody listens: it is an end of the flow. The mute one is none.
+    // The server may send port unreachable: it is an end of the flow. The mute pod is not.
     await until("the server's error arrives", () => {
       sendPortUnreachable(mute.namespace, to, quoted, payload);
       forged += errors.take()[family];

@@ -225,7 +225,7 @@ Deno.test("pods that another plugin attached are governed by their addresses", a
   }
 });
 
-Deno.test("the address of a finished pod is nobody's, and its next holder is judged as itself", async () => {
+Deno.test("a finished pod has no address for policy, and the pod that holds it next is judged by its own labels", async () => {
   requireIsolation();
   await using node = await TestNode.start();
   const [server, next] = [await node.addPod("server"), await node.addPod("next")];
