@@ -1,6 +1,6 @@
 /**
  * The plugin under containerd, as the kubelet drives it: fifty pods, half of them killed, and then the
- * whole node. What is left on the node is exactly what the living pods need, and nobody has touched it.
+ * whole node. Exactly the links, routes and addresses of the living pods are left on the node, unchanged.
  */
 
 import { assertEquals } from "@std/assert";
@@ -39,7 +39,7 @@ function stateOf(pods: ReadonlyMap<string, PodSandbox>): string[] {
   return [...entries.map((it) => it.link).sort(), ...routes.sort()];
 }
 
-/** Of the living pods, what would change if somebody took it away and made it anew. */
+/** Indexes and link addresses of the living pods: they would change if an interface were replaced. */
 function identityOf(pods: ReadonlyMap<string, PodSandbox>): string[] {
   const links = [...pods.keys()].map((it) => interfaceNameOf("default", it));
   const neighbours = nodeIp("neigh", "show", "nud", "permanent");
@@ -49,7 +49,7 @@ function identityOf(pods: ReadonlyMap<string, PodSandbox>): string[] {
   ].filter((it) => links.includes(it.split(" ")[0] ?? "")).sort();
 }
 
-/** Asserts that every pod answers on each of its addresses: nobody listens there, and it says so. */
+/** Asserts that every pod answers on each of its addresses; the port is closed, so the answer is a refusal. */
 async function assertReachable(pods: ReadonlyMap<string, PodSandbox>): Promise<void> {
   using namespace = openCurrentNamespace();
   const addresses = [...pods.values()].flatMap((it) => it.addresses);

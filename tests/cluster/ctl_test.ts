@@ -1,6 +1,6 @@
 /**
- * calyxctl against the small API server, as somebody uses it who has just unpacked it: right, and in
- * all the ways that go wrong first. In this process, but for what only a process of its own shows.
+ * calyxctl against the small API server, as a new user calls it: correctly, and with the mistakes that new
+ * users make. In this process, except where only a process of its own shows the behaviour.
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -333,7 +333,7 @@ Deno.test("calyxctl says in one sentence what the API server refuses", async (t)
 });
 
 Deno.test("calyxctl does not wait for ever", async () => {
-  // Connections are taken by the kernel, and nobody answers on them.
+  // The kernel completes the handshakes, and no program answers on them.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const server = `http://127.0.0.1:${listener.addr.port}`;
   const environment = { K8S_API_ENDPOINT: server };
@@ -392,7 +392,7 @@ for (const [line, expected] of HELP) {
   });
 }
 
-Deno.test("calyxctl as a process: exit status, and silence when nobody reads", async () => {
+Deno.test("calyxctl as a process: exit status, and no message when the reader closes the pipe", async () => {
   const main = `${import.meta.dirname}/../../ctl/main.ts`;
   const shell = async (script: string): Promise<Outcome> => {
     const { code, stdout, stderr } = await new Deno.Command("bash", {

@@ -184,7 +184,7 @@ export class OpenWatch implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    // Abort shows as an error to whoever reads; nobody does any more.
+    // The abort rejects the pending read; its error has no reader any more.
     await this.#lines.next().catch(() => {});
   }
 }

@@ -191,7 +191,7 @@ export const WATCH_EXCHANGES: readonly Exchange[] = [
   },
 ];
 
-/** A watch that ends after `seconds`, and one that wants bookmarks, while policy `b` is made anew. */
+/** A watch that ends after `seconds`, and one that wants bookmarks, while policy `b` is deleted and created again. */
 async function watchForSeconds(api: Api, seconds: number): Promise<string[]> {
   await api.call("DELETE", api.policies("/b"));
   const version = await versionOf(api, api.policies());
