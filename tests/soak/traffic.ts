@@ -31,7 +31,7 @@ interface Sent {
   readonly expected: Expected;
 }
 
-/** See the file's comment. */
+/** Sends the packets, and records each one whose outcome differs from the expected one. */
 export class SoakTraffic implements Disposable {
   /** All packets, and those of which it was known what must become of them. */
   readonly counts = { sent: 0, judged: 0 };

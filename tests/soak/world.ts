@@ -43,7 +43,7 @@ export interface Way {
   readonly name: string;
 }
 
-/** See the file's comment. */
+/** Makes random changes and tells which outcome each way must have at the moment. */
 export class SoakWorld {
   readonly #node: TestNode;
   readonly #chance: Chance;
