@@ -1,6 +1,6 @@
 /** Chance with a seed, so that a test which failed by it can be run again: xorshift32. */
 
-/** See the file's comment. `CALYX_SEED` in the environment repeats a run. */
+/** A random number generator. `CALYX_SEED` in the environment sets its seed, and so repeats a run. */
 export class Chance {
   readonly seed: number;
   #state: number;

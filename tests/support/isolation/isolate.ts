@@ -148,7 +148,7 @@ export function isInside(): boolean {
  */
 export function enterIsolation(): void {
   assert(isInside(), "enterIsolation() is for scripts that runIsolated() runs");
-  if (isStdinClosed()) Deno.exit(SIGNALS.SIGHUP); // whoever started us is gone
+  if (isStdinClosed()) Deno.exit(SIGNALS.SIGHUP); // the program that started us has ended
   const options = cString("mode=0755");
   check(
     "mount /run",

@@ -1,7 +1,7 @@
 /**
  * Watches the programs that only started us: `npx deno task …` is npm, a shell and two Denos in a row,
- * and who kills the first of them means us. The terminal, or whoever called them, is none of these:
- * it may go, and we go on.
+ * and a user who kills the first of them wants us to end. The terminal, or the program that called them, is
+ * not among these: when it ends, we go on.
  */
 
 const INTERVAL_MS = 500;

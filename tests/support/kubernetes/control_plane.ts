@@ -172,7 +172,7 @@ function apiServerFlags(etcdUrl: string, port: number, version: string): string[
     `--etcd-servers=${etcdUrl}`,
     "--bind-address=127.0.0.1",
     `--secure-port=${port}`,
-    // Nobody reaches the server through a service; on loopback it could not even publish itself.
+    // No client reaches the server through a service; a server on loopback cannot publish itself.
     "--advertise-address=127.0.0.1",
     "--endpoint-reconciler-type=none",
     "--service-cluster-ip-range=10.101.0.0/16",

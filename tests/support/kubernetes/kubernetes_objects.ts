@@ -55,7 +55,7 @@ export class KubernetesObjects {
   }
 }
 
-/** A pod bound to `node` that nobody runs: its network is what matters. */
+/** A pod bound to `node`. No container runtime runs it: the tests need only its network. */
 export function podObject(name: string, namespace: string, node: string): KubernetesObject {
   return {
     apiVersion: "v1",

@@ -78,7 +78,7 @@ export interface PodSandbox {
   readonly addresses: readonly string[];
 }
 
-/** See the file's comment. */
+/** A running containerd, and the calls of the kubelet to it. */
 export class Containerd implements AsyncDisposable {
   readonly #folder: string;
   #child: Deno.ChildProcess;

@@ -25,7 +25,7 @@ export const NODE_NAME = "node1";
 const LOOPBACK_INDEX = 1;
 const POD_CIDRS = ["10.244.9.0/24", "fd00:10:244:9::/64"];
 
-/** See the file's comment. */
+/** A node with its API server and agent, running until it is disposed of. */
 export class TestNode implements AsyncDisposable {
   readonly api: SmallApiServer;
   readonly objects: KubernetesObjects;

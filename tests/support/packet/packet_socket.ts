@@ -45,7 +45,7 @@ export class PacketSocket implements Disposable {
   }
 }
 
-/** An ARP packet: somebody at `sender` asks for `target`, or, where they are the same, says that he is. */
+/** An ARP packet: the host at `sender` asks for `target`, or, if they are the same, announces its address. */
 export function arp(
   { operation, from, sender, target }: {
     readonly operation: "request" | "reply";

@@ -92,7 +92,7 @@ export class PodServers implements Disposable {
   #timer: number | undefined;
   /** Why a server has ended before its time; said when the servers are disposed of. */
   #failure: Error | undefined;
-  /** Payloads of the datagrams that came, when somebody wants them. */
+  /** Called with the payload of each datagram that arrives, if set. */
   onDatagram: ((payload: Uint8Array) => void) | undefined;
 
   /** Listens on TCP `port` of every address (both families) of `namespace`. */

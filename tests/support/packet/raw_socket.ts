@@ -1,4 +1,4 @@
-/** Packets that no ordinary socket sends: pings, TCP that nobody means, what is for another's loopback. */
+/** Packets that no ordinary socket sends: pings, TCP segments of no connection, packets for another host's loopback. */
 
 import type { Bytes } from "../../../lib/base/bytes.ts";
 import { Address } from "../../../lib/ip/address.ts";

@@ -22,7 +22,7 @@ export interface CallChanges {
 /** Both families. */
 const SUBNETS = ["10.244.0.0/24", "fd00:10:244::/64"];
 
-/** See the file's comment. */
+/** Calls the plugin with the configuration of one network, whose folder it deletes at its end. */
 export class CniNetwork implements Disposable {
   readonly dataDir: string = Deno.makeTempDirSync({ dir: "/run" });
   readonly #fields: Fields;

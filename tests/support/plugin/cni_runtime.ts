@@ -37,7 +37,7 @@ export class PluginFailure extends Error {
   }
 }
 
-/** See the file's comment. */
+/** Calls the plugins of a list in order, and caches their results. */
 export class CniRuntime {
   readonly #list: PluginList;
   /** Results and what the runtime knew, by container. */

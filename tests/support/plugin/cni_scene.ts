@@ -12,7 +12,7 @@ import { validAttachments } from "./cni_network.ts";
 import { expectedOf, readNode } from "./cni_node.ts";
 import { StubAgent } from "./stub_agent.ts";
 
-/** See the file's comment. */
+/** The pods, the network and the agent of one scene. */
 export class CniScene implements AsyncDisposable {
   readonly agent: StubAgent = new StubAgent();
   readonly network: CniNetwork = new CniNetwork({ agent_socket: this.agent.path, mtu: 1400 });
@@ -51,7 +51,7 @@ export class CniScene implements AsyncDisposable {
     return await callHere(this.network, command, container, fields);
   }
 
-  /** What GC is told: nobody lives but the bystander. */
+  /** The valid attachments for GC: those of the living containers. */
   get valid(): Fields {
     return validAttachments(...this.#living);
   }

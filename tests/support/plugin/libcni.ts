@@ -31,9 +31,9 @@ export interface LibcniAnswer {
   };
 }
 
-/** Of a call, what is not said by the runtime itself. */
+/** The arguments of one call that the runtime does not fill in. */
 export interface LibcniCall {
-  /** Another configuration than the runtime began with: somebody changed the file. */
+  /** A configuration in place of the first one, as after an administrator's change of the file. */
   readonly configuration?: Fields;
   readonly container?: Container;
   readonly ifname?: string;
@@ -44,7 +44,7 @@ export interface LibcniCall {
   readonly traceParent?: string;
 }
 
-/** See the file's comment. */
+/** Calls libcni's driver with one list of plugins and a cache of its own. */
 export class Libcni implements Disposable {
   readonly #configuration: Fields;
   readonly #folder: string = Deno.makeTempDirSync({ dir: "/run" });

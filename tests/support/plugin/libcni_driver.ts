@@ -57,7 +57,7 @@ export function findLibcni():
   return { problem: Deno.env.get(PROBLEM_VARIABLE) ?? reason };
 }
 
-/** Other sources make another file: nobody runs an old one, and nobody writes over one that runs. */
+/** Each version of the sources has a path of its own: a test never runs an old driver or overwrites a running one. */
 async function driverPath(): Promise<string> {
   const texts = await Promise.all(
     SOURCE_NAMES.map((it) => Deno.readTextFile(`${SOURCES}/${it}`)),

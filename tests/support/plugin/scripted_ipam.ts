@@ -3,7 +3,7 @@
  * For what a delegating plugin owes its delegate, which no real one would show.
  */
 
-/** See the file's comment. */
+/** One such plugin in a folder of its own, deleted when it is disposed of. */
 export class ScriptedIpam implements Disposable {
   /** Its folder, for CNI_PATH. */
   readonly folder: string = Deno.makeTempDirSync({ dir: "/run" });

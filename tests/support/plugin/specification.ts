@@ -17,7 +17,7 @@ export type Version = typeof VERSIONS[number];
 export const CHECK_VERSIONS: readonly Version[] = ["0.4.0", "1.0.0", "1.1.0"];
 
 /** A container that has no namespace, for calls that must not get that far. */
-export const NOBODY: Container = { containerId: "c1", path: "/run/netns/none", pod: "c1" };
+export const NO_CONTAINER: Container = { containerId: "c1", path: "/run/netns/none", pod: "c1" };
 
 /** Asserts that nothing of any pod is left on the node. */
 export function assertNothingLeft(network: CniNetwork): void {

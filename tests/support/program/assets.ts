@@ -3,7 +3,7 @@
  * found where the machine has them, or the test says why it is skipped.
  *
  * Looked for, in this order: the file that `TEST_ASSET_<NAME>` names (`TEST_ASSET_KUBE_APISERVER`),
- * the folder `KUBEBUILDER_ASSETS`, the folder `bin` in each folder beside the project that nobody else
+ * the folder `KUBEBUILDER_ASSETS`, the folder `bin` in each folder beside the project that no other user
  * can write to (also as `<name>.xz`, unpacked once into the user's cache), `PATH`.
  */
 
@@ -67,7 +67,7 @@ async function findAsset(
   return undefined;
 }
 
-/** The folders beside the project, by name, but for those that somebody else can write to. */
+/** The folders beside the project, by name, except those that other users can write to. */
 async function listNeighbours(root: string): Promise<readonly string[]> {
   const parent = await Deno.realPath(`${root}..`);
   const names = await Array.fromAsync(Deno.readDir(parent), (it) => it.name);
@@ -88,7 +88,7 @@ async function unpack(archive: string, name: string, cache: string): Promise<str
   const path = `${folder}/${name}`;
   if (await isFile(path)) return path;
   await Deno.mkdir(folder, { recursive: true });
-  // Under another name first, so that nobody runs half a program.
+  // Under another name first, so that no test runs half a program.
   const partial = await Deno.makeTempFile({ dir: folder, prefix: `${name}.` });
   try {
     const { success, stderr } = await new Deno.Command("sh", {

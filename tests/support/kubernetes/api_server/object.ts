@@ -1,5 +1,5 @@
 /**
- * Kubernetes objects as the small API server keeps them: plain JSON that nobody changes once it is
+ * Kubernetes objects as the small API server keeps them: plain JSON that is never changed once it is
  * stored, so that events, lists and pages share it.
  */
 
