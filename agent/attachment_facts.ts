@@ -1,8 +1,8 @@
 /**
- * What attachments mean to the graph: that a pod is attached, and, once the plugin has taken a pod
- * away, that this very pod is attached no more, though its object and status may say otherwise for a
- * while. Without that a new sandbox of the same name would find its predecessor's interface open, and
- * so would one after a restart of the agent.
+ * Turns the plugin's reports into facts for the graph: that a pod is attached, and, after DEL, that this
+ * very pod is detached, although its object and status may say otherwise for a while. Without the second
+ * a new sandbox of the same name would find its predecessor's interface open, also after a restart of the
+ * agent.
  */
 
 import { type Attachment, type FactKind, type FactTypes, podKeyOf } from "../lib/model/facts.ts";
@@ -21,10 +21,10 @@ export interface AttachmentFactsOptions {
   readonly keep?: (key: string, uid: string | undefined) => void;
 }
 
-/** Pods taken away that are remembered; each is forgotten when its object goes. */
+/** How many detached pods are remembered; each one is dropped when its object is deleted. */
 const DETACHED_MAX = 4096;
 
-/** See the file's comment. */
+/** Tells the graph which pods are attached and which are detached. */
 export class AttachmentFacts {
   readonly #options: AttachmentFactsOptions;
   readonly #attached = new Map<string, Attachment>();

@@ -1,8 +1,8 @@
 /**
  * The attachments that the plugin reported, kept on disk so that a restarted agent still knows them:
  * one JSON file each, under a folder that only root reads and that a reboot empties, as it does the
- * interfaces. Files are written at once, in memory as that folder is: so the store and whoever follows
- * it change together, and ADD does not wait for a thread.
+ * interfaces. Files are written synchronously, since that folder is in memory: so the store and its
+ * listeners change together, and ADD does not wait for a thread.
  */
 
 import { decodeEndpoint } from "../lib/agent_api/endpoint.ts";

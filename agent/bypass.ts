@@ -29,7 +29,7 @@ const SENTENCES = {
   forwarding_off: "This node forwards nothing to or from its pods; set to 1",
 } as const;
 
-/** What is told, by a label. */
+/** The kinds of bypass, as the metric's label names them. */
 export type BypassKind = keyof typeof SENTENCES;
 export const BYPASS_KINDS = Object.keys(SENTENCES) as readonly BypassKind[];
 

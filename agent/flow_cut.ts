@@ -88,7 +88,7 @@ const SLICE_MS_MAX = 5;
 /** Flows that a log event names. */
 const EXAMPLES_MAX = 5;
 
-/** See the file's comment. */
+/** Cuts denied flows; its owner calls it after each applied change and at its own pace. */
 export class FlowCut {
   readonly counts: FlowCutCounts = {
     passes: 0,
@@ -157,7 +157,7 @@ export class FlowCut {
    */
   async passConcerned(signal?: AbortSignal): Promise<void> {
     this.#paced.settle();
-    await this.#clock.sleep(0); // whoever waits for the apply goes first
+    await this.#clock.sleep(0); // callers that wait for the apply go first
     const judgeOptions = this.#judgeOptions();
     if (judgeOptions === undefined) return;
     const startMs = this.#sliceStartMs = performance.now();

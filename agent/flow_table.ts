@@ -66,7 +66,7 @@ const FLOWS_WALKED_PER_READ = 14;
 /** From so many flows on, an address is left to the look at the whole: a quarter of a second's work. */
 const HEAVY_FLOWS = 10_000;
 
-/** See the file's comment. */
+/** Reads flows from the kernel's connection tracking table, and changes or deletes single ones. */
 export class FlowTable {
   readonly #options: FlowTableOptions;
   /** Whether this kernel has the filters of dumps. */

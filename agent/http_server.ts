@@ -203,7 +203,7 @@ async function watchEnd(connection: Deno.Conn, gone: AbortController): Promise<v
   gone.abort();
 }
 
-/** Reads what comes to its end; not more than is worth it. It throws nothing: whoever waits may be gone. */
+/** Reads the rest of the request, up to a bound, and drops it. It never throws: the client may have closed. */
 async function drain(connection: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(16 << 10);
   try {

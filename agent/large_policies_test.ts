@@ -191,7 +191,7 @@ const CASES: readonly Case[] = [
     graph: ["x/p: a 9/-"],
   },
   {
-    name: "what concerns no pod here takes nobody's turn",
+    name: "policies that concern no pod of this node delay no other policy",
     steps: [
       "start",
       ["take", "elsewhere/p", "1", BIG],

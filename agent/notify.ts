@@ -1,4 +1,4 @@
-/** Tells systemd how we are: readiness, status, watchdog. sd_notify(3); silent where nobody asked. */
+/** Tells systemd the agent's readiness and status, and feeds its watchdog. sd_notify(3); without NOTIFY_SOCKET it sends nothing. */
 
 import type { Logger } from "../lib/base/log.ts";
 import { escapeControls } from "../lib/base/printable.ts";
