@@ -99,7 +99,7 @@ interface Session {
   readonly expiresAtMs: number;
 }
 
-/** How long nothing is got anew by force after that was done. */
+/** The shortest time between two forced refreshes of the credentials. */
 const FORCE_INTERVAL_MS = 2_000;
 /** All watches hear of a dead server at once: the connections since then are not dropped with the others. */
 const DROP_INTERVAL_MS = 2_000;
@@ -212,8 +212,8 @@ class HttpApiServer implements ApiServer {
   }
 
   /**
-   * The session of the moment. `refused` is the one that the server did not accept: unless another
-   * one has come since, everything is got anew.
+   * Returns the current session, refreshed. `refused` is the session that the server did not accept: if it
+   * is still the current one, all credentials are read again.
    */
   #refresh(isForced: boolean, refused?: Session): Promise<Session> {
     const next = this.#turn.then(async () => {

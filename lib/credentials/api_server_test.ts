@@ -23,7 +23,7 @@ class StandingClock implements Clock {
   }
 }
 
-/** A server that lets in whoever has the token of the moment, and shows what it was sent. */
+/** A server that accepts the current token only, and records the requests. */
 class FakeApiServer implements AsyncDisposable {
   token: string | undefined;
   readonly requests: string[] = [];
@@ -76,7 +76,7 @@ function fromEnvironment(variables: Readonly<Record<string, string>>): ApiServer
   return { environment: settingsFromEnvironment(variables), userAgent };
 }
 
-Deno.test("ApiServer.fetch() sends path, token and user agent, and shows the token to nobody", async () => {
+Deno.test("ApiServer.fetch() sends path, token and user agent, and no text shows the token", async () => {
   await using server = new FakeApiServer();
   using api = await openApiServer(
     fromEnvironment({ K8S_API_ENDPOINT: `${server.url}/base/`, K8S_TOKEN: " hush-hush\n" }),
@@ -283,7 +283,7 @@ Deno.test("ApiServer.fetch() trusts the kubeconfig's CA, and a token of its plug
     server.token = "two";
     await print("two");
     assertEquals(await ask(api), "200 yes");
-    // A kubeconfig that was written anew counts from the next refusal on.
+    // A kubeconfig that was replaced is read at the next refusal.
     server.token = "three";
     clock.atMs += 10_000;
     await Deno.writeTextFile(

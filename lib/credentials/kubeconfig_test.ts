@@ -270,8 +270,8 @@ const BAD_KUBECONFIGS: readonly (readonly [string, unknown, string])[] = [
   ],
   [
     "an unknown auth-provider",
-    withUser({ "auth-provider": { name: "nobody" } }),
-    'Auth-provider "nobody" of user "u1" of kubeconfig "K" gave no token: ' +
+    withUser({ "auth-provider": { name: "other" } }),
+    'Auth-provider "other" of user "u1" of kubeconfig "K" gave no token: ' +
     "log in again, or use an exec plug-in",
   ],
 ];

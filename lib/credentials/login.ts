@@ -17,9 +17,10 @@ export interface Login {
   /** For messages: `token "/run/token" (K8S_TOKEN_FILE)`. Never a secret. */
   readonly name: string;
   /**
-   * Who asks, now. `isForced`: the last answer was refused, so it must be got anew.
+   * Returns the identity to send with a request. `isForced`: the server refused the last one, so a cached
+   * one must not be used.
    *
-   * @throws {CredentialsError} if it cannot be got
+   * @throws {CredentialsError} if there is none
    */
   identify(isForced: boolean): Promise<Identity>;
 }

@@ -14,9 +14,9 @@ import { sentence } from "./material.ts";
 import { takeRuntimeEnvironment } from "./runtime_environment.ts";
 import { Secret } from "./secret.ts";
 
-/** A program that hangs is given up after this. */
+/** A program that runs longer is killed. */
 const EXEC_TIMEOUT_MS = 60_000;
-/** A credential is got anew this long before it ends. */
+/** The program runs again this long before its credential expires. */
 const EXPIRY_MARGIN_MS = 10_000;
 /** Plug-ins are given to `client-node` under a cluster of no consequence. */
 const CLUSTER = { name: "cluster", server: "https://cluster.invalid", skipTLSVerify: false };

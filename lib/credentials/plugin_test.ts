@@ -11,7 +11,7 @@ import { authProviderLogin, execLogin } from "./plugin.ts";
 const NAME = 'user "u" of kubeconfig "/k"';
 const HOUR_MS = 3_600_000;
 
-/** A clock that is moved by hand; whoever sleeps wakes when told. */
+/** A clock that the test sets by hand; `wake` ends the sleep of its caller. */
 class StandingClock implements Clock {
   atMs = Date.now();
   wake: (() => void) | undefined;

@@ -2,7 +2,7 @@
 
 const HIDDEN = "[secret]";
 
-/** A token, a password, a private key. Whoever needs the text says so by {@link Secret.reveal}. */
+/** A token, a password, a private key. Only {@link Secret.reveal} returns the text. */
 export class Secret {
   readonly #text: string;
 
