@@ -19,7 +19,7 @@ export class Deadline implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Starts the time anew. */
+  /** Restarts the timer: the deadline is `durationMs` from now. */
   extend(durationMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

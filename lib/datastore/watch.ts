@@ -161,7 +161,7 @@ function parseEvent<T>(
   if (key === undefined) throw nonsense(operation, "has no name");
   if (event.type === "DELETED") return { type: "deleted", key, resourceVersion };
   if (event.type !== "ADDED" && event.type !== "MODIFIED") {
-    throw nonsense(operation, "is of a type that nobody knows");
+    throw nonsense(operation, "has an unknown type");
   }
   return { type: "changed", key, item: kind.decode(event.object), resourceVersion };
 }

@@ -2,9 +2,9 @@
  * ClusterNetworkPolicy, `policy.networking.k8s.io`, versions `v1beta1` (network-policy-api v0.3.0) and
  * `v1alpha2`: their fields are the same, and `v1beta1` refuses host bits in networks, which mean nothing
  * in `v1alpha2`. What is not understood fails closed as its API says: an Accept rule then matches nothing, a Deny or Pass rule denies everything. A policy whose
- * subject, place in the order or other fields are not understood is in doubt: it concerns every pod that
- * it may, before others, its Accept rules match nothing, and what would Pass, perhaps to somebody who
- * accepts it, is denied.
+ * subject, place in the order or other fields are not understood is in doubt: it selects every pod that
+ * it might select, it comes before all others, its Accept rules match nothing, and its Pass rules deny, since
+ * a later policy might accept what they pass.
  */
 
 import type {

@@ -254,7 +254,7 @@ Deno.test("decodeNetworkPolicy() fails closed on what it does not understand, an
         "spec.ingress[0].ports[2].endPort cannot be 9: it needs a port",
       ],
     }],
-    ["a field of the spec that is not known: nobody knows what it takes back", {
+    ["an unknown field of the spec, which may restrict the others", {
       podSelector: { matchLabels: { app: "web" } },
       schedule: "night",
       ingress: [{}],
@@ -380,7 +380,7 @@ Deno.test("decodePod() survives every kind of junk", () => {
   assertEquals(problems.length, 6);
 });
 
-Deno.test("decodePod() takes a pod for absent when nobody knows what isolates it", () => {
+Deno.test("decodePod() takes a pod for absent if it cannot read what policies select it by", () => {
   const pods: readonly (readonly [string, object])[] = [
     ["labels", { metadata: { name: "web", namespace: "x", labels: { a: 1 } } }],
     ["nodeName", { metadata: { name: "web", namespace: "x" }, spec: { nodeName: 4 } }],

@@ -1,6 +1,6 @@
 /**
- * Reading JSON whose types nobody vouches for: each reader says what it wants, where, and notes a
- * problem when it is something else. All problems of an object are found, not the first.
+ * Reads JSON of any form. Each reader names the type that it expects and the path of the field, and notes a
+ * problem if it finds another one: so all problems of an object are reported, not only the first.
  */
 
 import type { Address } from "../../ip/address.ts";

@@ -26,9 +26,9 @@ export const podKind: ResourceKind<Workload> = {
 const ADDRESSES_MAX = 16;
 
 /**
- * Decodes a Pod. One whose labels or place are not understood counts as absent, so that its interface
- * passes nothing: nobody knows which policies isolate it. Addresses and ports that are not understood
- * fall away alone: they could only have been let through.
+ * Decodes a Pod. One whose labels, node or network it cannot read counts as absent, so that its interface
+ * stays closed: we cannot tell which policies isolate it. Of addresses and ports it drops only those that
+ * it cannot read: rules would only have let them through.
  */
 export function decodePod(object: unknown): Decoded<Workload> {
   const problems = new Problems();
