@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs Calyx on a node, or into a node's file system mounted at DESTDIR:
 #
-#     install.sh [plugin] [agent] [ctl]     all three without a word
-#     install.sh remove                     takes away what this script puts there, but for settings
+#     install.sh [plugin] [agent] [ctl]     without arguments all three
+#     install.sh remove                     deletes what this script installed, except settings
 #
-# Every file is written under another name and renamed into place, so that whoever runs or reads it has
-# the old one or the new one whole. The plugin's configuration comes last: a container runtime that
+# Every file is written under another name and renamed into place, so that a program that runs or reads it has
+# the whole old one or the whole new one. The plugin's configuration comes last: a container runtime that
 # sees it finds the plugin. One that an administrator has edited stays, unless CALYX_CNI_CONFIG names
 # the file to use.
 #
@@ -77,7 +77,7 @@ install_agent() {
 }
 
 remove() {
-  # The configuration first: nobody is to call a plugin that is not there.
+  # The configuration first: a runtime must not call a plugin that is deleted already.
   rm -f "$dest$conflist"
   if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
     systemctl disable --now calyx-agent 2>/dev/null || true

@@ -40,7 +40,7 @@ interface Executable {
 }
 
 /*
- * Permissions are guard rails here, not a sandbox: whoever may call FFI may do anything, and all
+ * Permissions are guard rails here, not a sandbox: a program that may call FFI can do anything, and all
  * three need FFI for netlink. They are listed rather than `-A` because, without `-A`, Deno refuses to
  * open what is under /proc, /sys and /dev: such access then goes through lib/kernel or not at all,
  * and a dependency cannot look there. `--allow-ffi` is bare because Deno resolves

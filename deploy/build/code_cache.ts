@@ -5,7 +5,7 @@
  * of its own time on that.
  *
  * Deno's own cache for compiled programs does the same at the second start, but lies under a
- * predictable name in /tmp, where somebody else may have put it. This one is inside the executable.
+ * predictable name in /tmp, where another user may have put it. This one is inside the executable.
  *
  * V8 takes a cache only from its own version, for a source of the same length and under the same flags;
  * otherwise it says `cachedDataRejected` and compiles as ever, which costs time and nothing else.
