@@ -79,7 +79,8 @@ export class HostLocalIpam implements Ipam {
       "io",
       `Stale addresses could not be freed: ${left.join(", ")} in ${folder}`,
       {
-        details: reason ?? "They are not given out until the files or folders of these names are removed",
+        details: reason ??
+          "They are not given out until the files or folders of these names are removed",
       },
     );
   }
