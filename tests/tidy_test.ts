@@ -115,10 +115,24 @@ const EFFECTS = [
 
 const LINES_MAX = 400;
 
-/** Text that is about the place where somebody worked, not about this project. */
+/** Text about the machine of an author, not about this project. */
 const FOREIGN = [
   ["a registry's host", new RegExp("registry\\.(npm" + "js|yarnpkg)\\.|npm" + "mirror")],
-  ["somebody's folder", new RegExp("(^|[\\s\"'`(])/(wo" + "rk|home/\\w+|Users/\\w+)/", "m")],
+  ["a folder of an author's", new RegExp("(^|[\\s\"'`(])/(wo" + "rk|home/\\w+|Users/\\w+)/", "m")],
+] as const;
+
+/**
+ * Words behind which a sentence hides who acts, each with what to write instead. Assembled, so that the
+ * test does not find them here.
+ */
+const VAGUE = [
+  ["no" + "body", "name the program, person or object that does not act"],
+  ["some" + "body", "name the other process, user or administrator"],
+  ["who(m)?" + "ever", "name the callers, or write: every program that"],
+  ["a" + "new", "say what is read, made or begun again"],
+  ["what is " + "told", "name the event or the field"],
+  ["its own " + "word", "name the value"],
+  ["see the file's " + "comment", "say in one sentence what the object does"],
 ] as const;
 
 const ROOT = await Deno.realPath(`${import.meta.dirname}/..`);
@@ -205,6 +219,16 @@ Deno.test("tidy: the project speaks of itself alone", async () => {
   const found = [];
   for (const [what, pattern] of FOREIGN) {
     for (const line of await findLines(files, pattern)) found.push(`${line} names ${what}`);
+  }
+  assertEquals(found, []);
+});
+
+Deno.test("tidy: a sentence names who acts", async () => {
+  const texts = files.filter((it) => /\.(ts|md)$/.test(it));
+  const found = [];
+  for (const [words, remedy] of VAGUE) {
+    const pattern = new RegExp(`\\b${words.replaceAll(" ", "[\\s*]+")}\\b`, "i");
+    for (const line of await findLines(texts, pattern)) found.push(`${line}: ${remedy}`);
   }
   assertEquals(found, []);
 });

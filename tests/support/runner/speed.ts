@@ -1,6 +1,6 @@
 /**
- * The three speeds of the suite. A test file says itself what it needs: whoever asks the kernel calls
- * `requireIsolation()`, whoever runs an executable of ours imports where it lies.
+ * The three speeds of the suite. The text of a test file shows what it needs: a file that asks the kernel
+ * calls `requireIsolation()`, a file that runs one of our executables imports the path of it.
  */
 
 /** `unit`: no namespaces, no executables, no root; `kernel`: what asks the kernel; `all`: the suite. */
