@@ -18,6 +18,7 @@
  * however it stops, the rules stay in the kernel.
  */
 
+import { sleep } from "../lib/base/async.ts";
 import type { Logger } from "../lib/base/log.ts";
 import { version } from "../lib/base/version.ts";
 import { type ApiServer, openApiServer } from "../lib/credentials/api_server.ts";
@@ -113,8 +114,8 @@ export class NodeAgent implements AsyncDisposable {
     logger.info("agent stops; the rules stay in force", { reason: String(signal.reason) });
     notifier.stopping();
     await Promise.all([...this.#tasks, enforcement.ended()]);
-    const timer = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_MS_MAX));
-    await Promise.race([Promise.all([socket.shutdown(), enforcement.save()]), timer]);
+    const closed = Promise.all([socket.shutdown(), enforcement.save()]);
+    await Promise.race([closed, sleep(SHUTDOWN_MS_MAX)]);
   }
 
   /** What this node knows by itself, and what must be in force before the API server has answered. */

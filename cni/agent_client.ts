@@ -4,7 +4,7 @@
  * milliseconds to start, which every pod would pay. What is asked and answered is in `lib/agent_api/`.
  */
 
-import { type Body, isBody } from "../lib/agent_api/body.ts";
+import type { Body } from "../lib/agent_api/body.ts";
 import { type AgentEndpoint, encodeEndpoint } from "../lib/agent_api/endpoint.ts";
 import { decodeEndpoints, type EndpointState } from "../lib/agent_api/endpoint_list.ts";
 import {
@@ -19,6 +19,7 @@ import type { EndpointId } from "../lib/agent_api/route.ts";
 import { decodeStatus } from "../lib/agent_api/status.ts";
 import type { Bytes } from "../lib/base/bytes.ts";
 import { messageOf } from "../lib/base/error.ts";
+import { isRecord } from "../lib/base/json.ts";
 import { KernelError } from "../lib/kernel/errno.ts";
 import { exchange } from "../lib/kernel/unix_stream.ts";
 
@@ -74,7 +75,7 @@ export class AgentClient {
   rememberedNode(): AgentNode | undefined {
     try {
       const json: unknown = JSON.parse(Deno.readTextFileSync(nodeFilePath(this.#path)));
-      return isBody(json) ? decodeNode(json) : undefined;
+      return isRecord(json) ? decodeNode(json) : undefined;
     } catch {
       return undefined;
     }

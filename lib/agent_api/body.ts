@@ -3,13 +3,10 @@
  * `undefined`: what that means is said where the field is (route.ts).
  */
 
+import { isRecord } from "../base/json.ts";
+
 /** A JSON object. */
 export type Body = Readonly<Record<string, unknown>>;
-
-/** Whether a JSON value is an object. */
-export function isBody(value: unknown): value is Body {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /** A text; the empty one counts as missing. */
 export function readText(body: Body, name: string): string | undefined {
@@ -36,13 +33,13 @@ export function readTexts(body: Body, name: string): readonly string[] | undefin
 
 export function readObject(body: Body, name: string): Body | undefined {
   const value = readField(body, name);
-  return isBody(value) ? value : undefined;
+  return isRecord(value) ? value : undefined;
 }
 
 /** A list of objects; one with anything else in it counts as missing. */
 export function readObjects(body: Body, name: string): readonly Body[] | undefined {
   const value = readField(body, name);
-  return isListOf(value, isBody) ? value : undefined;
+  return isListOf(value, isRecord) ? value : undefined;
 }
 
 function readField(body: Body, name: string): unknown {

@@ -4,7 +4,8 @@
  */
 
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import { type Body, isBody, readText } from "./body.ts";
+import { isRecord } from "../base/json.ts";
+import { type Body, readText } from "./body.ts";
 import { type ApiCall, formatCall } from "./route.ts";
 
 /** Statuses of answers, and what they mean to who asked. */
@@ -67,7 +68,7 @@ export function parseAnswer(bytes: Bytes): ApiAnswer | undefined {
   const status = Number(match[1]);
   try {
     const body: unknown = JSON.parse(text.slice(end + 4));
-    return { status, body: isBody(body) ? body : undefined };
+    return { status, body: isRecord(body) ? body : undefined };
   } catch {
     return { status, body: undefined };
   }

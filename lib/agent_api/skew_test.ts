@@ -10,7 +10,8 @@ import {
   nodeFileText,
   requestOf,
 } from "../../tests/support/golden/agent_api_bytes.ts";
-import { type Body, isBody } from "./body.ts";
+import { isRecord } from "../base/json.ts";
+import type { Body } from "./body.ts";
 import { encodeEndpoint } from "./endpoint.ts";
 import { decodeEndpoints } from "./endpoint_list.ts";
 import { type ApiRequest, decodeFailure, formatRequest, parseAnswer } from "./message.ts";
@@ -59,7 +60,7 @@ function bodyOf(name: ExchangeName): Body {
 /** The body as a later version may send it: with more fields, everywhere. */
 function newer(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(newer);
-  if (!isBody(value)) return value;
+  if (!isRecord(value)) return value;
   const known = Object.entries(value).map(([name, it]) => [name, newer(it)]);
   return { laterFlag: true, laterList: [{ a: 1 }], ...Object.fromEntries(known), later: { b: [] } };
 }
