@@ -5,12 +5,12 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { requireIsolation } from "../support/isolation/isolation.ts";
-import { isAgentReady } from "../support/node/agent_client.ts";
-import { NODE_NAME, TestNode } from "../support/node/node.ts";
-import { RunningAgent } from "../support/program/executable.ts";
+import { requireIsolation } from "../../support/isolation/isolation.ts";
+import { isAgentReady } from "../../support/node/agent_client.ts";
+import { NODE_NAME, TestNode } from "../../support/node/node.ts";
+import { RunningAgent } from "../../support/program/executable.ts";
 
-const PROGRAM = `${import.meta.dirname}/../support/program/faulty_agent.ts`;
+const PROGRAM = `${import.meta.dirname}/../../support/program/faulty_agent.ts`;
 
 Deno.test("a promise that is rejected, and that nothing waits for, does not end the agent", async () => {
   requireIsolation();
