@@ -58,9 +58,13 @@ export class RunningAgent implements AsyncDisposable {
   readonly #log: string[] = [];
   readonly #reading: Promise<void>;
 
-  constructor(options: RunOptions) {
-    this.#child = new Deno.Command(`${DIST}/calyx-agent`, {
-      args: [...options.args ?? []],
+  /** @param source a TypeScript program that runs the agent, in place of the executable */
+  constructor(options: RunOptions, source?: string) {
+    const [command = "", ...args] = source === undefined
+      ? [`${DIST}/calyx-agent`]
+      : [Deno.execPath(), "run", "-A", "--no-check", source];
+    this.#child = new Deno.Command(command, {
+      args: [...args, ...options.args ?? []],
       env: { PATH: "/usr/bin:/bin", ...options.env },
       clearEnv: true,
       stdin: "null",
