@@ -1,6 +1,6 @@
 /**
- * Whether the API server is still there, asked when a watch has been silent: a connection that died
- * without a word looks like one on which nothing happens. Any answer will do, and one serves all watches.
+ * Whether the API server is still there, asked when a streamed list has been silent. Any answer will do, and one
+ * serves all. What a watch may have missed, `missed.ts` asks.
  */
 
 import type { ApiServer } from "../credentials/api_server.ts";

@@ -172,34 +172,54 @@ Deno.test("reflect() lists again when the server's data is from a backup", async
   await reflection.until(() => reflection.state.has("withdrawn"));
 });
 
+/** What asks whether a silent watch has missed something. */
+const IS_PROBE = /watch=1.*timeoutSeconds=1(&|$)/;
+
 Deno.test("reflect() begins again when a silent server does not answer either", async () => {
   let isDead = false;
   await withReflection(
     async (server, reflection, set) => {
       server.faults.silenceWatches();
-      set("n5", "unheard");
       isDead = true;
       await reflection.until(() => reflection.waits.length > 0);
       isDead = false;
-      await reflection.until(() => reflection.state.get("n5") === "unheard");
+      set("n5", "1");
+      await reflection.until(() => reflection.state.get("n5") === "1");
       assertEquals(reflection.lists, 1);
     },
     { pulseMs: 50 },
     (path) => {
-      if (isDead && path === "/version") throw new TypeError("connection lost");
+      if (isDead && IS_PROBE.test(path)) throw new TypeError("connection lost");
       return undefined;
     },
   );
 });
 
-Deno.test("reflect() leaves a silent server that answers alone", async () => {
-  await withReflection(async (server, reflection) => {
-    const asked = (): number => server.requests.filter((it) => it.path === "/version").length;
-    const before = asked();
-    await reflection.until(() => asked() > before);
-    assertEquals([reflection.waits.length, server.watches.size], [0, 1]);
-  }, { pulseMs: 50 });
+Deno.test("reflect() begins a watch again that has missed something, without listing", async () => {
+  await withReflection(async (server, reflection, set) => {
+    server.faults.silenceWatches();
+    set("n5", "unheard");
+    await reflection.until(() => reflection.state.get("n5") === "unheard");
+    assertEquals([reflection.waits.length > 0, reflection.lists], [true, 1]);
+  }, { pulseMs: 50, stallMs: 600_000 });
 });
+
+for (const refusal of [429, 403, 500]) {
+  Deno.test(`reflect() leaves a silent server alone that answers, be it ${refusal}`, async () => {
+    let asked = 0;
+    await withReflection(
+      async (_server, reflection) => {
+        await reflection.until(() => asked > 2);
+        assertEquals(reflection.waits, []);
+      },
+      { pulseMs: 50 },
+      (path) => {
+        if (!IS_PROBE.test(path)) return undefined;
+        return asked++ === 0 ? new Response("no", { status: refusal }) : undefined;
+      },
+    );
+  });
+}
 
 Deno.test("reflect() waits ever longer, and as long as the server asks", async () => {
   await withReflection(async (server, reflection, set) => {

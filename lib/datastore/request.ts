@@ -6,7 +6,9 @@ import { Deadline } from "./deadline.ts";
 import { connectionError, DatastoreError, responseError } from "./error.ts";
 
 /** An answer that takes longer is given up: a firewall swallows packets without a word. */
-const ANSWER_MS_MAX = 60_000;
+const ANSWER_MS_MAX = 30_000;
+/** A list may take longer: a busy server lets it wait for a minute. */
+const LIST_MS_MAX = 60_000;
 
 /**
  * GETs `path`; the answer is 2xx, its body still to be read.
@@ -68,7 +70,7 @@ export async function* getText(
   operation: string,
   signal?: AbortSignal,
 ): AsyncGenerator<string> {
-  using deadline = new Deadline(ANSWER_MS_MAX, signal);
+  using deadline = new Deadline(LIST_MS_MAX, signal);
   const response = await sendGet(api, path, operation, deadline, signal);
   const decoder = new TextDecoder();
   const reader = response.body?.getReader();
@@ -77,7 +79,7 @@ export async function* getText(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      deadline.extend(ANSWER_MS_MAX);
+      deadline.extend(LIST_MS_MAX);
       yield decoder.decode(value, { stream: true });
     }
     yield decoder.decode();

@@ -9,6 +9,7 @@ import { CredentialsError } from "../credentials/error.ts";
 import { Deadline } from "./deadline.ts";
 import { DatastoreError, statusError } from "./error.ts";
 import { type Decoded, isOfKind, objectKey, type ResourceKind, resourceVersionOf } from "./kind.ts";
+import { hasMissed } from "./missed.ts";
 import { feelPulse } from "./pulse.ts";
 import { readError, sendGet } from "./request.ts";
 
@@ -25,7 +26,7 @@ export interface WatchOptions {
   readonly timeoutSeconds: number;
   /** When nothing has come for so long, the watch ends. @default {90000} */
   readonly stallMs?: number;
-  /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
+  /** When nothing has come for so long, the server is asked whether anything should have. @default {25000} */
   readonly pulseMs?: number;
   /** How long it has for the answer. @default {15000} */
   readonly pulseAnswerMs?: number;
@@ -61,7 +62,7 @@ const LIST_END = "k8s.io/initial-events-end";
  * Watches `kind`; ends when the server ends the watch in peace, or nothing has come for `stallMs`.
  *
  * @throws {DatastoreError} with `isGone` when the version is too old; if the connection breaks; or if
- * nothing comes and the server does not answer
+ * nothing comes and the server does not answer, or has something that should have come
  */
 export async function* watch<T>(
   api: ApiServer,
@@ -80,15 +81,40 @@ export async function* watch<T>(
   if (options.fieldSelector !== undefined) query.set("fieldSelector", options.fieldSelector);
   const { signal, stallMs = STALL_MS } = options;
   let isList = options.resourceVersion === undefined;
+  let { resourceVersion } = options;
   const quietMs = (): number => isList ? Math.min(stallMs, STREAM_STALL_MS) : stallMs;
   using deadline = new Deadline(stallMs, signal);
   const response = await sendGet(api, `${kind.path}?${query}`, operation, deadline, signal);
-  const body = chunks(api, response, operation, deadline, { ...options, quietMs });
+  const { fieldSelector, pulseMs = PULSE_MS, pulseAnswerMs: answerMs } = options;
+  const askWhyQuiet = async (): Promise<void> => {
+    // While a list comes, its objects' versions are not where to go on from.
+    if (isList || resourceVersion === undefined) return await feelPulse(api, answerMs);
+    if (!await hasMissed(api, kind, { resourceVersion, fieldSelector, answerMs, signal })) return;
+    api.dropConnections();
+    throw new DatastoreError(
+      `Cannot ${operation}: the connection to ${api.server} has died without a word: another one brings more`,
+    );
+  };
+  const body = chunks(api, response, operation, deadline, {
+    ...{ signal, quietMs, pulseMs, askWhyQuiet },
+  });
   for await (const line of lines(body, operation)) {
     const event = parseEvent(kind, line, operation);
     if (event.type === "bookmark" && event.isListEnd) isList = false;
+    ({ resourceVersion } = event);
     yield event;
   }
+}
+
+/** How a watch is read while nothing comes. */
+interface QuietOptions {
+  readonly signal: AbortSignal;
+  /** The watch ends after so long. */
+  readonly quietMs: () => number;
+  /** After so long, and again and again, it is asked why. */
+  readonly pulseMs: number;
+  /** Throws if that is not because there is nothing. */
+  readonly askWhyQuiet: () => Promise<void>;
 }
 
 /** The body's chunks; whatever ends it, the connection is given up. */
@@ -97,21 +123,19 @@ async function* chunks(
   response: Response,
   operation: string,
   deadline: Deadline,
-  { signal, quietMs, pulseMs = PULSE_MS, pulseAnswerMs }: WatchOptions & {
-    readonly quietMs: () => number;
-  },
+  options: QuietOptions,
 ): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   try {
     for (;;) {
-      deadline.extend(quietMs());
-      const { done, value } = await readAlive(reader, api, pulseMs, pulseAnswerMs);
+      deadline.extend(options.quietMs());
+      const { done, value } = await readAlive(reader, options);
       if (done) return;
       yield value;
     }
   } catch (error) {
-    signal.throwIfAborted();
+    options.signal.throwIfAborted();
     if (error instanceof DatastoreError || error instanceof CredentialsError) throw error;
     if (deadline.isOver) return api.dropConnections();
     throw readError(api, operation, deadline, error);
@@ -120,12 +144,10 @@ async function* chunks(
   }
 }
 
-/** The next chunk; while none comes, the server is asked again and again whether it is there. */
+/** The next chunk; while none comes, the server is asked again and again. */
 async function readAlive(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  api: ApiServer,
-  pulseMs: number,
-  pulseAnswerMs: number | undefined,
+  { pulseMs, askWhyQuiet }: QuietOptions,
 ): Promise<ReadableStreamReadResult<Uint8Array>> {
   const next = reader.read();
   next.catch(() => {}); // it may end after us
@@ -133,7 +155,7 @@ async function readAlive(
     let timer: number | undefined;
     const quiet = new Promise<void>((resolve) => timer = setTimeout(resolve, pulseMs));
     const result = await Promise.race([next, quiet]).finally(() => clearTimeout(timer)) ??
-      await Promise.race([next, feelPulse(api, pulseAnswerMs)]);
+      await Promise.race([next, askWhyQuiet()]);
     if (result !== undefined) return result;
   }
 }
