@@ -233,6 +233,22 @@ Deno.test("tidy: a sentence names who acts", async () => {
   assertEquals(found, []);
 });
 
+Deno.test("tidy: documents link to files and headings that are there", async () => {
+  const documents = files.filter((it) => it.endsWith(".md"));
+  const dead: string[] = [];
+  for (const path of documents) {
+    for (const [, target = ""] of (await read(path)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue; // elsewhere
+      const [name = "", anchor] = target.split("#");
+      const file = name === "" ? path : resolvePath(path, name);
+      const isThere = files.includes(file) &&
+        (anchor === undefined || anchorsOf(await read(file)).includes(anchor));
+      if (!isThere) dead.push(`${path}: ${target}`);
+    }
+  }
+  assertEquals(dead, []);
+});
+
 Deno.test("stripComments() keeps code and lines", () => {
   const source = 'a("//", `/*`); // async\n/* await\n */ b("async");\n';
   assertEquals(stripComments(source), 'a("", ""); \n\n b("");\n');
@@ -340,6 +356,18 @@ function stripComments(source: string): string {
     const breaks = token.replaceAll(/[^\n]/g, "");
     return token.startsWith("/") ? breaks : `"${breaks}"`;
   });
+}
+
+/** The path of `link`, as it stands in the document `from`. */
+function resolvePath(from: string, link: string): string {
+  return decodeURI(new URL(link, `file:///${from}`).pathname.slice(1));
+}
+
+/** What headings are called in links: lower case, hyphens for blanks, nothing else but letters. */
+function anchorsOf(document: string): readonly string[] {
+  return [...document.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+  );
 }
 
 async function read(path: string): Promise<string> {

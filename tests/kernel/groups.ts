@@ -20,7 +20,11 @@ export const GROUPS: readonly Row[] = [
   },
   {
     name: "netlink",
-    files: ["lib/netlink/socket_test.ts", "tests/namespace/netlink/nftables_test.ts"],
+    files: [
+      "lib/netlink/socket_test.ts",
+      "tests/namespace/netlink/nftables_test.ts",
+      "tests/namespace/netlink/nftables_suite_test.ts",
+    ],
     seconds: HOUR / 4,
     short: true,
   },
