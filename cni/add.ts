@@ -218,7 +218,7 @@ async function deleteAbandoned(
   const link = findLink(host, name);
   if (link === undefined || link.index !== index || !isHalfMade(link)) return;
   deleteLinkIfThere(host, index);
-  log.warn("interface deleted that an ADD left half made", { interface: name });
+  log.warn("interface of an unfinished ADD deleted", { interface: name });
 }
 
 /** Whether the agent knows the link as this pod's; what it does not say is no. */
@@ -244,7 +244,7 @@ function tellGone(agent: AgentClient, id: EndpointId, log: Logger): void {
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     const { containerId, ifname } = id;
-    log.warn("agent not told of a deletion", { containerId, ifname, error });
+    log.warn("deletion not reported to the agent", { containerId, ifname, error });
   }
 }
 

@@ -80,6 +80,6 @@ function forget({ environment, configuration, log }: Call): void {
     new AgentClient(path).deleteEndpoint(environment);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    log.warn("agent not told of a deletion", { error });
+    log.warn("deletion not reported to the agent", { error });
   }
 }

@@ -71,7 +71,7 @@ function tellAgent(call: Call, valid: readonly ValidAttachment[]): void {
       new AgentClient(path).deleteEndpoint(id);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      return log.warn("agent not told of deletions", { error });
+      return log.warn("deletions not reported to the agent", { error });
     }
   }
 }
@@ -112,6 +112,6 @@ async function deleteHalfMade({ log }: Call): Promise<void> {
   await sleep(MARKING_MS_MAX);
   for (const { index, name } of listHalfMadeLinks(socket).filter((it) => seen.has(it.index))) {
     deleteLinkIfThere(socket, index);
-    log.info("interface deleted that an ADD left half made", { interface: name });
+    log.info("interface of an unfinished ADD deleted", { interface: name });
   }
 }

@@ -65,7 +65,7 @@ const COMMANDS: Readonly<
   STATUS: status,
 };
 
-/** Serves one call. */
+/** Serves one call of the plugin: returns what to print on stdout and the exit code; it does not throw. */
 export async function serve(input: PluginInput): Promise<PluginOutput> {
   const startMs = performance.now();
   const { variables, writeLog } = input;

@@ -44,7 +44,7 @@ export interface Boot extends BootMark {
   startMs(isKnown: boolean): number | undefined;
 }
 
-/** Reads the present boot. */
+/** Reads the identity of the running boot from `bootIdFile`, or from the kernel; `id` is empty if it cannot be read. */
 export function readBoot(bootIdFile: string | undefined): Boot {
   const source = bootIdFile ?? BOOT_ID;
   return {

@@ -199,7 +199,7 @@ export class Dataplane {
     const { flags, isRemade } = await this.#takeTable();
     this.#isOwned = flags === OWNED;
     if (isRemade) {
-      this.#logger.info("table is made as a whole, to be ours alone: its counters begin at 0");
+      this.#logger.info("table replaced to own it: its counters begin at 0");
       this.#sentMoment = this.#moment();
       return diffWhole(ruleset, flags);
     }
@@ -221,7 +221,7 @@ export class Dataplane {
     } catch (error) {
       if (!isOwned || !isUnsupported(error)) throw explainOwner(error);
       this.#canOwn = false; // said once, and not asked at each resync
-      this.#logger.warn("table is not ours alone: owner|persist needs Linux 6.9", { error });
+      this.#logger.warn("table not owned: owner|persist needs Linux 6.9", { error });
       return await this.#takeTable();
     }
   }

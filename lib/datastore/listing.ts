@@ -112,7 +112,7 @@ export class Listing<T> {
       const isRefused = error.status === 400 || error.status === 422 ||
         (error.mustList && error.status === 500);
       if (isRefused && rememberRefusal(this.#api)) {
-        logger.info("API server streams no lists", { reason: error.message });
+        logger.info("API server does not stream lists", { reason: error.message });
       }
       // Who answers that has a list, too; as client-go does, it is asked for at once.
       if (isRefused || error.mustList) return undefined;
