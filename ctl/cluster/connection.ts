@@ -169,7 +169,7 @@ export function describeReadError(what: string, error: unknown): string {
 
 interface Deadline {
   readonly signal: AbortSignal;
-  /** The time no longer runs. */
+  /** Stops the timeout. */
   stop(): void;
 }
 
