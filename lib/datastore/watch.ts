@@ -21,17 +21,17 @@ export interface WatchOptions {
   readonly resourceVersion: string | undefined;
   readonly fieldSelector?: string;
   readonly signal: AbortSignal;
-  /** The server ends the watch after so long. */
+  /** After this time (seconds) the server ends the watch. */
   readonly timeoutSeconds: number;
-  /** When nothing has come for so long, the watch ends. @default {90000} */
+  /** After this silence (ms) the watch ends. @default {90000} */
   readonly stallMs?: number;
-  /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
+  /** After this silence (ms) a small request tests whether the server answers. @default {25000} */
   readonly pulseMs?: number;
-  /** How long it has for the answer. @default {15000} */
+  /** How long that request may take (ms). @default {15000} */
   readonly pulseAnswerMs?: number;
 }
 
-/** What happened; each carries the version to go on from. */
+/** One event; each carries the version to continue from. */
 export type WatchEvent<T> =
   | {
     readonly type: "changed";
@@ -43,13 +43,13 @@ export type WatchEvent<T> =
   | {
     readonly type: "bookmark";
     readonly resourceVersion: string;
-    /** Whether everything there was has come: of a streamed list. */
+    /** Whether a streamed list is complete. */
     readonly isListEnd: boolean;
   };
 
 /** The longest event that we read; the API server takes objects up to 1.5 MB. */
 const LINE_BYTES_MAX = 8 << 20;
-/** Bookmarks come about once a minute: so long a silence means a connection that died unnoticed. */
+/** Bookmarks arrive about once a minute: a longer silence means a dead connection (ms). */
 const STALL_MS = 90_000;
 const PULSE_MS = 25_000;
 /** Of a streamed list the next object or its end comes sooner: a server waits 3 s for its own cache. */
@@ -91,7 +91,7 @@ export async function* watch<T>(
   }
 }
 
-/** The body's chunks; whatever ends it, the connection is given up. */
+/** The body's chunks; at the end, however it comes, the connection is closed. */
 async function* chunks(
   api: ApiServer,
   response: Response,
@@ -120,7 +120,7 @@ async function* chunks(
   }
 }
 
-/** The next chunk; while none comes, the server is asked again and again whether it is there. */
+/** The next chunk; during silence, small requests test whether the server still answers. */
 async function readAlive(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   api: ApiServer,
@@ -172,7 +172,7 @@ function isListEnd(bookmark: unknown): boolean {
   return isRecord(annotations) && annotations[LIST_END] === "true";
 }
 
-/** An event that says nothing: what it meant is only in a new list. */
+/** The error for an unusable event: only a new list shows the state. */
 function nonsense(operation: string, what: string, cause?: unknown): DatastoreError {
   return new DatastoreError(`Cannot ${operation}: an event ${what}`, { mustList: true, cause });
 }
