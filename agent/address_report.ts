@@ -7,7 +7,7 @@ import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { Logger } from "../lib/base/log.ts";
 import type { AddressDoubts } from "../lib/policy/address_doubts.ts";
 
-/** What the report is made from. */
+/** The state that the report is computed from. */
 export interface AddressReportOptions {
   readonly doubts: () => AddressDoubts;
   readonly logger: Logger;
@@ -18,7 +18,7 @@ export interface AddressReportOptions {
 const INTERVAL_MS = 30_000;
 const PODS_SHOWN_MAX = 5;
 
-/** Looks now and then until `signal` aborts. */
+/** Reports doubted addresses in the log when they change, periodically until `signal` aborts. */
 export async function reportAddressDoubts(
   { doubts, logger, clock = systemClock }: AddressReportOptions,
   signal: AbortSignal,
@@ -33,7 +33,7 @@ export async function reportAddressDoubts(
       else logger.warn("address of a node in a pod's status not believed", { pods: text });
     }
     notBelieved = text;
-    // Where another IPAM gives all addresses, each pod is one of them: said once.
+    // If another IPAM assigns all addresses, every pod is outside: reported once.
     if (outside.size > 0 && !areOutside) {
       logger.warn("pod addresses outside of every node's pod CIDRs", { pods: formatPods(outside) });
     }
@@ -42,7 +42,7 @@ export async function reportAddressDoubts(
   }
 }
 
-/** A sentence for each kind of doubt that there is. */
+/** One sentence for each kind of doubt that was found. */
 export function formatAddressDoubts({ ofNodes, outside }: AddressDoubts): readonly string[] {
   const lines: string[] = [];
   if (ofNodes.size > 0) {

@@ -23,7 +23,7 @@ import type { MetricsState } from "./metrics.ts";
 import type { OwnNode } from "./own_node.ts";
 import { type ReadinessState, readyDetails, unreadyReason } from "./readiness.ts";
 
-/** The parts, as those see them who only read. */
+/** The agent's parts, read-only. */
 export interface AgentParts {
   readonly facts: Pick<Facts, "states">;
   readonly loop: Readonly<EnforcementState>;
@@ -33,14 +33,14 @@ export interface AgentParts {
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput" | "details">;
   readonly bypass: Pick<BypassWatch, "counts" | "details">;
   readonly forwarding: Pick<Forwarding, "details">;
-  /** Whether the kernel keeps others from changing the table. */
+  /** Whether the kernel refuses other programs' changes of the table. */
   readonly dataplane: { readonly isOwned: boolean | undefined };
   readonly graph: { addressDoubts(): AddressDoubts };
-  /** Keys of the large policies that wait for their turns. */
+  /** Keys (`namespace/name`) of the queued large policies. */
   readonly largePolicies: { readonly waiting: readonly string[] };
   /** The API server's URL. */
   readonly server: string;
-  /** After so long without the API server it is not ready; 0: it stays so. */
+  /** After this time without the API server it is not ready (ms); 0: it stays ready. */
   readonly unreadyAfterMs: number;
   readonly nowMs: () => number;
 }
@@ -67,32 +67,32 @@ export class AgentState implements MetricsState, ReadinessState {
     this.nowMs = parts.nowMs;
   }
 
-  /** Addresses in pods' statuses that are to be doubted. */
+  /** Doubted addresses in pods' statuses. */
   readonly doubts = (): AddressDoubts => this.#parts.graph.addressDoubts();
 
-  /** Keys of the large policies that wait for their turns. */
+  /** Keys (`namespace/name`) of the queued large policies. */
   readonly waitingPolicies = (): readonly string[] => this.#parts.largePolicies.waiting;
 
-  /** Why nothing can be enforced although every kind is known; `undefined`: nothing keeps from it. */
+  /** One sentence why the agent cannot enforce although every kind is listed; `undefined`: it can. */
   readonly missing = (): string | undefined => this.#parts.ownNode.missing;
 
-  /** What else people must know, one sentence each. */
+  /** Further sentences for `/readyz`. */
   readonly moreDetails = (): readonly string[] => {
     const { enforcement, ownNode, forwarding } = this.#parts;
     return [...enforcement.details, ...ownNode.details, ...forwarding.details];
   };
 
-  /** Why policy is not in force, in one sentence; `undefined` when it is. */
+  /** One sentence why policy is not in force; `undefined`: it is. */
   get unreadyReason(): string | undefined {
     return unreadyReason(this);
   }
 
-  /** What people should know, one sentence each: it does not make a node unready for all its other pods. */
+  /** Sentences for `/readyz` that do not make the node unready: its other pods are not affected. */
   get details(): readonly string[] {
     return readyDetails(this);
   }
 
-  /** What the socket says of the agent. */
+  /** The body of `GET /v1/status`. */
   get status(): AgentStatus {
     const { ownNode, dataplane, server } = this.#parts;
     return {

@@ -13,7 +13,7 @@ import { AttachmentStore } from "./attachments.ts";
 import { DetachmentStore } from "./detachments.ts";
 import { hasInterface, readLinks, stopLearning } from "./pod_links.ts";
 
-/** Where the files are, and who is told. */
+/** The state folder, and the callbacks for changes. */
 export interface AttachedPodsOptions {
   readonly stateDir: string;
   readonly graph: {
@@ -57,22 +57,22 @@ export class AttachedPods {
     stopLearning(route, links, logger);
   }
 
-  /** The plugin attached a pod, or (`undefined`) took it away. */
+  /** Takes a report of the plugin: an attachment, or (`undefined`) a DEL. */
   take(key: string, attachment: Attachment | undefined): void {
     this.#facts.take(key, attachment);
   }
 
-  /** The pod's object has this uid now, or (`undefined`) is gone. */
+  /** Takes the uid of a pod's object; `undefined`: the object is deleted. */
   takeUid(key: string, uid: string | undefined): void {
     this.#facts.takeUid(key, uid);
   }
 
-  /** Every pod is known now. */
+  /** Call when all pods are listed. */
   forgetGone(): void {
     this.#facts.forgetGone();
   }
 
-  /** Forgets every attachment whose interface is gone: the plugin could not tell. */
+  /** Deletes every attachment whose interface is gone: its DEL was not reported. */
   forgetWithoutInterface(links = readLinks(this.#options.route)): void {
     const forgotten = this.attachments.retain((it) => hasInterface(links, it));
     if (forgotten.length === 0) return;
@@ -86,7 +86,7 @@ export class AttachedPods {
       .some((it) => interfaceNames === undefined || interfaceNames.has(it.interfaceName));
   }
 
-  /** Tells the graph whose the links say that they are. */
+  /** Tells the graph the owner of each link, by its alias. */
   takeLinks(): void {
     const { route, graph } = this.#options;
     for (const { name, alias } of readLinks(route).values()) {

@@ -7,9 +7,9 @@
 
 import { type Attachment, type FactKind, type FactTypes, podKeyOf } from "../lib/model/facts.ts";
 
-/** What it is made with. */
+/** The arguments of the constructor. */
 export interface AttachmentFactsOptions {
-  /** Tells the graph. */
+  /** Updates the graph. */
   readonly update: <K extends FactKind>(
     kind: K,
     key: string,
@@ -17,7 +17,7 @@ export interface AttachmentFactsOptions {
   ) => unknown;
   /** The uid of the pod of this key, as far as it is known. */
   readonly uidOf: (key: string) => string | undefined;
-  /** Keeps the uid of a pod that was taken away for the next start, or (`undefined`) forgets it. */
+  /** Saves the uid of a detached pod for the next start, or (`undefined`) deletes it. */
   readonly keep?: (key: string, uid: string | undefined) => void;
 }
 
@@ -28,14 +28,14 @@ const DETACHED_MAX = 4096;
 export class AttachmentFacts {
   readonly #options: AttachmentFactsOptions;
   readonly #attached = new Map<string, Attachment>();
-  /** Uids of the pods that were taken away, by the pods' keys, the oldest first. */
+  /** Uids of detached pods, by the pods' keys, the oldest first. */
   readonly #detached = new Map<string, string>();
 
   constructor(options: AttachmentFactsOptions) {
     this.#options = options;
   }
 
-  /** Pods that were taken away before this start, by their keys. */
+  /** Pods that were detached before this start, by their keys. */
   restore(uids: ReadonlyMap<string, string>): void {
     for (const [key, uid] of uids) {
       this.#detached.set(key, uid);
@@ -43,12 +43,12 @@ export class AttachmentFacts {
     }
   }
 
-  /** Every pod is known now: those that were taken away and are gone, or others by now, are forgotten. */
+  /** Call when all pods are listed: drops detached pods whose object is deleted or has another uid. */
   forgetGone(): void {
     for (const key of [...this.#detached.keys()]) this.takeUid(key, this.#options.uidOf(key));
   }
 
-  /** An attachment came, or (`undefined`) went. */
+  /** Takes a new attachment, or (`undefined`) its end. */
   take(key: string, attachment: Attachment | undefined): void {
     const { update, uidOf } = this.#options;
     const before = this.#attached.get(key);
@@ -62,7 +62,7 @@ export class AttachmentFacts {
     }
   }
 
-  /** The pod's object has this uid now, or (`undefined`) is gone. */
+  /** Takes the uid of a pod's object; `undefined`: the object is deleted. */
   takeUid(key: string, uid: string | undefined): void {
     if (this.#detached.get(key) !== uid) this.#setDetached(key, undefined);
   }

@@ -71,7 +71,7 @@ export class AttachmentStore {
     this.#attachments.set(key, attachment);
   }
 
-  /** Forgets an attachment; whether it was known. */
+  /** Deletes an attachment; returns whether it was known. */
   delete(key: string): boolean {
     const attachment = this.#attachments.get(key);
     if (attachment === undefined) return false;
@@ -80,7 +80,7 @@ export class AttachmentStore {
     return true;
   }
 
-  /** Forgets every attachment whose host interface is gone: the plugin could not tell. */
+  /** Deletes every attachment whose host interface is gone: its DEL was not reported. */
   retain(hasInterface: (attachment: Attachment) => boolean): readonly string[] {
     const gone = [...this.#attachments].filter(([, it]) => !hasInterface(it));
     for (const [key] of gone) this.delete(key);

@@ -33,10 +33,10 @@ const SENTENCES = {
 export type BypassKind = keyof typeof SENTENCES;
 export const BYPASS_KINDS = Object.keys(SENTENCES) as readonly BypassKind[];
 
-/** Names of what there is of each kind; a kind of which there is nothing is absent. */
+/** The names found of each kind; a kind without any is absent. */
 export type Bypasses = ReadonlyMap<BypassKind, readonly string[]>;
 
-/** What was found on the node. */
+/** The node's state, as far as bypasses show in it. */
 export interface BypassFacts {
   /** Prefix of the pods' interfaces. */
   readonly interfacePrefix: string;
@@ -47,7 +47,7 @@ export interface BypassFacts {
   readonly filters: ReadonlyMap<number, readonly Filter[]>;
   /** Pods of this node. */
   readonly endpoints: readonly DesiredEndpoint[];
-  /** The way to an address of a pod that has no interface here; undefined: there is none. */
+  /** The route to an address of a pod without an interface of ours; `undefined`: there is none. */
   readonly routes: ReadonlyMap<string, Route | undefined>;
   readonly engines: readonly PolicyEngine[];
   /** Families that the node forwards. */
@@ -56,7 +56,7 @@ export interface BypassFacts {
   readonly bridgeHooks: ReadonlySet<Family>;
 }
 
-/** Another policy engine, and the table by which it shows. */
+/** Another policy engine, and the table that reveals it. */
 export interface PolicyEngine {
   readonly name: string;
   readonly table: TableReference;
@@ -64,11 +64,11 @@ export interface PolicyEngine {
 
 /** Kinds of links behind which there are pods whose packets cross the node's stack. */
 const POD_LINK_KINDS: readonly (string | undefined)[] = ["veth", "bridge", "netkit", "tun"];
-/** To it a shaper sends what comes in, and gives it back to where it came from. */
+/** A shaper redirects incoming packets to an `ifb` link, which returns them to where they came from. */
 const SHAPING_LINK_KIND = "ifb";
 const NAMES_SHOWN_MAX = 5;
 
-/** Finds what there is. */
+/** Finds the ways past policy among the node's links, filters, tables, chains and sysctls. */
 export function findBypasses(facts: BypassFacts): Bypasses {
   const pods = podLinks(facts);
   const found: Readonly<Record<BypassKind, readonly string[]>> = {
@@ -89,7 +89,7 @@ export function findBypasses(facts: BypassFacts): Bypasses {
   );
 }
 
-/** What there is of one kind, as a sentence. */
+/** Formats the bypasses of one kind as a sentence for `/readyz` and the log. */
 export function formatBypass(kind: BypassKind, names: readonly string[]): string {
   return `${SENTENCES[kind]}: ${formatNames(names)}`;
 }

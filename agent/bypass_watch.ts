@@ -40,7 +40,7 @@ import {
   type PolicyEngine,
 } from "./bypass.ts";
 
-/** Where it looks, and who is told. */
+/** The sockets that it reads by, and the callback for changes. */
 export interface BypassWatchOptions {
   readonly interfacePrefix: string;
   readonly endpoints: () => readonly DesiredEndpoint[];
@@ -57,7 +57,7 @@ const FILTER_PARENTS: Readonly<Record<string, readonly number[]>> = {
   ingress: [PARENT_INGRESS],
   clsact: [PARENT_INGRESS, PARENT_EGRESS],
 };
-/** By what other policy engines show: a table of theirs, or a chain in one that several share. */
+/** How other policy engines are recognised: a table of theirs, or a chain in a table that several share. */
 const ENGINES = [
   { name: "Calico", table: "filter", chain: "cali-FORWARD" },
   { name: "Calico", table: "filter", chain: "cali-INPUT" },
@@ -71,29 +71,29 @@ const ENGINES = [
   { name: "kube-network-policies", table: "kube-network-policies", chain: undefined },
 ] as const;
 
-/** Follows what there is. */
+/** Searches for bypasses periodically and reports changes. */
 export class BypassWatch {
   readonly #options: BypassWatchOptions;
   #found: Bypasses = new Map();
-  /** Pods without a way to them at the last look: one that comes or goes has none for a moment. */
+  /** Pods without a route at the last look. Only the second look in a row counts: a starting pod has none for a moment. */
   #pastNode: readonly string[] = [];
 
   constructor(options: BypassWatchOptions) {
     this.#options = options;
   }
 
-  /** How many things there are of each kind. */
+  /** How many bypasses of each kind there are. */
   get counts(): Readonly<Record<BypassKind, number>> {
     const counts = BYPASS_KINDS.map((kind) => [kind, this.#found.get(kind)?.length ?? 0]);
     return Object.fromEntries(counts);
   }
 
-  /** A sentence for each kind of which there is something. */
+  /** One sentence for each kind that was found. */
   get details(): readonly string[] {
     return [...this.#found].map(([kind, names]) => formatBypass(kind, names));
   }
 
-  /** Looks at once, and then until `signal` aborts. */
+  /** Searches now, and then periodically until `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
     const { clock = systemClock } = this.#options;
     this.#look();
@@ -110,7 +110,7 @@ export class BypassWatch {
       found = new Map(findBypasses(readFacts(this.#options)));
     } catch (error) {
       if (!(error instanceof NetlinkError || error instanceof KernelError)) throw error;
-      logger.warn("ways past policy not looked for; trying again", { error });
+      logger.warn("cannot look for traffic that bypasses policy; trying again", { error });
       return;
     }
     const pastNode = found.get("past_node") ?? [];
@@ -121,8 +121,8 @@ export class BypassWatch {
     for (const kind of BYPASS_KINDS) {
       const names = found.get(kind) ?? [];
       if (names.join() === (this.#found.get(kind) ?? []).join()) continue;
-      if (names.length === 0) logger.info("no longer outside of policy", { kind });
-      else logger.warn("outside of policy", { kind, detail: formatBypass(kind, names) });
+      if (names.length === 0) logger.info("traffic no longer bypasses policy", { kind });
+      else logger.warn("traffic bypasses policy", { kind, detail: formatBypass(kind, names) });
     }
     this.#found = found;
   }
@@ -163,7 +163,7 @@ function readFilters(route: NetlinkSocket): ReadonlyMap<number, readonly Filter[
   return filters;
 }
 
-/** The way to each address, as far as the kernel says. */
+/** The route to each address, as far as the kernel has one. */
 function readRoutes(
   route: NetlinkSocket,
   addresses: readonly string[],
@@ -193,7 +193,7 @@ function readEngines(netfilter: NetlinkSocket): readonly PolicyEngine[] {
   );
 }
 
-/** Nothing, where the kernel does not know what is asked for, or it is gone meanwhile. */
+/** Dumps; empty if this kernel lacks the subsystem, or the object was deleted meanwhile. */
 function dumpIfKnown(socket: NetlinkSocket, request: Request): readonly RawMessage[] {
   try {
     return socket.dump(request);

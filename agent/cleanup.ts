@@ -1,4 +1,4 @@
-/** `calyx-agent cleanup`: takes away what the agent made on this machine. */
+/** `calyx-agent cleanup`: removes the agent's table and state files from this machine. */
 
 import { nodeFilePath } from "../lib/agent_api/node.ts";
 import { Dataplane } from "../lib/dataplane/apply.ts";
@@ -6,7 +6,7 @@ import { openNetfilter } from "./kernel_need.ts";
 import { openLog } from "./output.ts";
 import type { Settings } from "./settings.ts";
 
-/** In the state folder: what a later agent would go by. */
+/** Files in the state folder that a later agent would read. */
 const STATE = ["attachments", "detachments", "program", "program.new"];
 
 /**

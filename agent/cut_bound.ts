@@ -27,11 +27,11 @@ const IPPROTO_TCP = 6;
 const IPPROTO_ICMPV6 = 58;
 const IPPROTO_SCTP = 132;
 
-/** The part of the table that marked flows may hold. */
+/** The share of the connection tracking table that marked flows may hold. */
 const MARKED_SHARE = 1 / 8;
-/** How full the table may be beside them. */
+/** How full the rest of the table may be while flows are still marked. */
 const FULL_SHARE = 3 / 4;
-/** From here on, marks are short: flows in the table, or marked ones. */
+/** Above these shares (flows in the table, marked flows) a mark lasts only a short time. */
 const CROWDED_SHARE = 1 / 2;
 const CROWDED_MARKED_SHARE = MARKED_SHARE / 2;
 
@@ -40,10 +40,10 @@ const CROWDED_MARKED_SHARE = MARKED_SHARE / 2;
  * knows no connection, and after this time the other end's next one is a flow of its own.
  */
 const MARK_SECONDS = { tcp: 86_400, sctp: 3_600, other: 300 };
-/** Longer than an end sends again what nothing acknowledges: net.ipv4.tcp_retries2 = 15 is 924.6 s. */
+/** Longer than TCP retransmits without an acknowledgement: net.ipv4.tcp_retries2 = 15 is 924.6 s. */
 const MARK_SECONDS_CROWDED = 960;
 
-/** How full the kernel's table is. */
+/** How full the kernel's connection tracking table is. */
 export interface TableSize {
   readonly flows: number;
   /** net.netfilter.nf_conntrack_max; Infinity: the kernel does not say. */
@@ -61,14 +61,14 @@ export class CutBound {
     return this.#marked;
   }
 
-  /** The table is so full now. */
+  /** Sets how full the table is now. */
   resize({ flows, flowsMax }: TableSize): void {
     this.#flows = flows;
     // 0 is no bound: __nf_conntrack_alloc().
     this.#flowsMax = flowsMax > 0 ? flowsMax : Infinity;
   }
 
-  /** So many marked flows are in the table: those that the kernel has forgotten count no more. */
+  /** Sets how many marked flows a read of the table found: expired ones no longer count. */
   recount(marked: number): void {
     this.#marked = marked;
   }
@@ -112,7 +112,7 @@ export class CutBound {
   }
 }
 
-/** An answer to a ping begins no flow, so there is nothing to keep out. */
+/** An echo reply cannot begin a flow, so its flow is deleted without a mark. */
 function isPing({ original }: TrackedFlow): boolean {
   return original.protocol === IPPROTO_ICMP || original.protocol === IPPROTO_ICMPV6;
 }

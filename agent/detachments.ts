@@ -8,7 +8,7 @@ import type { Logger } from "../lib/base/log.ts";
 import { podDigestOf } from "../lib/model/link_alias.ts";
 import { JsonFolder } from "./json_folder.ts";
 
-/** Uids of pods that were taken away, by the pods' keys (`namespace/name`). */
+/** Uids of detached pods, by the pods' keys (`namespace/name`). */
 export class DetachmentStore {
   readonly #folder: JsonFolder;
   readonly #logger: Logger;
@@ -31,7 +31,7 @@ export class DetachmentStore {
     return uids;
   }
 
-  /** Keeps the uid of a pod that was taken away, or (`undefined`) forgets it. A failure is only logged. */
+  /** Saves the uid of a detached pod, or (`undefined`) deletes it. A failure is only logged. */
   set(pod: string, uid: string | undefined): void {
     const [namespace = "", name = ""] = pod.split("/");
     const file = podDigestOf(namespace, name);
@@ -39,7 +39,7 @@ export class DetachmentStore {
       if (uid === undefined) this.#folder.remove(file);
       else this.#folder.write(file, { pod, uid });
     } catch (error) {
-      this.#logger.warn("detachment not written down", { pod, error });
+      this.#logger.warn("cannot write detachment", { pod, error });
     }
   }
 }

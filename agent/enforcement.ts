@@ -21,7 +21,7 @@ import { ProgramFile } from "./program_file.ts";
 import type { Settings } from "./settings.ts";
 import { StandIn } from "./stand_in.ts";
 
-/** What it enforces from and by. */
+/** The parts that enforcement reads from and writes to. */
 export interface EnforcementOptions {
   readonly settings: Settings;
   readonly graph: PolicyGraph;
@@ -38,10 +38,10 @@ export interface EnforcementOptions {
   readonly logger: Logger;
 }
 
-/** How long the rest waits for what stands in for policy; the loop goes on trying. */
+/** How long the start waits for the stand-in to be in the kernel (ms); the loop keeps trying after it. */
 const STAND_IN_MS_MAX = 10_000;
 
-/** From nothing, or what stands in, to what the API server says. */
+/** Drives the loop: first with the stand-in, if one is needed, then with the graph. */
 export class Enforcement {
   readonly loop: EnforcementLoop;
   readonly #options: EnforcementOptions;
@@ -81,28 +81,28 @@ export class Enforcement {
     });
   }
 
-  /** Whether what is enforced is not what the API server says, but what stands in for it. */
+  /** Whether the stand-in is enforced in place of the API server's policies. */
   get isStandIn(): boolean {
     return this.#standIn.isActive;
   }
 
-  /** What people must know of that, one sentence each. */
+  /** Sentences about it for `/readyz` and the status line. */
   get details(): readonly string[] {
     return this.#standIn.details;
   }
 
-  /** Where nothing is in force and something must be: begins with what stands in for policy. */
+  /** Begins with the stand-in, if the kernel has no table and there are pods to protect. */
   standUp(signal: AbortSignal): void {
     if (this.#standIn.begin()) this.#running ??= this.loop.start(signal);
   }
 
-  /** Resolves when what stands in is in the kernel, or that takes too long. */
+  /** Resolves when the stand-in is in the kernel, or after a bounded time. */
   async stoodUp(signal: AbortSignal): Promise<void> {
     if (!this.isStandIn) return;
     await Promise.race([this.loop.nextApply(signal), sleep(STAND_IN_MS_MAX)]);
   }
 
-  /** Enforces what the graph says from now on; resolves when the kernel has it, or `signal` aborts. */
+  /** Enforces the graph's desired state from now on; resolves when the kernel has it, or `signal` aborts. */
   async begin(signal: AbortSignal): Promise<void> {
     this.#standIn.end();
     const epoch = this.loop.kick();
@@ -111,20 +111,20 @@ export class Enforcement {
     if (!signal.aborted) this.#remember();
   }
 
-  /** Another process changed the table. */
+  /** Call when another process has changed the table: the next apply reads it. */
   repair(signal: AbortSignal): void {
     this.#options.dataplane.invalidate();
     this.standUp(signal);
     this.loop.kick();
   }
 
-  /** What the kernel has beside the table is other than it was: everything is compiled again. */
+  /** Call when a condition outside the table changed, as IPVS: the whole ruleset is compiled again. */
   recompile(): void {
     this.#choices.refresh();
     this.loop.kick();
   }
 
-  /** Attachments have changed; the graph knows of it. */
+  /** Call when attachments have changed, after the graph was updated. */
   refresh(): void {
     this.#standIn.refresh();
   }
@@ -134,7 +134,7 @@ export class Enforcement {
     await this.#running;
   }
 
-  /** Writes down what is in force, if it is not written yet. */
+  /** Saves the desired state that is in force, unless it is saved already. */
   async save(): Promise<void> {
     await this.#programFile.save();
   }

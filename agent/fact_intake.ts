@@ -14,7 +14,7 @@ import type { LargePolicies } from "./large_policies.ts";
 import type { NodeRecord } from "./node_record.ts";
 import type { OwnNode } from "./own_node.ts";
 
-/** Where facts go. */
+/** Where the intake sends facts. */
 export interface FactIntakeOptions {
   readonly graph: PolicyGraph;
   readonly largePolicies: LargePolicies;
@@ -24,7 +24,7 @@ export interface FactIntakeOptions {
   readonly logger: Logger;
 }
 
-/** Takes facts of the API server's, one by one. */
+/** Takes the API server's objects one by one, and passes them on as facts. */
 export class FactIntake {
   readonly #options: FactIntakeOptions;
 
@@ -52,7 +52,7 @@ export class FactIntake {
     const before = ownNode.details.join();
     const isChanged = graph.update("node", name, ownNode.complete(name, node));
     const [detail] = ownNode.details;
-    if (detail !== undefined && detail !== before) logger.warn("own Node is gone", { detail });
+    if (detail !== undefined && detail !== before) logger.warn("own Node deleted", { detail });
     if (name === ownNode.name) nodeRecord.write();
     return isChanged;
   }

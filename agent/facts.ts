@@ -52,7 +52,7 @@ export interface KindState {
 /** Every kind that is watched. */
 export type KindStates = Readonly<Record<string, KindState>>;
 
-/** Nothing has been heard of any kind. */
+/** The state before the first answer: no kind is listed. */
 export function newKindStates(): KindStates {
   const kinds = ["workload", "namespace", "policy", "clusterPolicy", "node"];
   return Object.fromEntries(kinds.map((kind) => [kind, newState()]));

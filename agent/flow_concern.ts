@@ -18,7 +18,7 @@ export interface FlowConcern {
   readonly destinations: ReadonlySet<string>;
 }
 
-/** A desired state as it was; its sets live on and change, so their revisions are kept beside it. */
+/** An earlier desired state. Its sets change in place, so their revisions are kept beside it. */
 interface Seen {
   readonly desired: Desired;
   readonly revisions: ReadonlyMap<string, number>;
@@ -40,7 +40,7 @@ export class FlowConcerns {
     return seen === undefined ? "everything" : compare(seen, desired);
   }
 
-  /** What was taken last has not been dealt with: the next one concerns everything. */
+  /** Call when the last change was not handled: the next one then concerns everything. */
   forget(): void {
     this.#seen = undefined;
   }
@@ -64,7 +64,7 @@ interface Ends {
   readonly destinations: Set<string>;
 }
 
-/** A pod is where its egress comes from, and where its ingress goes to. */
+/** Adds a pod's addresses: as sources for its egress, as destinations for its ingress. */
 function endsOf(ends: Ends, direction: Direction): Set<string> {
   return direction === "egress" ? ends.sources : ends.destinations;
 }
@@ -91,7 +91,7 @@ function addressesOf(endpoint: DesiredEndpoint | undefined): string {
   return endpoint?.addresses.join() ?? "";
 }
 
-/** Ids of the programs that have a policy whose rules are not what they were. */
+/** Ids of the policy chains with a policy whose rules changed. */
 function changedPrograms(before: Desired, after: Desired): ReadonlySet<string> {
   const changed = new Set<string>();
   for (const program of after.programs.values()) {
@@ -103,12 +103,12 @@ function changedPrograms(before: Desired, after: Desired): ReadonlySet<string> {
   return changed;
 }
 
-/** @returns whether every set could say what changed in it */
+/** @returns whether every set's log reaches back to the earlier revision */
 function compareSets(seen: Seen, desired: Desired, ends: Ends): boolean {
   let directions: ReadonlyMap<string, ReadonlySet<Direction>> | undefined;
   for (const [id, set] of desired.sets) {
     const revision = seen.revisions.get(id);
-    // A set that is new came with a policy that is new, and with it all pods that it governs.
+    // A new set comes with a new policy, and all pods that it governs are concerned already.
     if (set.kind === "ranges" || revision === undefined) continue;
     const former = seen.desired.sets.get(id);
     const isSame = former !== undefined && former.kind === set.kind &&
@@ -118,13 +118,13 @@ function compareSets(seen: Seen, desired: Desired, ends: Ends): boolean {
     if (changes === undefined) return false;
     const members = [...changes.added, ...changes.removed];
     if (set.kind === "addressPorts") {
-      // A named port is the receiver's, whichever way the policy looks.
+      // A named port belongs to the receiver, in ingress and in egress rules.
       for (const it of members) ends.destinations.add(addressOf(it).toString());
       continue;
     }
     directions ??= directionsOf(desired);
     for (const direction of directions.get(id) ?? []) {
-      // The other end: who calls in, or who is called.
+      // The other end: the caller in ingress rules, the called end in egress rules.
       const others = direction === "ingress" ? ends.sources : ends.destinations;
       for (const it of members) others.add(addressOf(it).toString());
     }

@@ -25,7 +25,7 @@ const PROTOCOLS = new Map(
   Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name as Protocol]),
 );
 
-/** What judging depends on. */
+/** The state that verdicts on flows depend on. */
 export interface JudgeOptions {
   readonly index: ClusterIndex;
   /** What the kernel enforces: the pods of this node, and which directions are governed. */
@@ -69,7 +69,7 @@ export class FlowJudge {
     this.#governed = governedOf(options.enforced);
   }
 
-  /** From now on it judges by `options`; what was taken stays taken. */
+  /** Judges by `options` from now on; flows that were taken stay taken. */
   renew(options: JudgeOptions): void {
     this.#options = options;
     this.#governed = governedOf(options.enforced);
@@ -82,7 +82,7 @@ export class FlowJudge {
     return DIRECTIONS.some((it) => this.#governed[it].size > 0);
   }
 
-  /** Lets pass every flow that can need a judgement. */
+  /** A cheap filter: true for every flow that may be denied or may have to be released. */
   get sieve(): FlowSieve {
     const addresses = (direction: Direction): Address[] =>
       [...this.#governed[direction]].map((it) => Address.parse(it));
@@ -105,19 +105,19 @@ export class FlowJudge {
     if ((flow.status & IPS_EXPECTED) === 0 || flow.master === undefined) {
       this.#judge(flow, this.#isDenied(flow));
     } else if (this.#isWhole) {
-      // What another flow announced (FTP's data) shares its fate, once all are known.
+      // A flow that another one announced (FTP's data) gets that one's verdict, once all are read.
       this.#expected.push(flow);
     }
   }
 
-  /** Every flow has been taken. */
+  /** Call when every flow has been taken. */
   finish(): void {
     for (const flow of this.#expected.splice(0)) {
       this.#judge(flow, flow.master !== undefined && this.#denied.has(formatTuple(flow.master)));
     }
   }
 
-  /** What must change, as far as it is known by now; each is returned once. */
+  /** The changes of flows that are decided by now; each one is returned once. */
   drain(): readonly Judgement[] {
     const judgements = this.#judgements;
     if (judgements.length > 0) this.#judgements = [];
@@ -145,7 +145,7 @@ export class FlowJudge {
     });
   }
 
-  /** What the called end sends when the kernel knows nothing of the flow: a flow of its own. */
+  /** The flow that a packet of the called end would begin if the kernel had no entry for this one. */
   #mayReturn({ original, reply }: TrackedFlow): boolean {
     return !this.#denies({
       source: reply.source,
@@ -184,7 +184,7 @@ export class FlowJudge {
   }
 }
 
-/** What policy sees of a flow's first packet. */
+/** A flow's first packet, as policy judges it. */
 interface FirstPacket {
   readonly source: Address;
   readonly destination: Address;

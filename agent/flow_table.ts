@@ -37,11 +37,11 @@ import type { FlowConcern } from "./flow_concern.ts";
 
 /** NETLINK_NETFILTER sockets. */
 export interface FlowTableOptions {
-  /** One of its own, for reading the table. */
+  /** For reading the whole table; used by nothing else. */
   readonly dumps: Pick<NetlinkSocket, "dumpParts">;
-  /** Opens one for reading a part of it, meanwhile or after; it is closed when that is done. */
+  /** Opens a socket for reading a part of the table; it is closed after that read. */
   readonly openUrgentDumps: () => Pick<NetlinkSocket, "dumpParts"> & Disposable;
-  /** Another one, which may be shared, for what is asked and changed. */
+  /** For single requests and changes; it may be shared. */
   readonly requests: Pick<NetlinkSocket, "request" | "pipeline">;
 }
 
@@ -49,21 +49,21 @@ export interface FlowTableOptions {
 export interface FlowPart {
   /** How many flows the kernel showed. */
   readonly read: number;
-  /** Those that were looked for, and by chance others. */
+  /** The flows that were asked for, and possibly others. */
   readonly flows: readonly TrackedFlow[];
 }
 
-/** A change of a flow: it is marked for so many seconds, or deleted. */
+/** A change of a flow: mark it for a number of seconds, or delete it. */
 export interface FlowChange {
   readonly flow: TrackedFlow;
   readonly to: number | "delete";
 }
 
-/** Filtering costs the kernel a walk over the table: as much as reading so many flows, … */
+/** A filtered dump costs the kernel a walk over the table: as much as reading this many flows, … */
 const FLOWS_PER_WALK = 1_000;
-/** … and one for so many in the table. */
+/** … plus one for each of this many flows in the table. */
 const FLOWS_WALKED_PER_READ = 14;
-/** From so many flows on, an address is left to the look at the whole: a quarter of a second's work. */
+/** An address with this many flows (a quarter of a second's work) is left to the read of the whole table. */
 const HEAVY_FLOWS = 10_000;
 
 /** Reads flows from the kernel's connection tracking table, and changes or deletes single ones. */
@@ -128,7 +128,7 @@ export class FlowTable {
     yield* this.#read(another === undefined ? { family } : {}, ends, () => !ends.isEmpty);
   }
 
-  /** Heavy addresses are heavy no more, until they are found to be. */
+  /** Clears the list of heavy addresses. */
   forgetHeavy(): void {
     this.#heavy.clear();
   }
@@ -182,7 +182,7 @@ export class FlowTable {
   }
 }
 
-/** The ends of the concerned flows that are still looked for. */
+/** The addresses whose flows are still to be read. */
 class FlowEnds {
   readonly #sources: Map<string, Address>;
   readonly #destinations: Map<string, Address>;
@@ -224,14 +224,14 @@ class FlowEnds {
     ];
   }
 
-  /** Whether the address of `filter` is still looked for. */
+  /** Whether the flows of the filter's address are still to be read. */
   hasAnyOf({ original, reply }: FlowFilter): boolean {
     const has = (addresses: Map<string, Address>, address: Address | undefined): boolean =>
       address !== undefined && addresses.has(address.toString());
     return has(this.#sources, original?.source) || has(this.#destinations, reply?.source);
   }
 
-  /** Counts a flow for its ends; one that has too many is looked for no longer. */
+  /** Counts a flow for both its addresses; an address with too many is left out from then on. */
   count({ original, reply }: TrackedFlow): void {
     for (const address of [original.source.toString(), reply.source.toString()]) {
       if (!this.#sources.has(address) && !this.#destinations.has(address)) continue;

@@ -11,7 +11,7 @@ import { KernelError } from "../lib/kernel/errno.ts";
 import { readSysctl, writeSysctl } from "../lib/kernel/sysctl.ts";
 import type { DesiredEndpoint } from "../lib/model/desired.ts";
 
-/** Whose packets are to be forwarded, and who is told. */
+/** The pods to forward for, and the callback for changes. */
 export interface ForwardingOptions {
   /** The pods of this node; those without an interface are another plugin's matter. */
   readonly endpoints: () => Iterable<DesiredEndpoint>;
@@ -24,16 +24,16 @@ const KEYS: readonly (readonly [Family, string])[] = [
   [6, "net/ipv6/conf/all/forwarding"],
 ];
 const INTERVAL_MS = 1_000;
-/** How long people are told. */
+/** How long a repair is reported (ms). */
 const TOLD_MS = 600_000;
 
-/** Follows both parameters. */
+/** Watches the forwarding parameters of both families and sets them back to 1. */
 export class Forwarding {
   readonly #options: ForwardingOptions;
   readonly #clock: Clock;
-  /** How often each was put back, and when last. */
+  /** How often each parameter was set back, and when last. */
   readonly #putBack = new Map<string, { readonly times: number; readonly atMs: number }>();
-  /** Those that cannot be written, as far as the log says. */
+  /** The parameters that cannot be written and are in the log already. */
   readonly #stuck = new Set<string>();
 
   constructor(options: ForwardingOptions) {
@@ -41,7 +41,7 @@ export class Forwarding {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** What was put back in the last ten minutes, a sentence each. */
+  /** One sentence for each parameter that was set back in the last ten minutes. */
   get details(): readonly string[] {
     return [...this.#putBack]
       .filter(([, { atMs }]) => this.#clock.nowMs() - atMs < TOLD_MS)
@@ -51,7 +51,7 @@ export class Forwarding {
       );
   }
 
-  /** Looks every second until `signal` aborts. */
+  /** Checks every second until `signal` aborts. */
   async start(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       for (const [family, key] of KEYS) this.#look(family, key);
@@ -69,12 +69,12 @@ export class Forwarding {
       if (!(error instanceof KernelError)) throw error;
       if (error.code === "ENOENT" || this.#stuck.has(key)) return;
       this.#stuck.add(key);
-      logger.warn("forwarding is off and cannot be set", { parameter: dotted(key), error });
+      logger.warn("forwarding is off; cannot set it", { parameter: dotted(key), error });
       return;
     }
     const times = (this.#putBack.get(key)?.times ?? 0) + 1;
     this.#putBack.set(key, { times, atMs: this.#clock.nowMs() });
-    logger.warn("forwarding was off and is set again", { parameter: dotted(key), times });
+    logger.warn("forwarding was off; set to 1 again", { parameter: dotted(key), times });
   }
 
   #isNeeded(family: Family): boolean {

@@ -11,18 +11,18 @@ import type { Facts, KindState } from "./facts.ts";
  */
 const SILENCE_MS_MAX = 150_000;
 
-/** Whether what is known of a kind may be out of date. */
+/** Whether the objects of a kind may be out of date. */
 export function isStale({ state, isInSync, heardAtMs }: KindState, nowMs: number): boolean {
   return isInSync && state !== "absent" &&
     (state === "failed" || nowMs - heardAtMs > SILENCE_MS_MAX);
 }
 
-/** Seconds since the API server has last said something of a kind; `undefined`: never. */
+/** Seconds since the last answer or event of the API server for a kind; `undefined`: none yet. */
 export function ageSeconds({ heardAtMs }: KindState, nowMs: number): number | undefined {
   return heardAtMs === 0 ? undefined : Math.max(0, Math.round((nowMs - heardAtMs) / 1_000));
 }
 
-/** A sentence for each kind that may be out of date. */
+/** One sentence for each kind whose objects may be out of date. */
 export function formatStale({ states }: Pick<Facts, "states">, nowMs: number): readonly string[] {
   return Object.entries(states).filter(([, it]) => isStale(it, nowMs)).map(([kind, state]) => {
     const since = formatDuration(ageSeconds(state, nowMs) ?? 0);
@@ -31,7 +31,7 @@ export function formatStale({ states }: Pick<Facts, "states">, nowMs: number): r
   });
 }
 
-/** The longest silence of a kind that may be out of date, in milliseconds; 0: none. */
+/** The longest time without news among the kinds that may be out of date (ms); 0: none is. */
 export function staleMs({ states }: Pick<Facts, "states">, nowMs: number): number {
   const ages = Object.values(states).filter((it) => isStale(it, nowMs))
     .map((it) => nowMs - it.heardAtMs);

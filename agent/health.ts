@@ -9,10 +9,10 @@ import { METRICS, type MetricsState } from "./metrics.ts";
 import { type ReadinessState, readyDetails, unreadyReason } from "./readiness.ts";
 import type { Logger } from "../lib/base/log.ts";
 
-/** What the answers are made from. */
+/** The state that the answers are computed from. */
 export type HealthState = MetricsState & ReadinessState;
 
-/** Where it listens, and what it tells. */
+/** The address to listen on, and the state to report. */
 export interface HealthOptions {
   readonly host: string;
   readonly port: number;
@@ -23,7 +23,7 @@ export interface HealthOptions {
 /** How often it tries to listen. */
 const LISTEN_INTERVAL_MS = 10_000;
 
-/** Answers until it is disposed of. Where it cannot listen it says so, and tries again: enforcement goes on. */
+/** Answers until it is disposed of. If it cannot listen, it logs why and retries; enforcement continues. */
 export class HealthServer implements AsyncDisposable {
   readonly #options: HealthOptions;
   #server: HttpServer | undefined;
@@ -34,7 +34,7 @@ export class HealthServer implements AsyncDisposable {
     this.#open();
   }
 
-  /** Where it listens; `undefined`: nowhere yet. */
+  /** The address that it listens on; `undefined`: it does not listen yet. */
   get addr(): Deno.Addr | undefined {
     return this.#server?.addr;
   }
@@ -56,7 +56,7 @@ export class HealthServer implements AsyncDisposable {
         : error instanceof Error
         ? error.message
         : String(error);
-      logger.warn("health port not open; trying again", {
+      logger.warn("cannot open the health port; trying again", {
         error: `Cannot listen on ${host} port ${port}: ${reason}. ` +
           "Set --health-host and --health-port (CALYX_HEALTH_HOST, CALYX_HEALTH_PORT)",
         delayMs: LISTEN_INTERVAL_MS,

@@ -15,12 +15,12 @@ import {
   writeResponse,
 } from "./http_message.ts";
 
-/** A listener, and how what comes is answered. */
+/** A listener, and the function that answers requests. */
 export interface HttpServerOptions {
   /** For messages: `the health port`. */
   readonly name: string;
   readonly listener: Deno.Listener;
-  /** What it throws is logged, and answered with 500. Without a body that does not say its length. */
+  /** Answers a request; an error that it throws is logged and answered with 500. A body needs a content-length. */
   readonly answer: (request: Request) => Response | Promise<Response>;
   readonly logger: Logger;
   /** @default {64} */
@@ -35,17 +35,17 @@ const CONNECTIONS_MAX = 64;
 const REQUEST_MS_MAX = 5_000;
 /** How long an answer may take to go, … */
 const ANSWER_MS_MAX = 10_000;
-/** … and how much of what was not read is read after it, and for how long, so that it arrives. */
+/** … and how many bytes of an unread request are read after it, and for how long, so that the answer arrives. */
 const DRAIN_BYTES_MAX = 4 << 20;
 const DRAIN_MS_MAX = 2_000;
-/** After a connection that could not be accepted: descriptors may have run out. */
+/** The pause after accept(2) failed (ms): the descriptors may have run out. */
 const ACCEPT_PAUSE_MS = 100;
 const ACCEPT_LOG_INTERVAL_MS = 60_000;
 
 /** A server that runs until it is shut down. */
 export class HttpServer implements AsyncDisposable {
   readonly #options: Required<HttpServerOptions>;
-  /** Those that are open, the oldest first, and whether an answer is made or sent. */
+  /** Open connections, the oldest first, and whether an answer is being made or sent on each. */
   readonly #connections = new Map<Deno.Conn, { isAnswering: boolean }>();
   readonly #answers = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
@@ -67,7 +67,7 @@ export class HttpServer implements AsyncDisposable {
     return this.#options.listener.addr;
   }
 
-  /** Takes no more connections, and waits for the answers that are under way. */
+  /** Accepts no more connections, and waits for the answers in progress. */
   async shutdown(): Promise<void> {
     this.#isClosed = true;
     closeQuietly(this.#options.listener);
@@ -105,7 +105,7 @@ export class HttpServer implements AsyncDisposable {
     }
   }
 
-  /** Who has held a connection longest, and is owed no answer, goes. */
+  /** Closes the oldest connection on which no answer is in progress. */
   #makeRoom(): void {
     for (const [connection, { isAnswering }] of this.#connections) {
       if (isAnswering) continue;
@@ -122,7 +122,7 @@ export class HttpServer implements AsyncDisposable {
     this.#options.logger.warn("connection not accepted", { at: this.#options.name, error });
   }
 
-  /** Answers one request; nothing that a peer does makes it throw. */
+  /** Answers one request; it does not throw whatever the peer does. */
   async #serve(connection: Deno.Conn): Promise<void> {
     const state = { isAnswering: false };
     this.#connections.set(connection, state);
@@ -153,7 +153,7 @@ export class HttpServer implements AsyncDisposable {
       await writeResponse(connection, response, isHead);
       await connectionEnd(connection, drain(connection), timer);
     } catch {
-      // The peer went, or took too long.
+      // The peer has closed, or took too long.
     } finally {
       timer.stop();
       this.#connections.delete(connection);
@@ -161,7 +161,7 @@ export class HttpServer implements AsyncDisposable {
     }
   }
 
-  /** @throws {RequestError} if it makes no sense */
+  /** @throws {RequestError} if the request is malformed */
   async #requestOf(connection: Deno.Conn, head: Head, signal: AbortSignal): Promise<Request> {
     const { method, target, headers } = head;
     // A client that takes us for a proxy sends the whole URL, which a server has to take: RFC 9112, 3.2.2.
@@ -231,7 +231,7 @@ async function connectionEnd(
   await reading;
 }
 
-/** One time at a time. */
+/** Runs one timer at a time. */
 class Timer {
   readonly #onOver: () => void;
   #timer: number | undefined;

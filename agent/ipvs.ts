@@ -28,7 +28,7 @@ const INTERVAL_MS = 1_000;
 /** `net/netfilter/ipvs/ip_vs_ctl.c` makes it in every network namespace. */
 const TABLE_PATH = "/proc/net/ip_vs";
 
-/** Looks now. */
+/** Reads from /proc and /sys whether this kernel has IPVS, and the sysctls that policy needs. */
 export function readIpvs(): IpvsState {
   try {
     openFile(TABLE_PATH)[Symbol.dispose]();
@@ -44,12 +44,12 @@ export function readIpvs(): IpvsState {
   }
 }
 
-/** Whether policy looks at what the node sends on for others. */
+/** Whether policy judges, in the output hook, packets that the node sends on for Services. */
 export function judgesOutput(mode: IpvsMode, { isPresent }: IpvsState): boolean {
   return mode === "on" || (mode === "auto" && isPresent);
 }
 
-/** What people must know of it, one sentence each; none: all is as it should be. */
+/** Sentences for `/readyz` and the log about what policy cannot judge; empty if all is well. */
 export function ipvsDetails(
   mode: IpvsMode,
   { isPresent, isTracked }: IpvsState,
@@ -111,6 +111,6 @@ export class IpvsWatch {
     if (this.#state.isPresent) {
       this.#logger.info("IPVS found", { judgesOutput: this.judgesOutput, ...this.#state });
     }
-    for (const detail of this.details) this.#logger.warn("IPVS passes by policy", { detail });
+    for (const detail of this.details) this.#logger.warn("IPVS bypasses policy", { detail });
   }
 }

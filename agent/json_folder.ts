@@ -12,7 +12,7 @@ export class JsonFolder {
   readonly #what: string;
   readonly #logger: Logger;
 
-  /** `what` is in a file, for the log: `attachment`. */
+  /** `what`: the content of one file, for the log (`attachment`). */
   constructor(path: string, what: string, logger: Logger) {
     this.#path = path;
     this.#what = what;

@@ -17,9 +17,9 @@ export const KERNELS_TRIED = ["6.1", "6.12", "6.18"] as const;
 /** Something that may be missing. */
 interface Need {
   readonly name: string;
-  /** What it takes to have it. */
+  /** How the user provides it. */
   readonly how: string;
-  /** What is not so without it. */
+  /** What does not work without it. */
   readonly without: string;
 }
 
@@ -113,7 +113,7 @@ export function explainRefusal(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Who answers that a subsystem is not there says EINVAL, and of its socket EPROTONOSUPPORT. */
+/** The errors for a missing subsystem: EINVAL for a message, EPROTONOSUPPORT for a socket. */
 function explain(error: unknown, need: "nfTables" | "conntrack"): Error {
   if (!(error instanceof NetlinkError || error instanceof KernelError)) throw error;
   switch (error.code) {

@@ -97,12 +97,12 @@ Deno.test("--help ends with what the agent needs of the kernel", () => {
   assert(formatHelp().endsWith(`\n\n${formatNeeds().join("\n")}\n`));
 });
 
-Deno.test("README says the oldest kernel that was tried", async () => {
+Deno.test("README names the oldest kernel that was tested", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
   const [oldest = "", ...others] = KERNELS_TRIED;
   assertMatch(
     readme.replaceAll(/\s+/g, " "),
-    new RegExp(`tried on Linux ${oldest} \\(the oldest\\)`),
+    new RegExp(`tested on Linux ${oldest} \\(the oldest\\)`),
   );
   for (const it of others) assert(readme.includes(it), it);
 });

@@ -21,7 +21,7 @@ export interface KernelSockets extends Disposable {
   readonly route: NetlinkSocket;
   /** Dumps flows. */
   readonly flowDumps: NetlinkSocket;
-  /** Looks at what others have in nf_tables. */
+  /** Dumps other programs' nf_tables objects. */
   readonly others: NetlinkSocket;
 }
 

@@ -18,44 +18,44 @@ import { formatSelector } from "../lib/model/labels.ts";
 import { DIRECTIONS, type NetworkPolicy } from "../lib/model/policy.ts";
 import { policyCost } from "../lib/model/policy_cost.ts";
 
-/** What it is made with. */
+/** The arguments of the constructor. */
 export interface LargePoliciesOptions {
-  /** Tells the graph; returns whether there is something to flush. */
+  /** Updates the graph; returns whether there is something to flush. */
   readonly update: (key: string, policy: NetworkPolicy | undefined) => boolean;
   readonly logger: Logger;
-  /** What costs more waits. @default {2000} */
+  /** A policy that costs more (policyCost()) is queued. @default {2000} */
   readonly costMax?: number;
 }
 
-/** Some ten milliseconds of work, and more than people write by hand. */
+/** About ten milliseconds of work, and more than people write by hand. */
 const COST_MAX = 2_000;
-/** A policy's name holds no space, so that nothing else has this key or name. */
+/** No policy's name has a space, so this key and name are free. */
 const WAITING_SUFFIX = " (waits)";
 const KEYS_SHOWN_MAX = 5;
 
-/** Stands between the facts and the graph for NetworkPolicies. */
+/** Queues large NetworkPolicies between the intake and the graph, and passes all others on. */
 export class LargePolicies {
   readonly #options: LargePoliciesOptions;
   #isStarted = false;
-  /** What the graph has, by key. */
+  /** The policies that the graph has, by key. */
   readonly #taken = new Map<string, NetworkPolicy>();
-  /** Those that wait, by key, in the order in which they came. */
+  /** The queued policies by key, in order of arrival. */
   readonly #waiting = new Map<string, NetworkPolicy>();
-  /** Keys of those for which the graph has an isolating policy. */
+  /** Keys of queued policies for which the graph has an isolating policy instead. */
   readonly #isolated = new Set<string>();
-  /** Namespaces that have had a turn since the last one that had to wait for a second. */
+  /** Namespaces that had a turn in this round; when all waiting ones had one, a new round begins. */
   readonly #served = new Set<string>();
 
   constructor(options: LargePoliciesOptions) {
     this.#options = options;
   }
 
-  /** Keys of those that wait. */
+  /** Keys of the queued policies. */
   get waiting(): readonly string[] {
     return [...this.#waiting.keys()];
   }
 
-  /** Every watch is in sync. A restarted agent takes what it finds at once: it must not isolate what runs. */
+  /** Call when every watch is in sync. Policies before that are not queued: a restarted agent must not isolate running pods. */
   start(): void {
     this.#isStarted = true;
   }
@@ -70,11 +70,11 @@ export class LargePolicies {
     if (policy === undefined || !this.#isStarted || policyCost(policy) <= costMax) {
       return this.#put(key, policy);
     }
-    // A list says again what is known.
+    // A list repeats known objects.
     const taken = this.#taken.get(key);
     if (taken !== undefined && isSameVersion(taken, policy)) return this.#leave(key);
     if (this.#waiting.size === 0) {
-      logger.info("large policies wait for their turns", { first: key });
+      logger.info("large policies queued", { first: key });
     }
     this.#waiting.set(key, policy);
     const isIsolating = taken === undefined || !isolatesAlike(taken, policy);
@@ -103,7 +103,7 @@ export class LargePolicies {
     const isChanged = this.#put(key, policy);
     if (this.#waiting.size === 0) {
       this.#served.clear();
-      this.#options.logger.info("no large policy waits any more", { last: key });
+      this.#options.logger.info("no large policy queued any more", { last: key });
     }
     return isChanged;
   }
@@ -115,7 +115,7 @@ export class LargePolicies {
     return this.#leave(key) || isChanged;
   }
 
-  /** It waits no longer. */
+  /** Takes a policy out of the queue. */
   #leave(key: string): boolean {
     this.#waiting.delete(key);
     return this.#isolate(key, undefined);
@@ -128,7 +128,7 @@ export class LargePolicies {
   }
 }
 
-/** The policies that wait, in a sentence for people; none: no sentence. */
+/** One sentence for `/readyz` that names the queued policies; empty if there are none. */
 export function formatWaiting(keys: readonly string[]): readonly string[] {
   if (keys.length === 0) return [];
   const more = keys.length > KEYS_SHOWN_MAX ? `, and ${keys.length - KEYS_SHOWN_MAX} more` : "";
@@ -147,7 +147,7 @@ function isolatesAlike(a: NetworkPolicy, b: NetworkPolicy): boolean {
     DIRECTIONS.every((it) => a[it] !== undefined || b[it] === undefined);
 }
 
-/** The same pods and directions, and nothing allowed. */
+/** A policy for the same pods and directions that allows nothing. */
 function isolationOf(policy: NetworkPolicy): NetworkPolicy {
   const { name, ingress, egress } = policy;
   return {

@@ -248,5 +248,5 @@ Deno.test("LargePolicies: the namespaces take turns", () => {
   for (let i = 0; i < 3; i++) turn();
   assertEquals(order, ["x/1", "y/1", "z/1", "x/2", "y/2", "w/1", "x/3"]);
   assertEquals(large.takeTurn(), false);
-  assertEquals(log, ["large policies wait for their turns", "no large policy waits any more"]);
+  assertEquals(log, ["large policies queued", "no large policy queued any more"]);
 });

@@ -10,7 +10,7 @@ import { isDeletedLink, parseLink } from "../lib/netlink/link/link.ts";
 import { RTNLGRP_LINK } from "../lib/netlink/link/message.ts";
 import { NETLINK_ROUTE, openNetlinkSocket } from "../lib/netlink/socket.ts";
 
-/** Who is told. */
+/** The callback for changes. */
 export interface LinkWatchOptions {
   /** Called with the names of interfaces that went; `undefined`: any may have gone. */
   readonly onGone: (names: ReadonlySet<string> | undefined) => void;

@@ -16,12 +16,12 @@ import type { Applied } from "../lib/dataplane/apply.ts";
 import { explainRefusal } from "./kernel_need.ts";
 import { PacedLoop } from "./paced_loop.ts";
 
-/** What the loop drives. */
+/** The parts that the loop drives. */
 export interface LoopOptions {
   readonly flush: () => Desired;
   readonly dataplane: {
     apply(ruleset: Ruleset): Promise<Applied>;
-    /** What is in the kernel is no longer known: the next apply reads it first. */
+    /** Call when the kernel's state is unknown: the next apply reads it first. */
     invalidate(): void;
     /** The next apply compares with the kernel what another process can have changed. */
     doubt(): void;
@@ -66,7 +66,7 @@ export interface EnforcementState {
   failingSinceMs: number | undefined;
 }
 
-/** Nothing was applied yet. */
+/** The state before the first apply. */
 export function newEnforcementState(): EnforcementState {
   return {
     counts: { applied: 0, failed: 0, durationMs: 0, appliedAtMs: 0 },
@@ -223,7 +223,7 @@ export class EnforcementLoop {
     const text = formatConflicts(conflicts).join("; ");
     if (text === this.#conflicts) return;
     this.#conflicts = text;
-    if (text === "") this.#options.logger.info("no interface is claimed by several pods any more");
+    if (text === "") this.#options.logger.info("interface conflicts resolved");
     else this.#options.logger.error("interface claimed by several pods", { conflicts: text });
   }
 }

@@ -173,7 +173,9 @@ Deno.test("EnforcementLoop reports pods that claim one interface when that chang
   stop.abort();
   await running;
   assertEquals(
-    log.filter((it) => String(it.message).includes("claimed")).map((it) => it.conflicts),
+    log.filter((it) => /^interface (claimed|conflicts)/.test(String(it.message))).map((it) =>
+      it.conflicts
+    ),
     ["Interface cali1 is claimed by x/a and x/b: open for one of them at most", undefined],
   );
 });

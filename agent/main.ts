@@ -43,7 +43,7 @@ async function run(settings: Settings): Promise<number> {
     event.preventDefault();
     const error: unknown = event.reason;
     const stack = error instanceof Error ? error.stack : undefined;
-    logger.error("a fault of the agent; it goes on", { error, stack });
+    logger.error("unexpected error; the agent continues", { error, stack });
   });
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
@@ -51,7 +51,7 @@ async function run(settings: Settings): Promise<number> {
   }
   const environment = Deno.env.toObject();
   for (const unknown of findUnknownVariables(environment, VARIABLES)) {
-    logger.warn("environment variable is not known; see calyx-agent --help", { ...unknown });
+    logger.warn("unknown environment variable; see calyx-agent --help", { ...unknown });
   }
   const notifier = createNotifier(environment, logger);
   try {

@@ -13,17 +13,17 @@ import type { IpvsWatch } from "./ipvs.ts";
 import type { EnforcementState } from "./loop.ts";
 import type { Metric, Sample } from "./metric.ts";
 
-/** What the metrics are read from. */
+/** The state that metrics are read from. */
 export interface MetricsState {
   readonly facts: Pick<Facts, "states">;
   readonly loop: Pick<EnforcementState, "counts" | "enforced" | "failingSinceMs">;
-  /** What the cut of flows has done; all zero where it is off. */
+  /** Counters of the flow cut; all zero if it is off. */
   readonly flowCut: FlowCutCounts;
   readonly ipvs: Pick<IpvsWatch, "isPresent" | "judgesOutput">;
   readonly bypass: Pick<BypassWatch, "counts">;
-  /** Addresses in pods' statuses that are to be doubted. */
+  /** Doubted addresses in pods' statuses. */
   readonly doubts: () => AddressDoubts;
-  /** Keys of the large policies that wait for their turns. */
+  /** Keys (`namespace/name`) of the queued large policies. */
   readonly waitingPolicies: () => readonly string[];
   readonly nowMs: () => number;
 }

@@ -12,10 +12,10 @@ const MTU_DEFAULT = 1500;
 const MTU_MIN = 1280;
 const MTU_MAX = 65_535;
 
-/** How long what was found holds: to look takes a dump of all routes. */
+/** How long a detected MTU is used (ms): detection dumps all routes. */
 const FRESH_MS = 10_000;
 
-/** What gives the MTU, looked up at most every ten seconds. */
+/** Returns a function that gives the MTU for pods (bytes), detected at most every ten seconds. */
 export function freshMtu(route: NetlinkSocket, logger: Logger, nowMs: () => number): () => number {
   let known = MTU_DEFAULT;
   let foundMs = -Infinity;

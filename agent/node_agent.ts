@@ -52,7 +52,7 @@ import { serveAgentSocket } from "./socket.ts";
 import { reportStatus } from "./status_report.ts";
 import { TableGuard } from "./table_guard.ts";
 
-/** What an agent is made with. */
+/** The arguments of the constructor. */
 export interface NodeAgentOptions {
   readonly settings: Settings;
   readonly environment: Readonly<Record<string, string>>;
@@ -108,17 +108,17 @@ export class NodeAgent implements AsyncDisposable {
     notifier.status(`waiting for ${api.server}`);
     notifier.watch(() => true, signal);
     this.#tasks.push(reportStatus({ notifier, state }, signal));
-    // After the socket is there: a plugin that found none has made its link by now.
+    // After the socket exists: a plugin that did not find it has created its link by now.
     pods.takeLinks();
     await facts.watch(signal);
-    logger.info("agent stops; the rules stay in force", { reason: String(signal.reason) });
+    logger.info("agent stopping; the rules stay in force", { reason: String(signal.reason) });
     notifier.stopping();
     await Promise.all([...this.#tasks, enforcement.ended()]);
     const closed = Promise.all([socket.shutdown(), enforcement.save()]);
     await Promise.race([closed, sleep(SHUTDOWN_MS_MAX)]);
   }
 
-  /** What this node knows by itself, and what must be in force before the API server has answered. */
+  /** Reads the node's own state, and enforces the stand-in if one is needed, before the API server answers. */
   async #standUp(signal: AbortSignal): Promise<void> {
     const { pods, guard, dataplane, enforcement } = this.#objects;
     const { logger } = this.#options;
@@ -168,15 +168,15 @@ export class NodeAgent implements AsyncDisposable {
       },
       onChange: () => enforcement.loop.kick(),
       onInSync: () => {
-        logger.info("every watch in sync", countObjects(kinds));
+        logger.info("all watches in sync", countObjects(kinds));
         this.#begin(signal);
         if (this.#isBegun) return;
-        logger.warn("nothing is changed in the kernel", { reason: ownNode.missing });
+        logger.warn("kernel left unchanged: own Node unknown", { reason: ownNode.missing });
       },
     });
   }
 
-  /** Begins to enforce what the API server says, once all that it takes is known. */
+  /** Begins to enforce the API server's policies, once every kind is listed and the own Node is known. */
   #begin(signal: AbortSignal): void {
     const { settings, notifier, logger } = this.#options;
     const { enforcement, flowCut, graph, kinds, largePolicies, ownNode, pods } = this.#objects;
@@ -229,7 +229,7 @@ export class NodeAgent implements AsyncDisposable {
 
 type Objects = ReturnType<typeof construct>;
 
-/** Each object after those that it is given. Nothing is written to the kernel here. */
+/** Constructs each object after the ones that it needs. The kernel is not written here. */
 function construct({ settings, logger }: NodeAgentOptions, resources: AsyncDisposableStack) {
   const { nodeName, stateDir, socketPath, interfacePrefix } = settings;
   const kernel = resources.use(openKernelSockets(settings.flowCut, logger));

@@ -21,7 +21,7 @@ export interface NodeRecordOptions {
   readonly logger: Logger;
 }
 
-/** This node, as far as it is known. */
+/** This node's name, pod CIDRs and MTU, for the plugin. */
 export class NodeRecord {
   readonly #options: NodeRecordOptions;
 
@@ -29,7 +29,7 @@ export class NodeRecord {
     this.#options = options;
   }
 
-  /** What there is to say; `undefined` while the Node is not known. */
+  /** The current record; `undefined` while the Node is not known. */
   get current(): AgentNode | undefined {
     const { ownNode, nodeOf, mtu } = this.#options;
     const nodeName = ownNode.name;
@@ -37,13 +37,13 @@ export class NodeRecord {
     return node && { nodeName, podCidrs: node.podCidrs, mtu: mtu() };
   }
 
-  /** Why there is nothing to say, in one sentence. */
+  /** One sentence why there is no record. */
   get missing(): string {
     const { name, missing } = this.#options.ownNode;
     return missing ?? `Node ${name} is not known yet`;
   }
 
-  /** Writes the file whole, or leaves the one that is there; that it cannot is no reason to stop. */
+  /** Replaces node.json atomically; a failure is only logged, and the earlier file stays. */
   write(): void {
     const node = this.current;
     if (node === undefined) return;
@@ -51,7 +51,7 @@ export class NodeRecord {
     try {
       writeFileAtomic(path, JSON.stringify(encodeNode(node)) + "\n");
     } catch (error) {
-      this.#options.logger.warn("cannot write what the plugin asks of this node", { path, error });
+      this.#options.logger.warn("cannot write node.json", { path, error });
     }
   }
 }

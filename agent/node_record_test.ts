@@ -36,5 +36,5 @@ Deno.test("NodeRecord writes what an agent of 0.1 wrote, for root alone, once th
   assertEquals([...Deno.readDirSync(folder)].map((it) => it.name), ["node.json"]);
   Deno.removeSync(folder, { recursive: true });
   record.write();
-  assertEquals(log, ["cannot write what the plugin asks of this node"]);
+  assertEquals(log, ["cannot write node.json"]);
 });

@@ -4,9 +4,9 @@ import type { Logger } from "../lib/base/log.ts";
 import { escapeControls } from "../lib/base/printable.ts";
 import { sendUnixDatagram } from "../lib/kernel/datagram.ts";
 
-/** What the service manager can be told. */
+/** The messages to the service manager. */
 export interface Notifier {
-  /** Policy is in force. */
+  /** Reports that policy is in force (READY=1). */
   ready(): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
@@ -29,7 +29,7 @@ export function createNotifier(
     try {
       sendUnixDatagram(path, text);
     } catch (error) {
-      if (!isWarned) logger.warn("service manager not told", { path, error });
+      if (!isWarned) logger.warn("cannot notify systemd", { path, error });
       isWarned = true;
     }
   }

@@ -1,4 +1,4 @@
-/** What the agent writes: its log, and what a command says, on the standard streams. */
+/** The agent's output on the standard streams: its log, and the texts of its commands. */
 
 import { messageOf } from "../lib/base/error.ts";
 import { createLogger, JOURNAL_PREFIXES, type Logger } from "../lib/base/log.ts";

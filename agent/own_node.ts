@@ -6,27 +6,27 @@
 
 import type { Node } from "../lib/model/node.ts";
 
-/** What is known beforehand. */
+/** What the agent knows before the API server answers. */
 export interface OwnNodeOptions {
   readonly name: string;
-  /** Whether that was given; otherwise it is the host name, a guess. */
+  /** Whether the user set it; otherwise it is the host name, a guess. */
   readonly isNameGiven: boolean;
   readonly nodes: () => Iterable<Node>;
   /** Whether every Node has been listed. */
   readonly isListed: () => boolean;
-  /** The machine's own, canonical texts. */
+  /** The machine's addresses, as canonical texts. */
   readonly hostAddresses: () => ReadonlySet<string>;
 }
 
 const NAMES_SHOWN_MAX = 5;
 
-/** This machine's Node: looked for until it is found, and never lost again. */
+/** Searches this machine's Node until it is found, and keeps it from then on. */
 export class OwnNode {
   readonly #options: OwnNodeOptions;
   #name: string;
   #isFound = false;
   #isGone = false;
-  /** What the Node said last, with what it said before of what it lacks now. */
+  /** The Node as last seen; fields that it has lost keep their earlier values. */
   #last: Node | undefined;
 
   constructor(options: OwnNodeOptions) {
@@ -34,7 +34,7 @@ export class OwnNode {
     this.#name = options.name;
   }
 
-  /** The name of the Node; until it is found, the one that was given. */
+  /** The name of the Node; until it is found, the configured one. */
   get name(): string {
     return this.#name;
   }
@@ -86,7 +86,7 @@ export class OwnNode {
     return this.#last;
   }
 
-  /** Why nothing can be enforced, in one sentence; `undefined`: the Node is found. */
+  /** One sentence why the agent cannot enforce; `undefined`: the Node is found. */
   get missing(): string | undefined {
     const { name, nodes, isListed } = this.#options;
     if (this.#isFound) return undefined;
@@ -96,7 +96,7 @@ export class OwnNode {
       `(--node-name) to the name of this machine's Node${this.#hint(all)}`;
   }
 
-  /** What people must know of a Node that was found, one sentence each. */
+  /** Sentences for `/readyz` about the Node, once it is found. */
   get details(): readonly string[] {
     if (!this.#isFound || !this.#isGone) return [];
     return [`Node ${this.#name} is gone from the API server: what it said last stays in force`];
@@ -115,7 +115,7 @@ export class OwnNode {
   }
 }
 
-/** Whether both are one but for the domain, or the machine is called so elsewhere. */
+/** Whether `wanted` is the Node's name or one of its aliases, either with or without a domain. */
 function isLike({ name, aliases = [] }: Node, wanted: string): boolean {
   return [name, ...aliases].some((it) =>
     it === wanted || it.startsWith(`${wanted}.`) || wanted.startsWith(`${it}.`)

@@ -19,7 +19,7 @@ import {
 import { dumpRoutes, parseRoute } from "../lib/netlink/route/route.ts";
 import type { NetlinkSocket } from "../lib/netlink/socket.ts";
 
-/** All links by name. */
+/** Dumps all links; the key is the name. */
 export function readLinks(route: NetlinkSocket): ReadonlyMap<string, Link> {
   return new Map(route.dump(dumpLinks()).map(parseLink).map((it) => [it.name, it]));
 }
@@ -72,9 +72,11 @@ export function stopLearning(
       ...(permanent.get(index) ?? []).flatMap(toRequest),
     ]);
     const error = results.find((it) => it instanceof NetlinkError);
-    if (error !== undefined) logger.warn("interface learns neighbours", { interface: name, error });
+    if (error !== undefined) {
+      logger.warn("cannot switch off neighbour learning", { interface: name, error });
+    }
   }
-  logger.info("interfaces learn no neighbours any more", { interfaces: learning.length });
+  logger.info("neighbour learning switched off", { interfaces: learning.length });
 }
 
 function toRequest({ index, address, linkAddress }: Neighbour): ReturnType<typeof addNeighbour>[] {

@@ -12,7 +12,7 @@ import { version } from "../lib/base/version.ts";
 import type { Desired } from "../lib/model/desired.ts";
 import { formatProgram, parseProgram } from "./program_text.ts";
 
-/** A program that was in force. */
+/** The desired state of this node that was in force last, as read from the file. */
 export interface RememberedProgram {
   readonly desired: Desired;
   /** When it was written, in milliseconds since the epoch. */
@@ -29,7 +29,7 @@ const LATER_MS = 30_000;
 /** Between two writes, in durations of the last one: writing takes a fiftieth of the time at most. */
 const REST_DURATIONS = 50;
 
-/** What may be changed for tests. */
+/** Options that only tests set. */
 export interface ProgramFileOptions {
   readonly bytesMax?: number;
   readonly nowMs?: () => number;
@@ -41,7 +41,7 @@ export class ProgramFile {
   readonly #logger: Logger;
   readonly #bytesMax: number;
   readonly #nowMs: () => number;
-  /** In force and not written yet. */
+  /** The desired state that is in force and not written yet. */
   #unsaved: Desired | undefined;
   #saved: Desired | undefined;
   #saving: Promise<void> | undefined;
@@ -56,7 +56,7 @@ export class ProgramFile {
     this.#nowMs = options.nowMs ?? Date.now;
   }
 
-  /** Reads it; `undefined`, with one event in the log, if it is not to be trusted, or there is none. */
+  /** Reads the file; `undefined` if there is none, or (with one log line) if it cannot be trusted. */
   load(): RememberedProgram | undefined {
     try {
       return this.#read();
@@ -67,7 +67,7 @@ export class ProgramFile {
     }
   }
 
-  /** This is in force now: it is written soon, and at most so often that it costs little. */
+  /** Takes the desired state that is now in force; it is written soon, with a bound on how often. */
   take(desired: Desired): void {
     this.#unsaved = desired;
     if (this.#saving !== undefined) return;
@@ -80,7 +80,7 @@ export class ProgramFile {
     this.#timer = setTimeout(() => this.save(), dueAtMs - now);
   }
 
-  /** Writes what is not written yet, now. */
+  /** Writes the pending state now. */
   async save(): Promise<void> {
     clearTimeout(this.#timer);
     this.#dueAtMs = Infinity;
@@ -90,7 +90,7 @@ export class ProgramFile {
     this.#unsaved = undefined;
     const startMs = performance.now();
     this.#saving = this.#write(desired).catch((error) =>
-      this.#logger.warn("program not written down", { path: this.#path, error })
+      this.#logger.warn("cannot write the remembered program", { path: this.#path, error })
     );
     await this.#saving;
     this.#saving = undefined;
@@ -125,7 +125,7 @@ export class ProgramFile {
     return { desired: parseProgram(body), savedAtMs: header.savedAtMs };
   }
 
-  /** Its sets live on while it is written: each member is one that is, or was a moment ago. */
+  /** The sets may change while they are written: each member that is written is current, or was a moment ago. */
   async #write(desired: Desired): Promise<void> {
     const hash = createHash("sha256");
     const turns = new Turns();
@@ -148,7 +148,7 @@ export class ProgramFile {
       sha256: hash.digest("hex"),
     };
     lines.unshift(`${JSON.stringify(header)}\n`);
-    // Of this name, so that one that is left by a kill is overwritten; the folder is root's alone.
+    // A fixed name, so that a file left by a kill is overwritten; only root can write to the folder.
     const temporary = `${this.#path}.new`;
     await Deno.remove(temporary).catch(() => {});
     await Deno.writeTextFile(temporary, lines.join(""), { mode: 0o600, createNew: true });

@@ -12,29 +12,29 @@ import type { IpvsWatch } from "./ipvs.ts";
 import { formatWaiting } from "./large_policies.ts";
 import { type EnforcementState, formatConflicts } from "./loop.ts";
 
-/** What that follows from. */
+/** The state that readiness is computed from. */
 export interface ReadinessState {
   readonly facts: Pick<Facts, "states">;
   readonly loop: Pick<EnforcementState, "counts" | "enforced" | "failingSinceMs">;
   readonly ipvs: Pick<IpvsWatch, "details">;
   readonly bypass: Pick<BypassWatch, "details">;
-  /** Addresses in pods' statuses that are to be doubted. */
+  /** Doubted addresses in pods' statuses. */
   readonly doubts: () => AddressDoubts;
-  /** Keys of the large policies that wait for their turns. */
+  /** Keys (`namespace/name`) of the queued large policies. */
   readonly waitingPolicies: () => readonly string[];
-  /** Why nothing can be enforced although every kind is known; `undefined`: nothing keeps from it. */
+  /** One sentence why the agent cannot enforce although every kind is listed; `undefined`: it can. */
   readonly missing?: () => string | undefined;
-  /** What else people must know, one sentence each. */
+  /** Further sentences for `/readyz`. */
   readonly moreDetails?: () => readonly string[];
-  /** After so long without the API server it is not ready; 0: it stays so. */
+  /** After this time without the API server it is not ready (ms); 0: it stays ready. */
   readonly unreadyAfterMs: number;
   readonly nowMs: () => number;
 }
 
-/** A loop that has failed for so long is not ready any more. */
+/** After failing for this time (ms) the loop counts as not ready. */
 const FAILURE_MS_MAX = 60_000;
 
-/** What people should know: it does not make a node unready for all its other pods. */
+/** Sentences for `/readyz` that do not make the node unready: its other pods are not affected. */
 export function readyDetails(
   options: Omit<ReadinessState, "missing" | "unreadyAfterMs">,
 ): readonly string[] {
@@ -50,7 +50,7 @@ export function readyDetails(
   ];
 }
 
-/** Why policy is not in force, in one sentence; `undefined` when it is. */
+/** One sentence why policy is not in force; `undefined`: it is. */
 export function unreadyReason(
   { facts, loop, missing, unreadyAfterMs, nowMs }: Pick<
     ReadinessState,
@@ -74,7 +74,7 @@ export function unreadyReason(
   return undefined;
 }
 
-/** Kinds of which what was read once is in force and nothing newer can be read, a sentence each. */
+/** One sentence for each kind whose last known objects stay in force because newer ones cannot be read. */
 function unreadKinds({ states }: Pick<Facts, "states">): readonly string[] {
   return Object.entries(states)
     .filter(([, it]) => it.isInSync && it.state === "unreadable")

@@ -70,7 +70,7 @@ export const SETTINGS = {
     default: 9099,
     help: "port of /healthz, /readyz and /metrics; 0 = none",
   }),
-  /** 0 = however long the API server is away, what is in force is in force. */
+  /** 0 = the agent stays ready however long the API server is away, since policy stays in force. */
   unreadyAfterMs: setting({
     flag: "unready-after",
     variables: ["CALYX_UNREADY_AFTER"],
@@ -144,7 +144,7 @@ export const SETTINGS = {
     default: true,
     help: "on: no other process can change table inet calyx (Linux 6.9); off: changes are undone",
   }),
-  /** Whether policy looks at what the node sends on for others. */
+  /** Whether policy judges, in the output hook, packets that the node sends on for Services. */
   ipvs: setting({
     flag: "ipvs",
     variables: ["CALYX_IPVS"],
@@ -171,7 +171,7 @@ const COMMAND_FLAGS = {
   }),
 } as const satisfies SettingTable;
 
-/** What the agent runs with; {@link SETTINGS} says what each is, and its unit is in its name. */
+/** The values of {@link SETTINGS}, which describes each; a unit is part of the name. */
 export interface Settings
   extends Omit<ValuesOf<typeof SETTINGS>, "nodeName">, ValuesOf<typeof CREDENTIAL_FLAGS> {
   readonly nodeName: string;
@@ -212,7 +212,7 @@ export function parseCommand(
   if (word !== "cleanup") {
     return { kind: "run", settings: readSettings(flags, environment, hostname) };
   }
-  // Of the node nothing is asked, so that a machine without a proper name can be cleaned up too.
+  // The node's name is not checked, so that cleanup also works on a machine without a valid name.
   return { kind: "cleanup", settings: readSettings(flags, environment, "localhost") };
 }
 
@@ -260,7 +260,7 @@ function parseInterfacePrefix(value: string): string {
   return value;
 }
 
-/** Felix also says RETURN: what the host's own rules say, which our accept never overrules. */
+/** Felix also has RETURN (the host's own rules decide), which is the same here: our accept is not final. */
 function parseEndpointToHostAction(value: string): "accept" | "drop" {
   return choice("accept", "drop", "return").parse(value) === "drop" ? "drop" : "accept";
 }

@@ -28,7 +28,7 @@ export interface AgentSocketOptions {
   /** Tells the graph; `undefined` = gone. */
   readonly onAttachment: (key: string, attachment: Attachment | undefined) => void;
   readonly loop: Pick<EnforcementLoop, "enforced" | "enforcedEpoch" | "kick" | "nextApply">;
-  /** Whether what is enforced is not what the API server says, but what stands in for it. */
+  /** Whether the stand-in is enforced in place of the API server's policies. */
   readonly isStandIn: () => boolean;
   readonly state: Pick<AgentState, "unreadyReason" | "status">;
   readonly logger: Logger;

@@ -13,7 +13,7 @@ import { isOurAlias, podDigestIn, podDigestOf } from "../lib/model/link_alias.ts
 import type { Link } from "../lib/netlink/link/link.ts";
 import type { RememberedProgram } from "./program_file.ts";
 
-/** What it is made from. */
+/** The state that it is computed from. */
 export interface StandInOptions {
   /** Reads the last known program; asked once. */
   readonly remembered: () => RememberedProgram | undefined;
@@ -22,7 +22,7 @@ export interface StandInOptions {
   readonly links: () => ReadonlyMap<string, Link>;
   /** Addresses to which a route of one host leads, by the index of the link that it names. */
   readonly hostRoutes: () => ReadonlyMap<number, readonly string[]>;
-  /** Whether the kernel judges pods' packets by a table of ours. */
+  /** Whether the kernel has our table at work: not dormant, with rules in its base chains. */
   readonly isTableAtWork: () => boolean;
   readonly logger: Logger;
 }
@@ -31,7 +31,7 @@ export interface StandInOptions {
 export class StandIn {
   readonly #options: StandInOptions;
   #program: RememberedProgram | undefined;
-  /** Interfaces that were there when it began, where no program is known. */
+  /** Without a remembered program: the interfaces that existed at the start, all closed. */
   #closed: ReadonlySet<string> = new Set();
   #isActive = false;
   #isOver = false;
@@ -45,7 +45,7 @@ export class StandIn {
     return this.#isActive;
   }
 
-  /** Whether nothing is known but which interfaces there are. */
+  /** Whether there is no remembered program, so that all interfaces are closed. */
   get isSkeleton(): boolean {
     return this.#isActive && this.#program === undefined;
   }
@@ -67,14 +67,14 @@ export class StandIn {
     this.#isActive = true;
     this.#program = program;
     this.#closed = closed;
-    logger.warn("there is no table in the kernel, and the API server has not answered", {
+    logger.warn("stand-in enforced: no table in the kernel, and the API server has not answered", {
       enforcing: this.details[0],
       interfaces: closed.size,
     });
     return true;
   }
 
-  /** What the API server says is known: from now on that counts. */
+  /** Call when the API server's state is complete: it replaces the stand-in. */
   end(): void {
     this.#isActive = false;
     this.#isOver = true;
@@ -82,12 +82,12 @@ export class StandIn {
     this.#program = undefined;
   }
 
-  /** Interfaces or attachments have changed. */
+  /** Call when interfaces or attachments have changed. */
   refresh(): void {
     this.#desired = undefined;
   }
 
-  /** What is to be enforced; `undefined`: it does not stand in. The same value until `refresh()`. */
+  /** The desired state to enforce; `undefined`: no stand-in is needed. The same value until `refresh()`. */
   get desired(): Desired | undefined {
     if (!this.#isActive) return undefined;
     return this.#desired ??= this.#program === undefined
@@ -95,7 +95,7 @@ export class StandIn {
       : this.#stillTrue(this.#program.desired);
   }
 
-  /** What people must know, one sentence each. */
+  /** Sentences for `/readyz` and the log. */
   get details(): readonly string[] {
     if (!this.#isActive) return [];
     if (this.#program === undefined) {
@@ -148,14 +148,14 @@ export class StandIn {
   }
 }
 
-/** Whether an interface is still that of the pod that it was opened for. */
+/** Whether an interface still belongs to the pod that it was opened for. */
 function isOf(
   { alias }: Link,
   attachments: readonly Attachment[],
   { workload, uid, attachedAddresses }: DesiredEndpoint,
 ): boolean {
   if (attachments.length === 0) {
-    // An attachment that went has closed it.
+    // The end of the attachment has closed it.
     const [namespace = "", name = ""] = workload.split("/");
     const digest = podDigestIn(alias);
     return attachedAddresses.length === 0 &&

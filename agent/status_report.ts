@@ -1,10 +1,10 @@
-/** Keeps `systemctl status` true: says in a line what is in force, or what is waited for. */
+/** Keeps the line in `systemctl status` up to date: what is in force, or what the agent waits for. */
 
 import { type Clock, systemClock } from "../lib/base/clock.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Notifier } from "./notify.ts";
 
-/** What it says it from. */
+/** The state that the line is computed from. */
 export interface StatusReportOptions {
   readonly notifier: Pick<Notifier, "status">;
   readonly state: Pick<AgentState, "loop" | "unreadyReason" | "details">;
@@ -13,7 +13,7 @@ export interface StatusReportOptions {
 
 const LOOK_INTERVAL_MS = 2_000;
 
-/** Tells the service manager until `signal` aborts, whenever there is something else to say. */
+/** Sends the line to the service manager whenever it changes, until `signal` aborts. */
 export async function reportStatus(
   options: StatusReportOptions,
   signal: AbortSignal,

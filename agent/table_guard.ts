@@ -15,7 +15,7 @@ import { NFNLGRP_NFTABLES } from "../lib/netlink/nftables/message.ts";
 import { changedTable, parseNotification } from "../lib/netlink/nftables/notification.ts";
 import { NETLINK_NETFILTER, openNetlinkSocket } from "../lib/netlink/socket.ts";
 
-/** What a guard is told when it begins to listen. */
+/** The arguments of `start()`. */
 export interface TableGuardOptions {
   /** The port id of the socket that our transactions are sent by. */
   readonly ownPortId: number;
@@ -23,7 +23,7 @@ export interface TableGuardOptions {
   readonly onForeignChange: () => void;
 }
 
-/** At most one repair in this time, whatever the other process does. */
+/** At most one repair in this time (ms), however often the other process writes. */
 const REPAIR_INTERVAL_MS = 500;
 
 /** Watches from `start()` on until it is disposed of. */
@@ -42,7 +42,7 @@ export class TableGuard implements Disposable {
     this.#logger = logger;
   }
 
-  /** Begins to listen; what others changed before is not heard of. */
+  /** Begins to listen; earlier changes of other processes are not reported. */
   start({ ownPortId, onForeignChange }: TableGuardOptions): void {
     this.#onForeignChange = onForeignChange;
     this.#socket.ignore(ownPortId);
@@ -53,7 +53,7 @@ export class TableGuard implements Disposable {
       .catch((error) => this.#logger.error("table is no longer watched", { error }));
   }
 
-  /** How many commits of others touched our table, or may have, as of now. */
+  /** How many commits of other processes touched our table, or may have (notifications were lost). */
   foreignChanges(): number {
     if (this.#poller !== undefined) this.#read();
     return this.#changes;

@@ -32,7 +32,7 @@ import { CniError, toCniError } from "./protocol/error.ts";
 import { appendResult, type CniResult, EMPTY_RESULT, parseResult } from "./protocol/result.ts";
 import { Sandbox } from "./sandbox.ts";
 
-/** How often a name that is taken is looked at: ADDs and DELs of one pod may cross. */
+/** How often ADD checks a name that is taken: an ADD and a DEL of one pod may overlap. */
 const WIRE_ATTEMPTS_MAX = 4;
 
 /**
@@ -100,7 +100,7 @@ function refuseTakenName(sandbox: Sandbox, ifname: string): void {
   );
 }
 
-/** What the pod is given, once for each name that its interface can have, in their order. */
+/** The pod's wiring, once for each candidate name of its interface, in order. */
 function* wiringsOf(
   { environment, configuration }: Call,
   settings: PluginSettings,
@@ -140,7 +140,7 @@ function randomLinkAddress(): string {
   return Array.from(bytes, (it) => it.toString(16).padStart(2, "0")).join(":");
 }
 
-/** Who is asked, and told, of a link that has the name that is wanted. */
+/** What ADD needs to decide about a link that has the wanted name. */
 interface NameContext {
   readonly agent: AgentClient | undefined;
   readonly pod: PodName | undefined;
@@ -171,7 +171,7 @@ async function wire(
   );
 }
 
-/** @returns `false` if something has the name that is not ours to delete */
+/** @returns `false` if the link of that name is not ours to delete */
 async function tryName(
   sandbox: Sandbox,
   wiring: Wiring,
@@ -197,7 +197,7 @@ async function tryName(
       log.warn("interface name taken", { interface: hostName, alias: link.alias });
       return false;
     }
-    // The earlier sandbox's addresses must not be good for the new one's interface until DEL comes.
+    // The agent drops the earlier sandbox's addresses now: they must not count for the new interface until DEL.
     const earlier = attachmentOf(link.alias ?? "");
     if (agent !== undefined && earlier !== undefined) tellGone(agent, earlier, log);
     deleteLinkIfThere(sandbox.host, link.index);
@@ -208,7 +208,7 @@ async function tryName(
   }
 }
 
-/** Deletes a pair that stays half made for longer than an ADD that lives would leave it. */
+/** Deletes a pair without an alias that is older than any running ADD leaves it. */
 async function deleteAbandoned(
   host: NetlinkSocket,
   { index, name }: Link,
@@ -218,10 +218,10 @@ async function deleteAbandoned(
   const link = findLink(host, name);
   if (link === undefined || link.index !== index || !isHalfMade(link)) return;
   deleteLinkIfThere(host, index);
-  log.warn("interface deleted that an ADD left half made", { interface: name });
+  log.warn("interface of an unfinished ADD deleted", { interface: name });
 }
 
-/** Whether the agent knows the link as this pod's; what it does not say is no. */
+/** Whether the agent knows the link as this pod's; without an answer: no. */
 function isKnownAs(
   agent: AgentClient | undefined,
   { alias = "" }: Link,
@@ -237,18 +237,18 @@ function isKnownAs(
   }
 }
 
-/** Tells the agent that an attachment is gone; one that does not answer finds out when it starts. */
+/** Tells the agent that an attachment is gone; an agent that does not answer sees it at its next start. */
 function tellGone(agent: AgentClient, id: EndpointId, log: Logger): void {
   try {
     agent.deleteEndpoint(id);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     const { containerId, ifname } = id;
-    log.warn("agent not told of a deletion", { containerId, ifname, error });
+    log.warn("deletion not reported to the agent", { containerId, ifname, error });
   }
 }
 
-/** Waits until the pod's policy is in the kernel, or lets it start closed where that is wanted. */
+/** Waits until the pod's policy is in the kernel; at the timeout the pod starts closed or ADD fails, as configured. */
 function enforce(
   agent: AgentClient,
   settings: PluginSettings,
@@ -287,7 +287,7 @@ function enforce(
   }
 }
 
-/** What takes back what this call did, the last thing first; what fails is logged and left to DEL. */
+/** Undoes what this call did, the last step first; a step that fails is logged and left to DEL. */
 class Undo {
   readonly #log: Logger;
   readonly #steps: { readonly what: string; readonly f: () => unknown }[] = [];

@@ -23,7 +23,7 @@ import { isRecord } from "../lib/base/json.ts";
 import { KernelError } from "../lib/kernel/errno.ts";
 import { exchange } from "../lib/kernel/unix_stream.ts";
 
-/** The agent did not do what it was asked. */
+/** The agent refused a request, failed, or did not answer. */
 export class AgentError extends Error {
   override readonly name = "AgentError";
   /** HTTP status; `undefined` where no answer came. */
@@ -39,22 +39,22 @@ export class AgentError extends Error {
     return this.cause instanceof KernelError && this.cause.operation.startsWith("connect");
   }
 
-  /** Whether the agent understood, and will say the same the next time. */
+  /** Whether the agent refuses this request for good, so that a retry is useless. */
   get isRefusal(): boolean {
     return this.status !== undefined && this.status >= 400 && this.status < 500;
   }
 }
 
-/** What answers that need no waiting may take. */
+/** Timeout of requests that the agent answers at once (ms). */
 const ANSWER_MS_MAX = 5_000;
-/** The same where nothing depends on the answer: an agent that is told nothing finds out by itself. */
+/** Timeout of reports (ms): an agent that misses one sees the change at its next start. */
 const DELETE_MS_MAX = 1_000;
-/** Beyond the wait that the agent itself keeps. */
+/** Added to the time that the agent itself waits (ms). */
 const GRACE_MS = 1_000;
-/** An answer's size; a longer one is no agent's. */
+/** Largest answer (bytes); a longer one is not the agent's. */
 const ANSWER_BYTES_MAX = 1 << 20;
 
-/** Asks the agent that listens on a unix socket. */
+/** Client of the agent's unix socket; each call blocks until the answer or the timeout. */
 export class AgentClient {
   readonly #path: string;
 
@@ -71,7 +71,7 @@ export class AgentClient {
     return decodeNode(this.#ask({ call: { route: "getNode" } }));
   }
 
-  /** What the agent wrote down of the node in this boot; `undefined` if it did not come to that. */
+  /** Reads node.json, which the agent wrote in this boot; `undefined` if there is none. */
   rememberedNode(): AgentNode | undefined {
     try {
       const json: unknown = JSON.parse(Deno.readTextFileSync(nodeFilePath(this.#path)));

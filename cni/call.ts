@@ -1,10 +1,10 @@
-/** One call of the plugin: what every command is given. */
+/** One call of the plugin: the arguments of every command. */
 
 import type { Logger } from "../lib/base/log.ts";
 import type { NetworkConfiguration } from "./protocol/configuration.ts";
 import type { CallEnvironment } from "./protocol/environment.ts";
 
-/** The parameters of the call, and what it may write to. */
+/** The call's parameters and configuration, and its logger. */
 export interface Call {
   readonly environment: CallEnvironment;
   readonly configuration: NetworkConfiguration;

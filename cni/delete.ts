@@ -63,7 +63,7 @@ function deleteHalfMade(socket: NetlinkSocket, { netns, ifname }: CallEnvironmen
   return link !== undefined && isHalfMade(link) && deleteLinkIfThere(socket, index);
 }
 
-/** The pod's name is only a hint where to look first. */
+/** The pod's name is only a hint for the first look-up. */
 function podOf({ environment }: Call): PodName | undefined {
   try {
     return parseArguments(environment.args).pod;
@@ -72,7 +72,7 @@ function podOf({ environment }: Call): PodName | undefined {
   }
 }
 
-/** Tells the agent; one that is down finds out by itself when it starts. */
+/** Tells the agent; an agent that is down sees it at its next start. */
 function forget({ environment, configuration, log }: Call): void {
   const path = readAgentSocket(configuration);
   if (path === undefined) return;
@@ -80,6 +80,6 @@ function forget({ environment, configuration, log }: Call): void {
     new AgentClient(path).deleteEndpoint(environment);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    log.warn("agent not told of a deletion", { error });
+    log.warn("deletion not reported to the agent", { error });
   }
 }

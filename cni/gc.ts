@@ -24,7 +24,7 @@ import {
 } from "./protocol/configuration.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
 
-/** Does something, and notes that it failed. */
+/** Runs a step, and adds its failure to the list. */
 type Attempt = (f: () => Promise<void> | void) => Promise<void>;
 
 /**
@@ -71,7 +71,7 @@ function tellAgent(call: Call, valid: readonly ValidAttachment[]): void {
       new AgentClient(path).deleteEndpoint(id);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      return log.warn("agent not told of deletions", { error });
+      return log.warn("deletions not reported to the agent", { error });
     }
   }
 }
@@ -90,7 +90,7 @@ async function deletePairs(
   }
 }
 
-/** The links of this network that no valid attachment has, and whose they are, where that is said. */
+/** The links of this network that no valid attachment has, each with its attachment if its alias names one. */
 function listStalePairs(
   socket: NetlinkSocket,
   { configuration: { name: network } }: Call,
@@ -104,7 +104,7 @@ function listStalePairs(
     .map((link) => ({ link, id: attachmentOf(link.alias ?? "") }));
 }
 
-/** Deletes pairs that are half made, and stay so for longer than an ADD that lives would leave them. */
+/** Deletes pairs without an alias that are older than any running ADD leaves them. */
 async function deleteHalfMade({ log }: Call): Promise<void> {
   using socket = openNetlinkSocket(NETLINK_ROUTE);
   const seen = new Set(listHalfMadeLinks(socket).map((it) => it.index));
@@ -112,6 +112,6 @@ async function deleteHalfMade({ log }: Call): Promise<void> {
   await sleep(MARKING_MS_MAX);
   for (const { index, name } of listHalfMadeLinks(socket).filter((it) => seen.has(it.index))) {
     deleteLinkIfThere(socket, index);
-    log.info("interface deleted that an ADD left half made", { interface: name });
+    log.info("interface of an unfinished ADD deleted", { interface: name });
   }
 }

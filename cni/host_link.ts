@@ -18,7 +18,7 @@ import { HOST_LINK_ADDRESS } from "./plan.ts";
 import type { PodName } from "./protocol/environment.ts";
 import { CniError } from "./protocol/error.ts";
 
-/** How long an ADD may take at most from making a pair to marking it; it takes less than one. */
+/** How long an ADD takes at most from creating a pair to setting its alias (ms); it takes less than one. */
 export const MARKING_MS_MAX = 250;
 
 /** The link of this name; `undefined` if there is none. */
@@ -50,7 +50,7 @@ export function listOurLinks(socket: NetlinkSocket): Link[] {
   return socket.dump(dumpLinks()).map(parseLink).filter((it) => isOurAlias(it.alias));
 }
 
-/** Every pair that a kill may have left half made, or that an ADD is about to mark. */
+/** Every pair without an alias: a kill left it, or a running ADD is about to mark it. */
 export function listHalfMadeLinks(socket: NetlinkSocket): Link[] {
   return socket.dump(dumpLinks()).map(parseLink)
     .filter((it) => it.kind === "veth" && isHalfMade(it));
@@ -88,15 +88,15 @@ export function deleteLinkIfThere(socket: NetlinkSocket, index: number): boolean
   }
 }
 
-/** What ADD does about a link that has the name that a new interface is to have. */
+/** How ADD treats a link that has the name of the new interface. */
 export type NameHolder =
-  /** An earlier sandbox's of the same pod: it may go. */
+  /** It belongs to an earlier sandbox of the same pod: ADD may delete it. */
   | "same pod"
-  /** Another pod's, or another program's: it stays. */
+  /** It belongs to another pod or program: it stays. */
   | "other"
-  /** An ADD's that has not marked it yet, or was killed before it could: it was never up. */
+  /** An ADD has not marked it yet, or was killed before: it was never up. */
   | "half made"
-  /** Ours, made by a version that did not name the pod in the alias: the agent may know. */
+  /** Ours, from a version without the pod in the alias: ADD asks the agent. */
   | "unnamed pod";
 
 /**

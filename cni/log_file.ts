@@ -56,10 +56,10 @@ function openCurrent(path: string, bounds: LogFileBounds): Deno.FsFile {
   }
 }
 
-/** How often a path is looked at that leads to another file each time: plugins rename full ones. */
+/** How often a path is opened again if it leads to another file each time: plugins rename full files. */
 const OPEN_ATTEMPTS_MAX = 5;
 
-/** @throws {Error} if it is no regular file of ours */
+/** @throws {Error} if it is not a regular file of this user */
 function openFile(path: string): Deno.FsFile {
   for (let attempt = 1; attempt <= OPEN_ATTEMPTS_MAX; attempt++) {
     const file = openAny(path);
@@ -105,7 +105,7 @@ function isAt(path: string, file: Deno.FsFile): boolean {
   return there.dev === here.dev && there.ino === here.ino;
 }
 
-/** The number behind the last file that has to make room, or the last that there may be. */
+/** The first free number for a renamed file, or the last one that `countMax` allows. */
 function firstFree(path: string, countMax: number): number {
   let number = 1;
   while (number < countMax && exists(`${path}.${number}`)) number++;

@@ -29,11 +29,11 @@ function writeLog(text: string): void {
   try {
     writeAll(Deno.stderr, text);
   } catch {
-    // Said above.
+    // Reported above.
   }
 }
 
-/** Reads stdin to its end, or as long as `more` says that a read will not wait. */
+/** Reads stdin to its end, or as long as `more` returns that a read will not block. */
 function readStdin(more: () => boolean = () => true): string {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 << 10);
@@ -46,7 +46,7 @@ function readStdin(more: () => boolean = () => true): string {
   return text + decoder.decode();
 }
 
-/** Whether a read of stdin returns at once: there is something, or its other end is closed. */
+/** Whether a read of stdin returns at once: there is data, or its other end is closed. */
 function stdinIsReady(): boolean {
   // struct pollfd { int fd; short events; short revents; }
   const request = new DataView(new ArrayBuffer(8));

@@ -54,7 +54,7 @@ export class NodeFacts {
     if (agentSocket !== undefined) this.#askAgent(agentSocket);
   }
 
-  /** The agent's word; where a pod may start without an agent, the last that it said. */
+  /** The agent's answer; if pods may start without an agent and it does not answer, its node.json. */
   #nodeOf(path: string): AgentNode {
     const { startsClosed } = this.#settings;
     try {

@@ -26,12 +26,12 @@ const FILE_KEYS = {
   apiEndpoint: API_KEYS.apiRoot.key.replace(/^.*\./, ""),
 };
 
-/** What came of asking: CIDRs as texts, or why there are none. */
+/** The answer: CIDRs as texts, or the reason why there are none. */
 export type NodeAnswer =
   | { readonly podCidrs: readonly string[] }
   | { readonly problem: Pick<CniError, "code" | "message" | "details" | "cause"> };
 
-/** Reads `spec.podCIDRs` of the node. Problems: code 7 credentials, 11 the API server does not say. */
+/** Reads `spec.podCIDRs` of the node. Problems: code 7 for credentials, 11 if the API server does not answer. */
 export async function readPodCidrs(
   settings: Pick<PluginSettings, "node" | "api">,
 ): Promise<NodeAnswer> {
@@ -91,7 +91,7 @@ async function nodeNameOf({ name, nameFile, nameFileOptional, hostname }: NodeSe
   return written ?? hostname ?? Deno.hostname().toLowerCase();
 }
 
-/** @throws {CniError} code 7 if the file does not say it, unless it may be missing and is */
+/** @throws {CniError} code 7 if the file holds no name; a missing file is an error unless it is optional */
 async function readNameFile(path: string, isOptional: boolean): Promise<string | undefined> {
   try {
     const text = (await Deno.readTextFile(path)).trim();

@@ -37,11 +37,11 @@ export function linkLocalOf(linkAddress: string): Address {
   return Address.fromBytes(Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...identifier]));
 }
 
-/** What a pod is given. */
+/** A pod's wiring: both ends of its veth pair, addresses and routes. */
 export interface Wiring {
   /** The host's end of the pair. */
   readonly hostName: string;
-  /** Who it belongs to, as the host's end carries it (`link_alias.ts`). */
+  /** The alias of the host's end, which names the owner (`link_alias.ts`). */
   readonly alias: string;
   /** The pod's end, and its link address. */
   readonly podName: string;
@@ -55,7 +55,7 @@ export interface Wiring {
    * delegate may look for it. No packet goes there.
    */
   readonly subnetGateways: ReadonlyMap<Address, Address>;
-  /** Routes of IPAM; where they come from a configuration, their gateway is not asked for. */
+  /** Routes of IPAM; their gateways are ignored. */
   readonly routes: readonly ResultRoute[];
   readonly includeDefaultRoutes: boolean;
   readonly allowIpForwarding: boolean;
@@ -65,7 +65,7 @@ export interface Wiring {
 /** The node's side or the pod's. */
 export type Side = "host" | "pod";
 
-/** One thing to do. */
+/** One step, on one side. */
 export type Step =
   | {
     readonly kind: "pair";
@@ -83,9 +83,9 @@ export type Step =
     readonly side: Side;
     readonly key: string;
     readonly value: string;
-    /** Whether the kernel may be without it: one built or started without IPv6. */
+    /** Whether the kernel may lack the parameter: built or started without IPv6. */
     readonly optional: boolean;
-    /** Other values that will do where it cannot be written: where `/proc/sys` is read-only. */
+    /** Other acceptable values, if the parameter cannot be written (`/proc/sys` is read-only). */
     readonly tolerated: readonly string[];
   }
   | { readonly kind: "up"; readonly side: Side; readonly link: "loopback" | "pair" }
@@ -104,10 +104,10 @@ export type Step =
     readonly more: RouteDetails;
   };
 
-/** What a route may say beside where it leads to. */
+/** Attributes of a route beside its destination. */
 export type RouteDetails = Pick<ResultRoute, "mtu" | "advmss" | "priority" | "table">;
 
-/** The steps that wire up a pod, in their order. */
+/** Plans the steps that wire up a pod, in order. Pure. */
 export function planSandbox(wiring: Wiring): readonly Step[] {
   const { hostName, podName, podLinkAddress, mtu, alias } = wiring;
   return [
@@ -167,10 +167,10 @@ function linkRoute(side: Side, address: Address): Step {
   };
 }
 
-/** What is not the rule with a step "sysctl". */
+/** Options of a step "sysctl". */
 type SysctlNeed = Partial<Pick<Step & { readonly kind: "sysctl" }, "optional" | "tolerated">>;
 
-/** Before the link is up, so that it never acts otherwise. */
+/** Sysctls that are set before the link is up, so that it never runs without them. */
 function hostSysctls({ hostName, addresses }: Wiring): Step[] {
   const isIPv4 = addresses.every((it) => it.family === 4);
   const set = (
@@ -248,7 +248,7 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
   return [...routes.values()];
 }
 
-/** The result of a pod that is wired up. */
+/** Builds the CNI result of a pod that is wired up. */
 export function resultOf(wiring: Wiring): CniResult {
   const { hostName, podName, podLinkAddress, netns, mtu, dns } = wiring;
   const size = mtu === undefined ? {} : { mtu };

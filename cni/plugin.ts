@@ -47,7 +47,7 @@ export interface PluginInput {
   readonly writeLog: (line: string) => void;
 }
 
-/** What the process says, and how it ends. */
+/** The process's output and exit code. */
 export interface PluginOutput {
   readonly exitCode: 0 | 1;
   readonly stdout: string;
@@ -65,12 +65,12 @@ const COMMANDS: Readonly<
   STATUS: status,
 };
 
-/** Serves one call. */
+/** Serves one call of the plugin: returns what to print on stdout and the exit code; it does not throw. */
 export async function serve(input: PluginInput): Promise<PluginOutput> {
   const startMs = performance.now();
   const { variables, writeLog } = input;
   const trace = parseTraceParent(variables.TRACEPARENT ?? "");
-  // Until the configuration says where else the log goes.
+  // Used until the configuration names a log file.
   let log = createLogger({ write: writeLog, fields: { command: variables.CNI_COMMAND, ...trace } });
   let version: string | undefined;
   let network: string | undefined;
@@ -100,7 +100,7 @@ export async function serve(input: PluginInput): Promise<PluginOutput> {
   }
 }
 
-/** Failures that pass when the caller asks again; the rest is for a person to look at. */
+/** Failures that a retry may cure; a person must act on all others. */
 const PASSING: readonly number[] = [
   CNI_CODES.tryAgainLater,
   CNI_CODES.unavailable,
@@ -149,7 +149,7 @@ function readInput(input: PluginInput): string {
   }
 }
 
-/** The version to answer an error in: the caller's, unless we do not speak it. */
+/** The version for an error's answer: the caller's if we support it. */
 function knownVersion(version: string | undefined): string {
   if (version === undefined) return CNI_VERSION_NEWEST;
   try {

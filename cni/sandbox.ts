@@ -160,7 +160,7 @@ export class Sandbox implements Disposable {
     });
   }
 
-  /** What is for the node's own address never leaves it: the kernel has no word against that. */
+  /** Packets to the node's own address never leave it, yet the kernel accepts such an address for a pod. */
   #refuseOwnAddresses(steps: readonly Step[]): void {
     const wanted = steps.flatMap((it) =>
       it.kind === "route" && it.side === "host" ? [it.destination.address] : []
@@ -177,7 +177,7 @@ export class Sandbox implements Disposable {
     );
   }
 
-  /** @throws {CniError} naming the interface that has the route already, where there is a route */
+  /** @throws {CniError} naming the interface that has a route to the address already */
   #explainConflict(side: Side, destination: Prefix): void {
     const routes = this[side].dump(dumpRoutes(destination.address.family)).map(parseRoute);
     const conflict = routes.find((it) => String(it.destination) === String(destination));
@@ -245,10 +245,10 @@ function ownNamespaceError(netns: string): CniError {
   );
 }
 
-/** What the kernel says where `/proc/sys` is mounted read-only, or belongs to another user namespace. */
+/** The kernel's errors if `/proc/sys` is mounted read-only, or belongs to another user namespace. */
 const NOT_WRITABLE: readonly string[] = ["EROFS", "EACCES", "EPERM"];
 
-/** @throws {KernelError | CniError} if the parameter has not, and does not get, a value that will do */
+/** @throws {KernelError | CniError} if the parameter cannot be set and its current value does not do */
 function setSysctl(step: Step): void {
   if (step.kind !== "sysctl") return;
   const { key, value, optional, tolerated } = step;
@@ -269,7 +269,7 @@ function setSysctl(step: Step): void {
   }
 }
 
-/** Steps that follow each other on one side and go the same way. */
+/** Consecutive steps on one side that are sent the same way. */
 function runsOf(steps: readonly Step[]): [Step, ...Step[]][] {
   const runs: [Step, ...Step[]][] = [];
   for (const step of steps) {
@@ -303,7 +303,7 @@ function requestOf(step: Step, indexes: PairIndexes): Request {
       return addAddress({ index, prefix: step.prefix, noDad: true });
     case "neighbour": {
       const { address, linkAddress } = step;
-      // The kernel may have asked for the address already, on its own account.
+      // The kernel may have created a neighbour for the address itself already.
       return addNeighbour({ index, address, linkAddress, replace: true });
     }
     case "route": {

@@ -7,7 +7,7 @@ import { NodeFacts } from "./node.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { CNI_CODES, CniError, toCniError } from "./protocol/error.ts";
 
-/** @throws {CniError | AgentError} if ADD would wait in vain for a pod's policy */
+/** @throws {CniError | AgentError} if the agent cannot put policy in force, so that ADD would fail */
 function requireReady(settings: PluginSettings): void {
   const { agentSocket, startsClosed } = settings;
   if (agentSocket === undefined || startsClosed) return;

@@ -1,9 +1,9 @@
-/** What a command is, and what it is given. */
+/** The type of a command, and its arguments. */
 
 import type { Flags } from "../lib/base/flags.ts";
 import type { SettingTable } from "../lib/settings/setting.ts";
 
-/** The world outside, as an argument, so that tests own it. */
+/** Standard streams and environment, as an argument, so that tests can replace them. */
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Writes text to stdout. */
@@ -12,7 +12,7 @@ export interface Terminal {
   printError(line: string): void;
   /** Reads all of stdin. */
   readInput(): Promise<string>;
-  /** Read where `--config` names none, if it is there. @default {CONFIG_FILE} */
+  /** The configuration file without `--config`; it may be missing. @default {CONFIG_FILE} */
   readonly configFile?: string;
 }
 
@@ -32,10 +32,10 @@ export interface Command {
   readonly usage: string;
   /** Paragraphs on what it does; they end with a line break. */
   readonly description?: string;
-  /** Its own flags; `undefined`: it is given all its arguments as words, unparsed. */
+  /** Its own flags; `undefined`: it gets all its arguments unparsed. */
   readonly flags: SettingTable | undefined;
   /** Calls to learn from. */
   readonly examples?: readonly string[];
-  /** Prints what was asked for, or throws one sentence. */
+  /** Prints the result, or throws a {@link CtlError} with one sentence. */
   run(call: Call): Promise<void> | void;
 }

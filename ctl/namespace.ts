@@ -17,7 +17,7 @@ export function readNamespace(flags: Flags): string | undefined {
   );
 }
 
-/** Whether an object of the API can be called so: a DNS name (RFC 1123), which every kind here has. */
+/** Whether a name is valid for an API object: a DNS name (RFC 1123), as of every kind here. */
 export function isObjectName(name: string): boolean {
   return name.length <= 253 &&
     /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/.test(name);

@@ -18,7 +18,7 @@ import {
   parseHolder,
 } from "./reservation.ts";
 
-/** How the files are named that only try whether there can be any. */
+/** Prefix of the files that only test whether the disk has room. */
 const ROOM_NAME = ".calyx-room";
 
 /** An address and white space. */
@@ -107,11 +107,11 @@ export function writtenMs(folder: string, address: string): number | undefined {
 
 /** The address that the set of this index gave out last, as text; `undefined` if it is not known. */
 export function readLastReserved(folder: string, set: number): string | undefined {
-  // A hint where to go on, and nothing more.
+  // Only a hint for the next allocation.
   return readPlainFile(lastReservedPath(folder, set), LAST_RESERVED_BYTES_MAX)?.trim();
 }
 
-/** Notes the address that the set of this index gave out last; that it cannot is no reason to fail. */
+/** Writes the address that the set of this index gave out last; a failure is ignored. */
 export function writeLastReserved(folder: string, set: number, address: string): void {
   try {
     overwrite(lastReservedPath(folder, set), address);
@@ -128,7 +128,7 @@ export function overwrite(path: string, text: string): void {
   file.truncateSync(length);
 }
 
-/** Whether there is something at the path that is no plain file. */
+/** Whether something other than a plain file is at the path. */
 function isSomethingElse(path: string): boolean {
   try {
     return !Deno.lstatSync(path).isFile;

@@ -27,7 +27,7 @@ const TOLERANCE_MS = 1000;
 
 /** A boot's identity, and from where it is known. */
 export interface BootMark {
-  /** Path that was read: ids of two sources say nothing about each other. */
+  /** The path that was read: only ids of the same source can be compared. */
   readonly source: string;
   /** Empty where it could not be read. */
   readonly id: string;
@@ -44,7 +44,7 @@ export interface Boot extends BootMark {
   startMs(isKnown: boolean): number | undefined;
 }
 
-/** Reads the present boot. */
+/** Reads the identity of the running boot from `bootIdFile`, or from the kernel; `id` is empty if it cannot be read. */
 export function readBoot(bootIdFile: string | undefined): Boot {
   const source = bootIdFile ?? BOOT_ID;
   return {
@@ -70,7 +70,7 @@ function kernelStartMs(): number | undefined {
   });
 }
 
-/** When a file was made, or last changed where its file system does not say. */
+/** When a file was created, or last changed if its file system does not store that (ms since 1970). */
 function birthMs(path: string): number {
   const stat = new Uint8Array(STATX_BYTES);
   const mask = STATX_BTIME | STATX_MTIME;
@@ -85,7 +85,7 @@ function mtimeMs(path: string): number | undefined {
   return Deno.statSync(path).mtime?.getTime();
 }
 
-/** One word, whatever is in the file. */
+/** The content of the file as one word. */
 function readId(path: string): string {
   return readFile(path).trim().replaceAll(/\s+/g, "_").slice(0, ID_LENGTH_MAX);
 }

@@ -13,7 +13,7 @@ import { isAtLeast } from "../protocol/version.ts";
 import { DATA_DIR_DEFAULT } from "./keys.ts";
 import { completeRange, type IpamRange, type RangeSet, validateRangeSets } from "./range.ts";
 
-/** What to allocate from, and what goes into the result with it. */
+/** The ranges to allocate from, and the routes and DNS of the result. */
 export interface HostLocalSettings {
   readonly sets: readonly RangeSet[];
   /** Addresses that must be given out; each has to lie in a set of its own. */
@@ -53,7 +53,7 @@ function absolutePath(key: string, value: unknown): string | undefined {
   throw new CniError("invalidConfiguration", `"ipam.${key}" must be absolute: got "${value}"`);
 }
 
-/** Whether a subnet stands for a pod CIDR, so that the node has to be asked first. */
+/** Whether a subnet is `usePodCidr…`, so that the plugin must ask for the node's pod CIDRs first. */
 export function needsPodCidrs({ json }: NetworkConfiguration): boolean {
   if (!isJsonObject(json.ipam)) return false;
   const { subnet, ranges } = json.ipam;
@@ -63,7 +63,7 @@ export function needsPodCidrs({ json }: NetworkConfiguration): boolean {
     Array.isArray(ranges) && ranges.flat().some((it) => isJsonObject(it) && isKeyword(it.subnet));
 }
 
-/** What the configuration does not say itself. */
+/** Inputs from outside of the configuration. */
 export interface HostLocalContext {
   readonly podCidrs: readonly Prefix[];
   /** `IP` of `CNI_ARGS`. */
@@ -122,7 +122,7 @@ function validateSets(sets: readonly RangeSet[], old: boolean): void {
   }
 }
 
-/** Reads ranges; a range that makes no sense is a problem and `undefined`. */
+/** Reads ranges; an invalid one is noted as a problem and is `undefined`. */
 class RangeReader {
   readonly #podCidrs: readonly Prefix[];
   readonly #problems: string[];

@@ -73,7 +73,7 @@ export class DelegatedIpam implements Ipam {
     const child = start(path, command);
     const writer = child.stdin.getWriter();
     const written = writer.write(new TextEncoder().encode(stdin)).then(() => writer.close());
-    // A plugin may end without having read all: what it says counts.
+    // A plugin may end without reading all of its input: only its answer counts.
     const [output] = await Promise.all([child.output(), written.catch(() => {})]);
     const text = new TextDecoder().decode(output.stdout);
     if (output.success) return text;
@@ -125,7 +125,7 @@ function versionOf(value: unknown, { configuration }: Call): CniVersion {
   return CNI_VERSIONS.find((it) => it === version) ?? configuration.cniVersion;
 }
 
-/** What a delegate said, as our own error; some say nothing. */
+/** Converts a delegate's failure to an error of ours; some delegates print nothing. */
 function errorOf(text: string, type: string, command: string, exitCode: number): CniError {
   try {
     const value: unknown = JSON.parse(text);
@@ -137,7 +137,7 @@ function errorOf(text: string, type: string, command: string, exitCode: number):
       return new CniError(code, message, details === undefined ? {} : { details });
     }
   } catch {
-    // Not JSON: said below.
+    // Not JSON: reported below.
   }
   return new CniError(
     "internal",

@@ -4,7 +4,7 @@ import type { Boot } from "./boot.ts";
 import { isSameHolder, type Reservation } from "./reservation.ts";
 import type { ReservationIndex } from "./reservation_index.ts";
 
-/** Tells whether a reservation is void. */
+/** Whether no container of this boot can hold the reservation. */
 export type VoidTest = (reservation: Reservation) => boolean;
 
 /**

@@ -116,7 +116,7 @@ function holderOf({ environment }: Call): Holder {
   return { containerId, ifname };
 }
 
-/** Opens the network's reservations, made where there are none, for the length of `f`. */
+/** Runs `f` with the network's reservations open and locked; creates their folder if it is missing. */
 function withStore<T>(call: Call, f: (store: ReservationStore) => T): T {
   return explained(call, (folder, options) => {
     using store = ReservationStore.open(folder, options);
@@ -125,7 +125,7 @@ function withStore<T>(call: Call, f: (store: ReservationStore) => T): T {
   });
 }
 
-/** The same; `undefined` where nothing was ever reserved. */
+/** The same without creating the folder: `undefined` if there is none. */
 function withExistingStore<T>(call: Call, f: (store: ReservationStore | undefined) => T): T {
   return explained(call, (folder, options) => {
     using store = ReservationStore.openExisting(folder, options);
@@ -134,7 +134,7 @@ function withExistingStore<T>(call: Call, f: (store: ReservationStore | undefine
   });
 }
 
-/** @throws {CniError} code 5 if the file system does not let us */
+/** @throws {CniError} code 5 if the file system refuses */
 function explained<T>(
   { configuration }: Call,
   f: (folder: string, options: StoreOptions) => T,
@@ -197,7 +197,7 @@ export function allocateAddresses(
     for (const { address } of taken) store.release(String(address), holder);
     throw error;
   }
-  // The range's gateway is left unsaid: pods have another.
+  // The range's gateway is not in the result: the pods' gateway is another one.
   return taken.map(({ address, range }) => ({
     address: new Prefix(address, range.subnet.length),
   }));
@@ -222,7 +222,7 @@ function refuseDuplicate(
   });
 }
 
-/** Reserves the next address, or, where there are only such, the one that has rested longest. */
+/** Reserves the next free address; if all free ones rest, the one that was freed first. */
 function reserveFree(
   store: ReservationStore,
   set: RangeSet,
@@ -273,7 +273,7 @@ function reserveRequested(
   return refuse(`is not available in range set ${formatRangeSet(set)}`);
 }
 
-/** Gives back whatever the holder has, in whatever range it lies. */
+/** Frees all addresses of the holder, of any range. */
 export function releaseOf(store: ReservationStore, holder: Holder): void {
   const release = (address: string): boolean =>
     store.release(address, holder) || store.release(address, oldForm(holder));
@@ -310,7 +310,7 @@ function oldForm({ containerId }: Holder): Holder {
   return { containerId, ifname: undefined };
 }
 
-/** What no valid attachment holds, by the files themselves. */
+/** The reservations that no valid attachment holds, read from the files. */
 function listInvalid(
   store: ReservationStore,
   valid: readonly ValidAttachment[],
@@ -325,16 +325,16 @@ function listInvalid(
   return store.reservations.filter(({ holder }) => holder === undefined || !isValid(holder));
 }
 
-/** What came of giving back. */
+/** The result of freeing addresses. */
 interface Released {
   readonly freed: number;
-  /** Addresses that could not be. */
+  /** Addresses that could not be freed. */
   readonly left: readonly string[];
-  /** What the file system said to the last of them, if it did. */
+  /** The file system's error for the last of them, if there was one. */
   readonly reason?: string;
 }
 
-/** Gives back what no valid attachment holds, and goes on past what cannot be. */
+/** Frees the addresses that no valid attachment holds; a failure does not stop it. */
 export function releaseInvalid(
   store: ReservationStore,
   valid: readonly ValidAttachment[],

@@ -12,7 +12,7 @@ import type { CniResult } from "../protocol/result.ts";
 import { DelegatedIpam } from "./delegate.ts";
 import { HostLocalIpam } from "./host_local.ts";
 
-/** What an allocation may have to ask for. */
+/** Inputs of an allocation from outside of the configuration. */
 export interface IpamContext {
   /** `IP` of `CNI_ARGS`. */
   readonly requested: string | undefined;
@@ -20,7 +20,7 @@ export interface IpamContext {
   readonly podCidrs: () => Promise<readonly Prefix[]>;
 }
 
-/** Addresses that were allocated for this call, and how to give exactly these back. */
+/** Addresses that were allocated for this call, and a function that frees exactly these. */
 export interface Lease {
   /** `ips`, `routes` and `dns`; no interfaces. */
   readonly result: CniResult;
@@ -29,9 +29,9 @@ export interface Lease {
 
 /** Allocates and frees addresses. */
 export interface Ipam {
-  /** @throws {CniError} if there is none to be had; nothing is kept then */
+  /** @throws {CniError} if there is no free address; then nothing is reserved */
   allocate(call: Call, context: IpamContext): Promise<Lease>;
-  /** Frees what the container's interface holds; nothing is fine too. */
+  /** Frees the addresses of the container's interface; it succeeds also without any. */
   release(call: Call): Promise<void>;
   /**
    * Looks whether the container's interface holds these addresses; where there are none, any.

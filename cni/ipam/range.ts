@@ -19,7 +19,7 @@ export interface IpamRange {
   readonly start: Address;
   readonly end: Address;
   readonly gateway: Address;
-  /** What is never given out, sorted and disjoint. */
+  /** Excluded ranges, sorted and disjoint. */
   readonly excluded: readonly AddressRange[];
 }
 
@@ -70,7 +70,7 @@ export function completeRange(options: RangeOptions): IpamRange {
   return range;
 }
 
-/** Whether an address is one that is never given out. */
+/** Whether an address is excluded. */
 export function isExcluded({ excluded }: IpamRange, address: Address): boolean {
   return rangesContain(excluded, address.value);
 }

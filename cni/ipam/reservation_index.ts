@@ -26,25 +26,25 @@ const TITLE = "calyx reservations 1\n";
 const HELD = "\nheld\n";
 const END = "end\n";
 
-/** Who holds what, who gave back what, and when this was true. */
+/** Reservations, recently freed addresses, and the folder's time for which they are valid. */
 export interface ReservationIndex {
   /** The folder's modification time while this is up to date. */
   readonly folderTimeMs: number;
   readonly boot: BootMark;
-  /** When addresses came back that may not be used again yet. */
+  /** When each resting address was freed (ms since 1970). */
   readonly freedMs: ReadonlyMap<string, number>;
-  /** Every address that cannot be had. */
+  /** All reserved addresses. */
   readonly held: ReservationTable;
 }
 
-/** Formats the file. */
+/** Formats the text of the index file. */
 export function formatIndex({ folderTimeMs, boot, freedMs, held }: ReservationIndex): string {
   const freed = Array.from(freedMs, ([address, ms]) => `\nfreed ${address} ${ms}`).join("");
   const head = `folder ${folderTimeMs}\nboot ${boot.id} ${boot.source}${freed}`;
   return TITLE + head + HELD + held.text + END;
 }
 
-/** Parses the file; `undefined` if it is torn, or of another version. */
+/** Parses the text of the index file; `undefined` if it is cut off or of another version. */
 export function parseIndex(text: string): ReservationIndex | undefined {
   const split = text.indexOf(HELD);
   if (!text.startsWith(TITLE) || split < 0 || !text.endsWith(`\n${END}`)) return undefined;

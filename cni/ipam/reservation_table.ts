@@ -7,7 +7,7 @@
 
 import { type Holder, isAddressName, type Reservation } from "./reservation.ts";
 
-/** Who holds what. */
+/** Addresses and their holders. */
 export class ReservationTable {
   /** The lines, with a line break before the first and after every one. */
   #text: string;
@@ -30,7 +30,7 @@ export class ReservationTable {
     return this.#text.slice(1);
   }
 
-  /** Everything; lines that make no sense are passed over. */
+  /** All reservations; malformed lines are skipped. */
   get reservations(): Reservation[] {
     return this.text.split("\n").filter((it) => it !== "").map(parseLine)
       .filter((it) => isAddressName(it.address));

@@ -2,7 +2,7 @@
 
 import type { ResultDns } from "../protocol/result.ts";
 
-/** Parses the text of a resolv.conf; lines that it does not know are passed over. */
+/** Parses the text of a resolv.conf; unknown lines are skipped. */
 export function parseResolvConf(text: string): ResultDns {
   const nameservers: string[] = [];
   let domain: string | undefined;

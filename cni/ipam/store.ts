@@ -32,14 +32,14 @@ import { formatIndex, INDEX_NAME, parseIndex, type ReservationIndex } from "./re
  */
 export const REST_MS = 120_000;
 
-/** How far in the past the folder's time is set, so that no present change can give it the same. */
+/** How far in the past the folder's time is set (ms), so that no later change can give it the same. */
 const PAST_SECONDS_MIN = 10;
 const PAST_SECONDS_MAX = 60;
 
-/** Far more than the lines of a node's pods; a longer file is no index. */
+/** Far more bytes than a node's pods need; a longer file is no index. */
 const INDEX_BYTES_MAX = 64 << 20;
 
-/** What a store has to know of the world. */
+/** The boot and the clock. */
 export interface StoreOptions {
   readonly boot: Boot;
   readonly nowMs: () => number;
@@ -78,7 +78,7 @@ export class ReservationStore implements Disposable {
     return ReservationStore.#lockAndRead(folder, options);
   }
 
-  /** Like {@link ReservationStore.open}, with `undefined` where nothing was ever reserved. */
+  /** Like {@link ReservationStore.open}, but returns `undefined` instead of creating the folder. */
   static openExisting(folder: string, options: StoreOptions): ReservationStore | undefined {
     try {
       return ReservationStore.#lockAndRead(folder, options);
@@ -260,12 +260,12 @@ export class ReservationStore implements Disposable {
     this.#isChanged = true;
   }
 
-  /** Best effort: without it the next one reads the files. */
+  /** A failure is ignored: without an index the next call reads the files. */
   #writeIndex(): void {
     const seconds = PAST_SECONDS_MIN +
       Math.floor(Math.random() * (PAST_SECONDS_MAX - PAST_SECONDS_MIN));
     const nowMs = this.#options.nowMs();
-    // Whole seconds: some file systems know no less.
+    // Whole seconds: some file systems store no fractions.
     const folderTimeMs = (Math.floor(nowMs / 1000) - seconds) * 1000;
     const freedMs = new Map(Array.from(this.#freedMs).filter(([, ms]) => this.#isResting(ms)));
     const index = { folderTimeMs, boot: this.#options.boot, held: this.#held, freedMs };
@@ -278,7 +278,7 @@ export class ReservationStore implements Disposable {
   }
 }
 
-/** The lock can be taken on a read-only file system too, where one may look. */
+/** Opens the lock file, read-only if necessary: flock(2) works on a read-only file system too. */
 function openLock(path: string): Deno.FsFile {
   try {
     return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o750 });

@@ -13,7 +13,7 @@ import { isJsonObject, type JsonObject } from "./fields.ts";
 export interface Restriction {
   /** Its name, with the objects that it lies in. */
   readonly key: string;
-  /** The values that mean what this plugin does; what is unsaid (absent, null, "") always does. */
+  /** The values that match this plugin's behaviour; an absent, null or empty value always does. */
   readonly supported: readonly (string | number | boolean)[];
   /** What to do instead. */
   readonly remedy: string;
@@ -90,7 +90,7 @@ export function refuseUnsupported(json: JsonObject): void {
   });
 }
 
-/** The value, without the names and passwords that URLs may have. */
+/** The value for an error message, without user names and passwords in URLs. */
 function format(value: unknown): string {
   return JSON.stringify(value).replaceAll(/\/\/[^/"\s]*@/g, "//").slice(0, VALUE_LENGTH_MAX);
 }
@@ -105,7 +105,7 @@ function valueAt(json: JsonObject, key: string): unknown {
   return value;
 }
 
-/** Nothing, or nothing in it. */
+/** Whether the value is absent or empty. */
 function isUnsaid(value: unknown): boolean {
   return value === undefined || value === null || value === "" ||
     (Array.isArray(value) && value.length === 0) ||

@@ -89,17 +89,17 @@ export function peekVersion(text: string): string | undefined {
   }
 }
 
-/** Our settings: what the keys of {@link PLUGIN_KEYS} say, and what is made of several keys. */
+/** Our settings: the values of {@link PLUGIN_KEYS}, and those that several keys decide together. */
 export interface PluginSettings extends KeyValues<typeof PLUGIN_KEYS> {
-  /** Name resolution; what is said here counts instead of IPAM's. */
+  /** Name resolution; if configured, it replaces IPAM's. */
   readonly dns: ResultDns;
-  /** Whether the pod starts without its policy when the time for it is over, closed; else ADD fails. */
+  /** Whether a pod whose policy is late starts closed; otherwise ADD fails. */
   readonly startsClosed: boolean;
   readonly node: NodeSettings;
   readonly api: ApiSettings;
 }
 
-/** How the node's name is known: the first that is there counts, and then the machine's own. */
+/** The sources of the node's name, in order; the last is the machine's host name. */
 export type NodeSettings = Said<Omit<KeyValues<typeof NODE_KEYS>, "kubernetesName">>;
 
 /** How to reach the API server: the configuration's part of it. */
@@ -152,7 +152,7 @@ function apiSettingsOf(
 
 type Said<T> = { readonly [K in keyof T]?: NonNullable<T[K]> };
 
-/** The fields that are said. */
+/** The fields that are set. */
 function withoutUnsaid<T extends Readonly<Record<string, string | boolean | undefined>>>(
   fields: T,
 ): Said<T> {
@@ -166,7 +166,7 @@ export function requireNoProblems(problems: readonly string[]): void {
   throw new CniError("invalidConfiguration", `Network configuration: ${problems.join("; ")}`);
 }
 
-/** The agent's socket for those who only take away: a wrong one is as good as none. */
+/** The agent's socket for DEL and GC, which go on without it if the setting is invalid. */
 export function readAgentSocket({ json }: NetworkConfiguration): string | undefined {
   const path = json.agent_socket;
   return typeof path === "string" && isSocketPath(path) ? path : undefined;
@@ -175,12 +175,12 @@ export function readAgentSocket({ json }: NetworkConfiguration): string | undefi
 /** Where the log goes and how much of it; read leniently, since a log never stops a command. */
 export type LogSettings = KeyValues<typeof LOG_KEYS>;
 
-/** Reads where to log; what is wrong counts as unsaid. */
+/** Reads the settings of the log; an invalid value counts as absent. */
 export function readLogSettings({ json }: Pick<NetworkConfiguration, "json">): LogSettings {
   return new KeyReader(new Fields(json)).read(LOG_KEYS);
 }
 
-/** Where to log before the configuration is read. */
+/** The settings of the log before the configuration is read. */
 export const LOG_SETTINGS_UNSAID: LogSettings = readLogSettings({ json: {} });
 
 /** An attachment that the runtime still knows: GC keeps it. */

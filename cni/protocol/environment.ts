@@ -24,7 +24,7 @@ export interface CallEnvironment {
   readonly args: string;
   /** Folders in which delegates are looked for. */
   readonly path: readonly string[];
-  /** Runs even where the namespace is our own: `CNI_NETNS_OVERRIDE`. */
+  /** `CNI_NETNS_OVERRIDE`: go on although the namespace is the plugin's own. */
   readonly allowOwnNamespace: boolean;
   /** `TRACEPARENT`, for the log. */
   readonly trace: TraceContext | undefined;
@@ -153,7 +153,7 @@ function interfaceNameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** What `CNI_ARGS` may say. */
+/** The fields of `CNI_ARGS` that are read. */
 export interface CallArguments {
   /** `IP`: the address that the caller wants, without its prefix length. */
   readonly address: string | undefined;
@@ -168,7 +168,7 @@ export interface PodName {
   readonly uid: string | undefined;
 }
 
-/** The keys that `CNI_ARGS` may have, and what each says. */
+/** The keys that `CNI_ARGS` may have, each with its reader. */
 export const CNI_ARGUMENTS = {
   IgnoreUnknown: "1 or true: pass over keys that are not known; without it they are an error",
   IP: "the address that the pod is to have, with or without a prefix length",

@@ -21,7 +21,7 @@ export const CNI_CODES = {
   unavailable: 50,
   /** Unavailable, and containers that exist may have lost their network too. */
   unavailableDegraded: 51,
-  /** No address could be had. */
+  /** There is no free address. */
   addressUnavailable: 100,
   /** The kernel refused a link, an address, a route. */
   networkFailed: 101,
@@ -51,7 +51,7 @@ export class CniError extends Error {
   }
 }
 
-/** Makes `error` a {@link CniError}: one that is stays the same object. */
+/** Converts `error` to a {@link CniError}; one that is a CniError already is returned as it is. */
 export function toCniError(error: unknown, code: CniCode = "internal"): CniError {
   if (error instanceof CniError) return error;
   const message = messageOf(error);

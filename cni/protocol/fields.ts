@@ -27,7 +27,7 @@ const VALUE_LENGTH_MAX = 100;
 export class Fields {
   readonly #object: JsonObject;
   readonly #path: string;
-  /** What was wrong so far, shared with the readers of the objects inside. */
+  /** The problems so far, shared with the readers of nested objects. */
   readonly problems: string[];
 
   constructor(object: JsonObject, path = "", problems: string[] = []) {
@@ -36,12 +36,12 @@ export class Fields {
     this.problems = problems;
   }
 
-  /** The field's name with the names of what it lies in: `ipam.subnet`. */
+  /** The field's name with the names of the objects around it: `ipam.subnet`. */
   nameOf(key: string): string {
     return this.#path === "" ? key : `${this.#path}.${key}`;
   }
 
-  /** Notes that the field cannot be what it is. */
+  /** Adds the problem that the field has an invalid value. */
   refuse(key: string, wanted: string): void {
     const value = describeValue(this.#object[key]);
     this.problems.push(`"${this.nameOf(key)}" must be ${wanted}: got ${value}`);
@@ -119,7 +119,7 @@ export class Fields {
     );
   }
 
-  /** The field through a parser of its own; what it throws is noted. */
+  /** Reads the field by `parse`; an error that it throws becomes a problem. */
   parsed<T>(key: string, wanted: string, parse: (text: string) => T | undefined): T | undefined {
     const text = this.text(key);
     if (text === undefined) return undefined;
@@ -128,7 +128,7 @@ export class Fields {
     return value;
   }
 
-  /** Like {@link Fields.parsed}, where the field has to be there. */
+  /** Like {@link Fields.parsed}, for a required field. */
   required<T>(key: string, wanted: string, parse: (text: string) => T | undefined): T | undefined {
     const text = this.#object[key];
     const value = typeof text === "string" && text !== "" ? parse(text) : undefined;

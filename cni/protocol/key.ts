@@ -24,11 +24,11 @@ export interface Key<T> {
   readonly default: T;
   /** What it does, in half a sentence. */
   readonly help: string;
-  /** What counts where nothing is said and there is no default. */
+  /** For documents: the behaviour without the key, if there is no default. */
   readonly unsaid?: string;
 }
 
-/** A key for documents, which a reader of its own reads. */
+/** A key that is only documented here; other code reads it. */
 export interface DescribedKey {
   readonly key: string;
   readonly form: string;
@@ -62,7 +62,7 @@ export function key<T>(
   return { key, type, ...rest, default: usual };
 }
 
-/** Reads tables of keys from one configuration; an object that keys lie in is looked at once. */
+/** Reads tables of keys from one configuration; each nested object is checked once. */
 export class KeyReader {
   readonly #objects = new Map<string, Fields | undefined>();
 
@@ -70,7 +70,7 @@ export class KeyReader {
     this.#objects.set("", fields);
   }
 
-  /** The values of `table`. What is wrong is noted in the fields, and counts as unsaid. */
+  /** Reads the values of `table`. An invalid value is noted as a problem, and counts as absent. */
   read<Table extends KeyTable>(table: Table): KeyValues<Table> {
     const values: Record<string, unknown> = {};
     for (const [name, row] of Object.entries(table)) values[name] = this.#valueOf(row);
@@ -99,7 +99,7 @@ export const text: KeyType<string> = {
   format: asIs,
 };
 
-/** A text that no error repeats. */
+/** A text that no error message shows. */
 export const secret: KeyType<string> = {
   form: "text",
   read: (fields, field) => fields.secret(field),
@@ -122,7 +122,7 @@ export function choice<T extends string>(...values: readonly T[]): KeyType<T> {
   };
 }
 
-/** A text that `isRight` likes, or else `form` is what it must be. */
+/** A text that `isRight` accepts; `form` describes it in the error. */
 export function checked(form: string, isRight: (text: string) => boolean): KeyType<string> {
   return {
     form,
@@ -136,7 +136,7 @@ export function checked(form: string, isRight: (text: string) => boolean): KeyTy
   };
 }
 
-/** A whole number of a unit that is `size` of the program's; 0 counts as unsaid. */
+/** A whole number in a unit of `size` program units; 0 counts as absent. */
 export function countOf(form: string, size: number): KeyType<number> {
   return {
     form,

@@ -26,7 +26,7 @@ const POLICY_TIMEOUT_SECONDS_MAX = 120;
 /** `sizeof(sun_path)` − 1, <linux/un.h>. */
 const SOCKET_PATH_BYTES_MAX = 107;
 
-/** 0 is what is unsaid. */
+/** 0 counts as absent. */
 const mtu: KeyType<number> = {
   form: `0 (chosen for you) or ${MTU_MIN} to ${MTU_MAX}`,
   read: (fields, field) => {
@@ -68,13 +68,13 @@ function knownLevel(text: string): string | undefined {
   }
 }
 
-/** Whether a unix socket can be there. */
+/** Whether the path is absolute and short enough for a unix socket. */
 export function isSocketPath(path: string): boolean {
   return path.startsWith("/") && !path.includes("\0") &&
     new TextEncoder().encode(path).length <= SOCKET_PATH_BYTES_MAX;
 }
 
-/** What becomes of the pod's interface, and what ADD waits for. */
+/** Keys about the pod's interface and about waiting for policy. */
 export const PLUGIN_KEYS = {
   mtu: key("mtu", mtu, {
     unsaid: "the agent's MTU, without an agent the kernel's default",
@@ -123,7 +123,7 @@ export const PLUGIN_KEYS = {
   }),
 } as const satisfies KeyTable;
 
-/** How the node's name is known; they count in this order, and then the machine's host name. */
+/** Keys for the node's name, in order of precedence; the last resort is the machine's host name. */
 export const NODE_KEYS = {
   name: key("nodename", text, {
     help: "name of this machine's Node, where no agent is asked for it",
@@ -137,7 +137,7 @@ export const NODE_KEYS = {
   hostname: key("hostname", text, { help: "name of the Node; the oldest key" }),
 } as const satisfies KeyTable;
 
-/** How the API server is reached where no agent is asked. They count before the environment. */
+/** Keys for the API server, used without `agent_socket`. They take precedence over the environment. */
 export const API_KEYS = {
   kubeconfig: key("kubernetes.kubeconfig", text, { help: "path of a kubeconfig" }),
   apiRoot: key("kubernetes.k8s_api_root", text, { help: "URL of the API server" }),
@@ -153,7 +153,7 @@ export const API_KEYS = {
 const MEBIBYTE = 1 << 20;
 const DAY_MS = 86_400_000;
 
-/** Where the log goes and how much of it; the defaults of the file are Calico's. */
+/** Keys of the log; the defaults of the log file are Calico's. */
 export const LOG_KEYS = {
   level: key("log_level", level, {
     unsaid: "warning on stderr, info in the file",

@@ -3,7 +3,7 @@
  * Context, section 3.2, "Traceparent Header". Not for making spans: the log names the trace, no more.
  */
 
-/** Whose child this call is. */
+/** The trace and span that this call belongs to (W3C Trace Context). */
 export interface TraceContext {
   /** 32 hexadecimal digits. */
   readonly traceId: string;

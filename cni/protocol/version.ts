@@ -14,13 +14,13 @@ export const CNI_VERSIONS = [
 ] as const;
 export type CniVersion = typeof CNI_VERSIONS[number];
 
-/** The newest version: what we answer in where the caller named none that we know. */
+/** The newest version: for answers to a caller that named no known version. */
 export const CNI_VERSION_NEWEST: CniVersion = "1.1.0";
 
-/** What a configuration without `cniVersion` means. */
+/** The version of a configuration without `cniVersion`. */
 export const CNI_VERSION_UNSAID: CniVersion = "0.1.0";
 
-/** Operations that a version does not have yet. */
+/** The first version of each command that was added later. */
 const INTRODUCED: Readonly<Record<string, CniVersion>> = {
   CHECK: "0.4.0",
   GC: "1.1.0",

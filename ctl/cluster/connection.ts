@@ -159,7 +159,7 @@ async function readConfigFile({ flags, terminal }: Call): Promise<CredentialSett
   return parseConfigFile(text, path);
 }
 
-/** Why a file cannot be read. */
+/** Formats why a file cannot be read, with the remedy. */
 export function describeReadError(what: string, error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return `${what} does not exist`;
   if (error instanceof Deno.errors.PermissionDenied) return `${what} may not be read by this user`;
@@ -169,7 +169,7 @@ export function describeReadError(what: string, error: unknown): string {
 
 interface Deadline {
   readonly signal: AbortSignal;
-  /** The time no longer runs. */
+  /** Stops the timeout. */
   stop(): void;
 }
 

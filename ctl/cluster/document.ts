@@ -6,7 +6,7 @@
 import { isRecord } from "../../lib/base/json.ts";
 import { parseYaml } from "../../lib/base/yaml.ts";
 
-/** An object of a manifest, before anything is known of it but that it says what it is. */
+/** An object of a manifest with `apiVersion` and `kind`, not decoded yet. */
 export interface ManifestObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -18,11 +18,11 @@ export interface ManifestObject {
 export interface Stray {
   /** `notYaml`: it may hold anything; `kustomization`: it says how to make objects; `noObject`. */
   readonly kind: "notYaml" | "kustomization" | "noObject";
-  /** What it is and where, as a sentence. */
+  /** One sentence that says what it is and where. */
   readonly sentence: string;
 }
 
-/** What a text holds. */
+/** The objects of a text, and its other documents. */
 export interface Manifest {
   readonly objects: readonly ManifestObject[];
   readonly strays: readonly Stray[];

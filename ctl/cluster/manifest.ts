@@ -110,7 +110,7 @@ function lastOfEach(
   return byKey;
 }
 
-/** Sentences about the policies of `objects` that decide and cannot be read: see the reader's. */
+/** Sentences about the policies among `objects` that decide and cannot be read. */
 function unreadOf(objects: readonly ManifestObject[]): readonly string[] {
   const { kind } = CLUSTER_POLICY;
   return objects.filter(isUnread).map((it) =>

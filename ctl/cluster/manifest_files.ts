@@ -1,20 +1,20 @@
-/** Which files `-f` means: named ones, those of folders, stdin, and all of them together. */
+/** The files of `-f`: named ones, those of folders, and stdin, read together. */
 
 import type { Terminal } from "../command.ts";
 import { CtlError } from "../error.ts";
 import { describeReadError } from "./connection.ts";
 import { type ManifestObject, parseManifest, type Stray } from "./document.ts";
 
-/** What the files of `-f` hold together. */
+/** The objects of all files of `-f`, and sentences about the rest. */
 export interface Manifests {
   readonly objects: readonly ManifestObject[];
   /** Sentences about files that may hold anything and cannot be read. */
   readonly unread: readonly string[];
-  /** Sentences about what was passed over. */
+  /** Sentences about files and documents that were skipped. */
   readonly skipped: readonly string[];
 }
 
-/** What is asked. */
+/** The arguments. */
 export interface ManifestOptions {
   /** Whether the folders within a folder are read too. */
   readonly isRecursive: boolean;
@@ -89,7 +89,7 @@ async function expandPaths(paths: readonly string[]): Promise<readonly string[]>
       expanded.push(...path.split(",").filter((it) => it !== ""));
     } else expanded.push(path);
   }
-  // By these names the runtime refuses to read it.
+  // The runtime refuses to read stdin by these names.
   return [...new Set(expanded.map((it) => STDIN_PATHS.includes(it) ? "-" : it))];
 }
 

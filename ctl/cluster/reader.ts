@@ -1,4 +1,4 @@
-/** Where commands read a cluster from: the API server, or manifests. */
+/** The sources that commands read a cluster from: the API server, or manifests. */
 
 import { DatastoreError } from "../../lib/datastore/error.ts";
 import type { Namespace } from "../../lib/model/namespace.ts";
@@ -29,20 +29,20 @@ export interface ClusterReader {
   foreignPolicies(): Promise<readonly string[]>;
 }
 
-/** There is something that this program cannot read; the message says what, and the remedy. */
+/** The cluster has objects that this program cannot read; the message names them and the remedy. */
 export class UnreadError extends CtlError {}
 
-/** A cluster, and sentences about what of it could not be read. */
+/** A cluster, and sentences about the parts that could not be read. */
 export interface ReadCluster {
   readonly cluster: Cluster;
   readonly unread: readonly string[];
-  /** Sentences about what looks as if it decided and does not count. */
+  /** Sentences about objects that look like policies and are not evaluated. */
   readonly notEvaluated: readonly string[];
   /** Where the pods of manifests come from, by the pods' keys. */
   readonly origins: ReadonlyMap<string, Origin>;
 }
 
-/** What is asked of a cluster. */
+/** Which parts of a cluster to read. */
 export interface Question {
   /** Namespaces of the pods at the ends of the flow: read where not all may be. */
   readonly namespaces: readonly string[];

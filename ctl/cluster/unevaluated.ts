@@ -33,7 +33,7 @@ export const NAMES_SHOWN_MAX = 5;
 /** Why a policy of another engine is not evaluated. */
 export const NOT_ENFORCED = "Calyx does not enforce it";
 
-/** Sentences about those of `objects` that are not of `kinds` and look as if they were. */
+/** Sentences about the objects that are not of `kinds` but look like policies. */
 export function describeUnevaluated(
   objects: readonly ManifestObject[],
   kinds: readonly EvaluatedKind[],

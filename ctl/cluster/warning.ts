@@ -1,9 +1,9 @@
-/** Warnings on stderr: what does not keep a command from going on. */
+/** Warnings on stderr, after which a command goes on. */
 
 import { GLOBAL_FLAGS, readFlag } from "../arguments.ts";
 import type { Call } from "../command.ts";
 
-/** Tells of an object, once for all that is wrong with it. */
+/** Prints one warning for an object, with all its problems. */
 export type Warn = (kind: string, key: string, problems: readonly string[]) => void;
 
 /**

@@ -5,7 +5,7 @@
 
 import type { ManifestObject } from "./document.ts";
 
-/** A kind that makes pods. */
+/** A kind of workload that creates pods. */
 export interface WorkloadKind {
   readonly group: string;
   readonly kind: string;
@@ -40,7 +40,7 @@ export interface Origin {
   readonly word: string;
   /** The object's own name. */
   readonly name: string;
-  /** How many pods it makes, as far as that can be told: 1, or more. */
+  /** How many pods it creates, as far as the object shows: 1, or more. */
   readonly replicas: number;
 }
 
@@ -68,7 +68,7 @@ export function isWorkloadWord(word: string): boolean {
   );
 }
 
-/** What makes the pods of `object`; `undefined` if it makes none, as far as can be told. */
+/** The workload or pod that `object` is; `undefined` if it creates no pods, as far as the object shows. */
 export function originOf(object: ManifestObject): Origin | undefined {
   const { kind, apiVersion, metadata } = object;
   const name = typeof metadata["name"] === "string" ? metadata["name"] : "";
@@ -93,7 +93,7 @@ export function podSpecOf(object: ManifestObject): PodTemplate | undefined {
   return { spec: podSpec, labels: recordOf(template["metadata"])["labels"] };
 }
 
-/** What a template says of its pods. */
+/** The fields of a pod template that policy needs. */
 export interface PodTemplate {
   readonly spec: Readonly<Record<string, unknown>>;
   readonly labels: unknown;

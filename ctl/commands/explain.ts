@@ -1,4 +1,4 @@
-/** `explain SOURCE DESTINATION[:PORT[/PROTOCOL]]`: what policy makes of a flow, and why. */
+/** `explain SOURCE DESTINATION[:PORT[/PROTOCOL]]`: the verdict on a flow, and why. */
 
 import { formatYaml } from "../../lib/base/yaml.ts";
 import { readEach } from "../../lib/settings/read.ts";

@@ -1,4 +1,4 @@
-/** `get KIND [NAME…]`: lists what there is. */
+/** `get KIND [NAME…]`: lists objects. */
 
 import { DatastoreError } from "../../lib/datastore/error.ts";
 import { setting, type SettingTable } from "../../lib/settings/setting.ts";
@@ -117,7 +117,7 @@ async function findItems(
   return (await listAll()).filter(isNamed);
 }
 
-/** Who may not list all namespaces may perhaps list one. */
+/** Lists the objects; to a 403 on all namespaces it adds the remedy, since the user may be allowed to list one. */
 async function listOrExplain(
   view: View,
   reader: ClusterReader,

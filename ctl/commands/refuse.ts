@@ -7,7 +7,7 @@ import type { Command } from "../command.ts";
 import { CtlError } from "../error.ts";
 import { VIEWS } from "../resource/kinds.ts";
 
-/** What calicoctl's kinds are in Kubernetes; the others are not objects of their own. */
+/** The Kubernetes kinds of calicoctl's kinds; the others have none. */
 const KUBERNETES_KINDS: Readonly<Record<string, string>> = {
   workloadEndpoint: "pod",
   node: "node",
@@ -60,7 +60,7 @@ function valuesOf(args: readonly string[], flag: RegExp): string[] {
   });
 }
 
-/** As a shell would have to read it. */
+/** Quotes a word for a shell. */
 function join(...words: readonly string[]): string {
   const quoted = words.map((it) =>
     /^[\w@%+=:,./-]+$/.test(it) ? it : `'${it.replaceAll("'", `'\\''`)}'`

@@ -8,19 +8,19 @@ import type { Protocol } from "../../lib/model/workload.ts";
 import { isWorkloadWord } from "../cluster/workload_kind.ts";
 import { CtlError } from "../error.ts";
 
-/** Who is at an end. */
+/** One end of a flow, as the command line names it. */
 export type Party =
   | PodParty
   | { readonly kind: "address"; readonly address: Address };
 
-/** A pod, or what makes it. */
+/** A pod, or the workload that creates it. */
 export interface PodParty {
   readonly kind: "pod";
   readonly namespace: string;
   readonly name: string;
   /** A word for the kind of workload that makes it: `deployment`. */
   readonly workload?: string;
-  /** `job/x` is a pod of the namespace job, or, if there is none, this. */
+  /** `job/x` is pod x of the namespace job, or, if there is none, the job x. */
   readonly otherwise?: PodParty;
 }
 

@@ -1,4 +1,4 @@
-/** What `explain` says: the verdict on each flow, and why. Pure. */
+/** The answer of `explain`: the verdict on each flow, and why. Pure. */
 
 import type { Address } from "../../lib/ip/address.ts";
 import { type Direction, DIRECTIONS } from "../../lib/model/policy.ts";
@@ -23,19 +23,19 @@ export interface Explanation {
   readonly destination: ResolvedEnd;
   readonly verdicts: readonly { readonly flow: Flow; readonly verdict: Verdict }[];
   readonly notes: readonly string[];
-  /** What decides too and could not be read: without it no verdict is certain. */
+  /** Objects that decide too and could not be read: without them no verdict is certain. */
   readonly unread: readonly string[];
-  /** What looks as if it decided and does not count. */
+  /** Objects that look like policies and are not evaluated. */
   readonly notEvaluated: readonly string[];
 }
 
-/** What of a cluster is missing, in sentences. */
+/** Sentences about the parts of a cluster that are missing. */
 export interface Gaps {
   readonly unread?: readonly string[];
   readonly notEvaluated?: readonly string[];
 }
 
-/** Asks the evaluator about `flows`. */
+/** Evaluates `flows`, and collects the notes on their ends. */
 export function explain(
   cluster: Cluster,
   source: ResolvedEnd,
@@ -60,7 +60,7 @@ export function explain(
   return { source, destination, verdicts, notes: [...new Set(notes)], unread, notEvaluated };
 }
 
-/** What follows from where the pods come from. */
+/** Notes that follow from the workloads of the pods. */
 function formatOrigins(source: ResolvedEnd, destination: ResolvedEnd): readonly string[] {
   const notes = [source, destination].flatMap(({ title, origin }) =>
     origin === undefined || !origin.word.includes(".") ? [] : [
@@ -82,7 +82,7 @@ function isItself(source: ResolvedEnd, destination: ResolvedEnd): boolean {
   return source.workload !== undefined && source.workload === destination.workload;
 }
 
-/** As text; both families together where the same becomes of them. */
+/** Formats an explanation as text; both families together if their verdicts are equal. */
 export function formatExplanation(cluster: Cluster, explanation: Explanation): string {
   const { source, destination, verdicts, notes, unread, notEvaluated } = explanation;
   const groups = Map.groupBy(verdicts, (it) => JSON.stringify(it.verdict));
@@ -107,7 +107,7 @@ export function formatExplanation(cluster: Cluster, explanation: Explanation): s
   return formatLines([...blocks, ...warnings, ...notes.map((it) => `Note: ${it}`)]);
 }
 
-/** As a value for JSON and YAML. */
+/** Converts an explanation to the object that `-o json` and `-o yaml` print. */
 export function describeExplanation(explanation: Explanation): Record<string, unknown> {
   const { source, destination, verdicts, notes, unread, notEvaluated } = explanation;
   const describeEnd = (end: ResolvedEnd, address: Address): Record<string, unknown> => ({

@@ -1,4 +1,4 @@
-/** Who the ends of a flow are, in a cluster: from words to the evaluator's flows. Pure. */
+/** Resolves the ends of a flow in a cluster: from the command line's words to the evaluator's flows. Pure. */
 
 import { Address, FAMILIES, type Family } from "../../lib/ip/address.ts";
 import { keyOf, type Workload } from "../../lib/model/workload.ts";
@@ -16,13 +16,13 @@ export interface ResolvedEnd {
   /** The pod that policy governs here, if one is. */
   readonly workload: Workload | undefined;
   readonly node: string | undefined;
-  /** None where the pod has none yet. */
+  /** Empty if the pod has none yet. */
   readonly addresses: readonly Address[];
-  /** What a reader of the verdict should know of this end. */
+  /** Notes about this end for the reader of the verdict. */
   readonly notes: readonly string[];
-  /** What makes the pod, where that is told by manifests. */
+  /** The workload that creates the pod, if a manifest shows it. */
   readonly origin?: Origin | undefined;
-  /** It stands for another pod of the same workload as the source. */
+  /** Whether it stands for another pod of the source's workload. */
   readonly isOtherReplica?: boolean;
 }
 

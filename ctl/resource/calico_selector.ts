@@ -18,7 +18,7 @@ export function formatCalicoSelector(
     ? [`${NAMESPACE_LABEL} == ${quote(namespace)}`]
     : formatTerms(namespace ?? [], NAMESPACE_LABEL_PREFIX);
   terms.push(...formatTerms(podSelector, ""));
-  // An empty selector would match what is no pod, too.
+  // An empty selector would match more than pods.
   return terms.length === 0 ? `has(${NAMESPACE_LABEL})` : terms.join(" && ");
 }
 

@@ -35,7 +35,7 @@ function itemOf(policy: ClusterNetworkPolicy): Item {
     cells: {
       NAME: name,
       TIER: tier,
-      // Before all others: the decoder could not read what is there.
+      // Before all others: its priority could not be read.
       PRIORITY: policy.priority < 0 ? "unknown" : String(policy.priority),
       SUBJECT: subject,
       INGRESS: countOf(policy, "ingress"),

@@ -1,4 +1,4 @@
-/** The kinds that `get` takes, and what it says to others. */
+/** The kinds that `get` takes, and its answers to others. */
 
 import { nearestWord } from "../../lib/base/nearest_word.ts";
 import { CtlError } from "../error.ts";
@@ -20,7 +20,7 @@ export const VIEWS: readonly View[] = [
   ipPoolView,
 ];
 
-/** Kinds of Calico that Calyx has nothing of, by their words. */
+/** Kinds of Calico that Calyx does not have, by their words. */
 const ABSENT: Readonly<Record<string, readonly string[]>> = {
   hostEndpoint: ["hostendpoints", "hostendpoint", "heps", "hep"],
   bgpPeer: ["bgppeers", "bgppeer", "bgpps", "bgpp", "bp", "bps"],

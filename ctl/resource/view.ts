@@ -33,7 +33,7 @@ export interface View {
   /** Lower-case words for it, the one to show first. */
   readonly words: readonly string[];
   readonly namespaced: boolean;
-  /** Whether `--node` means anything. */
+  /** Whether `--node` applies to this kind. */
   readonly onNodes: boolean;
   readonly columns: {
     readonly ps: readonly string[];
@@ -49,9 +49,9 @@ export interface View {
   scopesOf?(name: string, namespace: string | undefined): readonly Scope[];
 }
 
-/** Which objects are to be listed, and what of them will be shown. */
+/** Which objects to list, and which of their columns will be shown. */
 export interface ListQuery extends Scope {
-  /** Whether this column, or what a resource says instead, is to be shown. */
+  /** Whether this column is shown, as such or within YAML and JSON. */
   readonly shows: (column: string) => boolean;
 }
 

@@ -39,7 +39,7 @@ function endpointsOf(pods: readonly Workload[]): readonly WorkloadEndpoint[] {
   return pods.map(workloadEndpointOf).filter((it) => it !== undefined);
 }
 
-/** All that are on the nodes of `endpoints`; `undefined` where this user may not see them. */
+/** The nodes of `endpoints`; `undefined` if this user may not read nodes. */
 async function listNeighbours(
   reader: ClusterReader,
   endpoints: readonly WorkloadEndpoint[],

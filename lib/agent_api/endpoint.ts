@@ -12,7 +12,7 @@ import type { EndpointId } from "./route.ts";
 export interface AgentEndpoint {
   readonly namespace: string;
   readonly pod: string;
-  /** The pod's uid as the runtime knows it. Missing: it did not say, and the pod's name must do. */
+  /** The pod's uid as the runtime has it. Missing: the runtime gave none, and the pod's name decides. */
   readonly uid?: string;
   /** The interface's name on the node. */
   readonly interface: string;
@@ -31,7 +31,7 @@ const UID_REGEXP = /^[\x21-\x7e]{1,253}$/;
 /** Addresses of one interface; a peer cannot make us keep more. */
 const ADDRESSES_MAX = 16;
 
-/** The body of a request. */
+/** Encodes the body of a request. */
 export function encodeEndpoint(endpoint: AgentEndpoint): Body {
   const { namespace, pod, uid, interface: name, addresses, netns } = endpoint;
   return {

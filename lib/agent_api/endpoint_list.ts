@@ -4,11 +4,11 @@ import type { Attachment } from "../model/facts.ts";
 import { type Body, readBoolean, readObjects, readText, readTexts } from "./body.ts";
 import type { EndpointId } from "./route.ts";
 
-/** One of them; every field that is a text is `""` where it is missing. */
+/** One interface; a missing text is `""`. */
 export interface EndpointState extends EndpointId {
   readonly namespace: string;
   readonly pod: string;
-  /** Missing: the runtime did not say it. */
+  /** Missing: the runtime gave none. */
   readonly uid: string | undefined;
   /** The interface's name on the node, `interface`. */
   readonly interfaceName: string;
@@ -18,7 +18,7 @@ export interface EndpointState extends EndpointId {
   readonly isEnforced: boolean | undefined;
 }
 
-/** The body of an answer. */
+/** Encodes the body of an answer. */
 export function encodeEndpoints(
   attachments: Iterable<Attachment>,
   isEnforced: (attachment: Attachment) => boolean,
@@ -36,7 +36,7 @@ export function encodeEndpoints(
   return { endpoints };
 }
 
-/** What an answer says. */
+/** Decodes the body of an answer; an unusable field counts as missing. */
 export function decodeEndpoints(body: Body): readonly EndpointState[] {
   return (readObjects(body, "endpoints") ?? []).map((it) => ({
     containerId: readText(it, "containerID") ?? "",

@@ -8,10 +8,10 @@ import { isRecord } from "../base/json.ts";
 import { type Body, readText } from "./body.ts";
 import { type ApiCall, formatCall } from "./route.ts";
 
-/** Statuses of answers, and what they mean to who asked. */
+/** HTTP statuses of answers, and their meaning for the client. */
 export const STATUS = {
   ok: 200,
-  /** The request cannot be used; asking again does not help. */
+  /** The request is invalid; a retry does not help. */
   badRequest: 400,
   /** This agent has no such route. */
   noRoute: 404,
@@ -19,7 +19,7 @@ export const STATUS = {
   detached: 409,
   /** `getNode`: the node is not known yet. */
   unknownNode: 503,
-  /** `putEndpoint`: the policy is not in the kernel in time; it is being worked on. */
+  /** `putEndpoint`: the policy is not in the kernel in time; the agent keeps working on it. */
   late: 504,
 } as const;
 
@@ -43,7 +43,7 @@ export interface ApiAnswer {
   readonly body: Body | undefined;
 }
 
-/** The bytes of a request. */
+/** Encodes a request. */
 export function formatRequest({ call, waitMs, body }: ApiRequest): Bytes {
   const encoder = new TextEncoder();
   const [method, path] = formatCall(call);
@@ -59,7 +59,7 @@ export function formatRequest({ call, waitMs, body }: ApiRequest): Bytes {
   return concatBytes([encoder.encode(`${lines.join("\r\n")}\r\n\r\n`), content]);
 }
 
-/** What the bytes of a whole answer say; `undefined`: they end before its head does. */
+/** Decodes the bytes of a whole answer; `undefined` if they end within its head. */
 export function parseAnswer(bytes: Bytes): ApiAnswer | undefined {
   const text = new TextDecoder().decode(bytes);
   const end = text.indexOf("\r\n\r\n");
@@ -74,7 +74,7 @@ export function parseAnswer(bytes: Bytes): ApiAnswer | undefined {
   }
 }
 
-/** How long the agent waits, of the header's text; `null`: there is none. */
+/** How long the agent waits (ms), from the header's text; `null`: there is no such header. */
 export function parseWaitMs(text: string | null): number {
   const value = Number(text ?? WAIT_MS_DEFAULT);
   return Number.isFinite(value) ? Math.min(Math.max(value, 0), WAIT_MS_MAX) : WAIT_MS_DEFAULT;

@@ -6,22 +6,22 @@
 import { Prefix } from "../ip/prefix.ts";
 import { type Body, readNumber, readText, readTexts } from "./body.ts";
 
-/** The node that both run on. */
+/** The node of agent and plugin. */
 export interface AgentNode {
   /** The name of its Node object. Missing: `""`. */
   readonly nodeName: string;
-  /** From which pods get addresses, `podCIDRs`. Missing: none; one that is no CIDR is left out. */
+  /** `podCIDRs`: the prefixes of the pods' addresses. Missing: none; an entry that is no CIDR is left out. */
   readonly podCidrs: readonly Prefix[];
   /** Of pods' interfaces, in bytes. Missing, or 0: the kernel's default. */
   readonly mtu: number | undefined;
 }
 
-/** The body of an answer. */
+/** Encodes the body of an answer. */
 export function encodeNode({ nodeName, podCidrs, mtu = 0 }: AgentNode): Body {
   return { nodeName, podCIDRs: podCidrs.map(String), mtu };
 }
 
-/** What an answer, or the file, says. */
+/** Decodes the body of an answer, or the file; an unusable field counts as missing. */
 export function decodeNode(body: Body): AgentNode {
   const podCidrs = (readTexts(body, "podCIDRs") ?? []).map(Prefix.tryParse);
   const mtu = readNumber(body, "mtu");

@@ -34,7 +34,7 @@ export const ROUTES = {
   getStatus: ["GET", "/v1/status"],
 } as const satisfies Readonly<Record<string, readonly [string, string]>>;
 
-/** What is asked, and about what. */
+/** A call: the route, and the endpoint that it is about. */
 export type ApiCall =
   | { readonly route: "getNode" | "getEndpoints" | "getStatus" }
   | { readonly route: "putEndpoint" | "deleteEndpoint"; readonly id: EndpointId };
@@ -49,7 +49,7 @@ export function formatCall(call: ApiCall): readonly [method: string, path: strin
   return [method, parts.join("/")];
 }
 
-/** The call of a method and a path; `undefined`: there is no such route. */
+/** Parses method and path; `undefined`: there is no such route. */
 export function parseCall(method: string, path: string): ApiCall | undefined {
   const parts = path.split("/").map(decodePart);
   for (const route of Object.keys(ROUTES) as (keyof typeof ROUTES)[]) {

@@ -1,4 +1,4 @@
-/** How the agent is: the answer to `getStatus`. */
+/** The agent's status: the answer to `getStatus`. */
 
 import { type Body, readBoolean, readNumber, readObject, readText } from "./body.ts";
 
@@ -12,10 +12,10 @@ export interface AppliedCounts {
   readonly appliedAtMs: number;
 }
 
-/** What it says of itself; every field that is a text is `""` where it is missing. */
+/** The status; a missing text is `""`. */
 export interface AgentStatus {
   readonly version: string;
-  /** The name of its Node; until that is found, the one that was given. */
+  /** The name of its Node; until that is found, the configured one. */
   readonly node: string;
   /** The API server's URL. */
   readonly server: string;
@@ -27,11 +27,11 @@ export interface AgentStatus {
   /** Objects known from the API server, by kind. Missing: none. */
   readonly objects: Readonly<Record<string, number>>;
   readonly applied: AppliedCounts;
-  /** Whether the kernel keeps others from changing the table, `tableOwned`. Missing: not known yet. */
+  /** `tableOwned`: whether the kernel refuses other programs' changes of the table. Missing: not known yet. */
   readonly isTableOwned: boolean | undefined;
 }
 
-/** The body of an answer. */
+/** Encodes the body of an answer. */
 export function encodeStatus(status: AgentStatus): Body {
   const { version, node, server, unreadyReason, objects, isTableOwned } = status;
   const { applied, failed, durationMs, appliedAtMs } = status.applied;
@@ -46,7 +46,7 @@ export function encodeStatus(status: AgentStatus): Body {
   };
 }
 
-/** What an answer says. */
+/** Decodes the body of an answer; an unusable field counts as missing. */
 export function decodeStatus(body: Body): AgentStatus {
   const objects = readObject(body, "objects") ?? {};
   const applied = readObject(body, "applied") ?? {};

@@ -1,4 +1,4 @@
-/** Waiting without a clock that tests own: see `clock.ts` for that. */
+/** Waits by the machine's timer; `clock.ts` has one that tests control. */
 
 /** Resolves after `durationMs`. */
 export function sleep(durationMs: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all. */
+/** Writes files atomically: a reader sees the whole old file or the whole new one. */
 
 /** Of a file that only its owner reads. */
 const OWNER_MODE = 0o600;
@@ -16,7 +16,7 @@ export function writeFileAtomic(path: string, text: string): void {
     try {
       Deno.removeSync(temporary);
     } catch {
-      // It was not made, or lies where nothing can be removed.
+      // It was not created, or cannot be removed.
     }
     throw error;
   }

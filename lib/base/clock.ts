@@ -1,4 +1,4 @@
-/** Time as an argument, so that tests own it. */
+/** Time as an argument, so that tests control it. */
 
 /** A source of time; all instants and durations are milliseconds. */
 export interface Clock {

@@ -1,4 +1,4 @@
-/** What was thrown, as text. */
+/** Thrown values as text. */
 
 /** The message of an error; of anything else that was thrown, its text. */
 export function messageOf(error: unknown): string {

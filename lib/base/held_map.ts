@@ -1,6 +1,6 @@
-/** A map whose entries several holders share, and which keys of it changed since it was last asked. */
+/** A map whose entries several holders share, and which records the keys that changed. */
 
-/** An entry is there as long as one of those that took it has not released it. */
+/** An entry exists as long as one holder has taken it and not released it. */
 export class HeldMap<V> {
   readonly #values = new Map<string, V>();
   readonly #counts = new Map<string, number>();
@@ -11,7 +11,7 @@ export class HeldMap<V> {
     return this.#values;
   }
 
-  /** Takes an entry. All who take a key mean the same by it: the last value counts. */
+  /** Takes an entry. All holders of a key must give equal values: the last one is kept. */
   take(key: string, value: V): void {
     if (this.#values.get(key) !== value) {
       this.#values.set(key, value);
@@ -20,7 +20,7 @@ export class HeldMap<V> {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }
 
-  /** Lets an entry go that was taken. */
+  /** Releases an entry that was taken. */
   release(key: string): void {
     const count = (this.#counts.get(key) ?? 0) - 1;
     if (count > 0) {
@@ -31,7 +31,7 @@ export class HeldMap<V> {
     if (this.#values.delete(key)) this.#changed.add(key);
   }
 
-  /** The keys whose entries came, changed or went since the last call; some may be as they were. */
+  /** The keys whose entries were added, changed or deleted since the last call; some may be unchanged. */
   takeChanged(): ReadonlySet<string> {
     const changed = this.#changed;
     this.#changed = new Set();

@@ -33,11 +33,11 @@ export interface LoggerOptions {
   /** Milliseconds since the epoch. @default {Date.now} */
   readonly nowMs?: () => number;
   readonly fields?: LogFields;
-  /** What stands before a line of a level: see {@link JOURNAL_PREFIXES}. @default {nothing} */
+  /** Prefix of a line by its level: {@link JOURNAL_PREFIXES}. @default {nothing} */
   readonly prefixes?: Readonly<Record<LogLevel, string>> | undefined;
 }
 
-/** By which the journal knows how severe a line is: sd-daemon(3), `SyslogLevelPrefix=`. */
+/** Prefixes that tell the journal a line's severity: sd-daemon(3), `SyslogLevelPrefix=`. */
 export const JOURNAL_PREFIXES: Readonly<Record<LogLevel, string>> = {
   error: "<3>",
   warn: "<4>",
@@ -45,7 +45,7 @@ export const JOURNAL_PREFIXES: Readonly<Record<LogLevel, string>> = {
   debug: "<7>",
 };
 
-/** Names of errors that tell of a fault in the program: of all others the message says enough. */
+/** Names of errors that indicate a fault of the program; of all others only the message is logged. */
 const FAULTS = ["AssertionError", "ReferenceError", "TypeError"];
 
 /** Makes a logger that writes JSON lines `{time, level, message, …fields}`. */

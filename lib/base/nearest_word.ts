@@ -1,9 +1,9 @@
-/** The nearest word: what was meant where something else was written. */
+/** Finds the word that a misspelt one may have meant. */
 
 /** The word of `words` nearest to `word`, or `undefined` where none is near. */
 export function nearestWord(word: string, words: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
-  // One slip in a short word, two in a long one; more is another word.
+  // One edit in a short word, two in a long one; with more it is another word.
   const distanceMax = wanted.length < 6 ? 1 : 2;
   let nearest: string | undefined;
   let nearestDistance = distanceMax + 1;

@@ -1,4 +1,4 @@
-/** Text that a terminal shows as it is, whatever a stranger wrote into it. */
+/** Makes text from outside safe for a terminal. */
 
 /**
  * Control characters (C0, DEL, C1), those that turn the direction of writing round (UAX #9), line and

@@ -1,4 +1,4 @@
-/** Long work that lets the event loop go on: every few milliseconds it gives way for one turn. */
+/** Lets long work yield: every few milliseconds the event loop gets one turn. */
 
 /** How long work may hold the event loop before it gives way, in milliseconds. */
 const HELD_MS_MAX = 10;
@@ -7,7 +7,7 @@ const HELD_MS_MAX = 10;
 export class Turns {
   #sinceMs = performance.now();
 
-  /** Between two steps of the work: gives way if it is time. */
+  /** Call between two steps of the work: yields to the event loop if it is time. */
   async pass(): Promise<void> {
     if (performance.now() - this.#sinceMs < HELD_MS_MAX) return;
     await new Promise((resolve) => setTimeout(resolve));

@@ -20,7 +20,7 @@ import {
 } from "./settings.ts";
 import { readSystemAuthorities } from "./system_authorities.ts";
 
-/** Where to look for the API server, in falling priority, and who asks. */
+/** The sources of the API server's address and credentials, in falling priority, and the user agent. */
 export interface ApiServerSources extends SettingSources {
   /** What a pod finds about itself: `apiEndpoint`, `tokenFile`, `caFile`. @default {as mounted} */
   readonly inCluster?: CredentialSettings | undefined;
@@ -33,9 +33,9 @@ export interface ApiServerSources extends SettingSources {
 export interface ApiServerOptions {
   /** @default {systemClock} */
   readonly clock?: Clock;
-  /** Hears why what was renewed is not used, once for each reason; what was there before still is. */
+  /** Called with the reason, once for each, if renewed credentials cannot be used and the old ones stay. */
   readonly onNotRenewed?: (error: CredentialsError) => void;
-  /** Hears why a certificate of the CA that is given is not used beside others, once for each reason. */
+  /** Called with the reason, once for each, if a certificate of the given CA bundle cannot be used. */
   readonly onUnusedAuthority?: (reason: string) => void;
 }
 
@@ -43,11 +43,11 @@ export interface ApiServerOptions {
 export interface ApiServer extends Disposable, AsyncDisposable {
   /** URL without a slash at its end. */
   readonly server: string;
-  /** By what we say who we are, for messages: `token (K8S_TOKEN)`. Never a secret. */
+  /** Our identity, for messages: `token (K8S_TOKEN)`. Never a secret. */
   readonly identity: string;
-  /** By what we know the server, for messages: `CA "/etc/ca.crt" (K8S_CA_FILE)`. */
+  /** The CA that we trust, for messages: `CA "/etc/ca.crt" (K8S_CA_FILE)`. */
   readonly authority: string;
-  /** Through what we go, for messages: `proxy http://10.0.0.1:3128 (HTTPS_PROXY)`. */
+  /** The proxy, for messages: `proxy http://10.0.0.1:3128 (HTTPS_PROXY)`. */
   readonly proxy: string | undefined;
   /**
    * Sends a request for `path` (`/api/v1/pods?limit=500`). Any status is an answer.
@@ -56,7 +56,7 @@ export interface ApiServer extends Disposable, AsyncDisposable {
    * @throws {TypeError} if the server cannot be reached or trusted: `fetch`'s own
    */
   fetch(path: string, init?: RequestInit): Promise<Response>;
-  /** Sends what comes next on connections that are opened for it. What is under way stays where it is. */
+  /** Sends later requests on new connections; requests in progress keep theirs. */
   dropConnections(): void;
 }
 
@@ -87,10 +87,10 @@ export async function openApiServer(
   return server;
 }
 
-/** What was read for a connection, and the client made of it. */
+/** The credentials of a connection, and the HTTP client built from them. */
 interface Session {
   readonly client: Deno.HttpClient;
-  /** Makes another one, without connections. */
+  /** Returns a new client without connections. */
   readonly createClient: () => Deno.HttpClient;
   readonly authority: Secret | undefined;
   readonly pair: Identity["pair"];
@@ -101,7 +101,7 @@ interface Session {
 
 /** The shortest time between two forced refreshes of the credentials. */
 const FORCE_INTERVAL_MS = 2_000;
-/** All watches hear of a dead server at once: the connections since then are not dropped with the others. */
+/** All watches notice a dead server at once: within this time (ms) the new connections are not dropped again. */
 const DROP_INTERVAL_MS = 2_000;
 
 interface HttpOptions extends Required<ApiServerOptions> {
@@ -120,9 +120,9 @@ class HttpApiServer implements ApiServer {
   #forcedAtMs = -Infinity;
   #droppedAtMs = -Infinity;
   #isClosed = false;
-  /** Why certificates of the CA are not used. */
+  /** Why certificates of the CA bundle cannot be used. */
   #unusedAuthorities: readonly string[] = [];
-  /** Why what was renewed last is not used. */
+  /** Why the last renewed credentials cannot be used. */
   #notRenewed: string | undefined;
 
   constructor(connection: Connection, options: HttpOptions) {
@@ -206,7 +206,7 @@ class HttpApiServer implements ApiServer {
     if (session.authorization !== undefined) {
       headers.set("authorization", session.authorization.reveal());
     }
-    // A redirect would carry us, and our credentials, to another place.
+    // A redirect would send our credentials to another server.
     const options = { ...init, headers, redirect: "manual", client: session.client } as const;
     return await fetch(this.server + path, options);
   }
@@ -257,7 +257,7 @@ class HttpApiServer implements ApiServer {
     try {
       checked = this.#check(connection, authority, pair);
     } catch (error) {
-      // Half of a rotation: the old pair serves until the new one is whole, or is refused.
+      // Half of a rotation: the old pair is used until the new one is complete, or the server refuses it.
       if (known === undefined || isForced || !(error instanceof CredentialsError)) throw error;
       if (this.#notRenewed !== error.message) this.#options.onNotRenewed(error);
       this.#notRenewed = error.message;
@@ -305,7 +305,7 @@ class HttpApiServer implements ApiServer {
 
   #createClient(connection: Connection, { authorities, pair }: Checked): Deno.HttpClient {
     const options: Deno.CreateHttpClientOptions = {
-      // Each request on a connection of its own: one that died unnoticed takes no other with it.
+      // Each request has its own connection: a dead one affects no other request.
       http2: false,
       ...(authorities === undefined ? {} : { caCerts: [authorities] }),
       ...(connection.proxy === undefined ? {} : { proxy: connection.proxy.options }),
@@ -323,7 +323,7 @@ class HttpApiServer implements ApiServer {
   }
 }
 
-/** What goes into a client, as PEM texts, and when it ends. */
+/** A client's certificates and key, as PEM texts, and when they expire. */
 interface Checked {
   readonly authorities: string | undefined;
   readonly pair: { readonly certificate: string; readonly key: string } | undefined;

@@ -17,7 +17,7 @@ export interface KeyPair {
   readonly key: Material;
 }
 
-/** Everything that a client needs. */
+/** The address and credentials that a client needs. */
 export interface Connection {
   /** URL without a slash at its end. */
   readonly server: string;
@@ -32,7 +32,7 @@ export interface Connection {
   isStale(): Promise<boolean>;
 }
 
-/** Where to look beside the settings. */
+/** Sources beside the settings. */
 export interface Surroundings {
   /** What a pod finds about itself; `undefined` = what the cluster mounts and sets. */
   readonly inCluster?: CredentialSettings | undefined;
@@ -99,7 +99,7 @@ export interface FoundConnection extends Connection {
   readonly isUnverified: boolean;
 }
 
-/** What {@link findConnection} leaves unsaid where there is no kubeconfig. */
+/** The connection without a kubeconfig: only defaults. */
 const BARE = {
   authority: undefined,
   pair: undefined,
@@ -170,7 +170,7 @@ function inClusterConnection(pod: CredentialSettings, clock: Clock): FoundConnec
   };
 }
 
-/** What the settings say beside a kubeconfig. */
+/** The connection's fields that settings override. */
 function overridesOf(
   { certFile, keyFile, caFile, token, tokenFile }: EffectiveSettings,
   clock: Clock,

@@ -12,7 +12,7 @@ import { Secret } from "./secret.ts";
 export interface ExecCredential {
   readonly token: Secret | undefined;
   readonly pair: Identity["pair"];
-  /** Infinity where the plug-in says no time: it serves until it is refused. */
+  /** Infinity if the plug-in gives no expiry: the credential is used until the server refuses it. */
   readonly expiresAtMs: number;
 }
 
@@ -51,7 +51,7 @@ export function parseExecCredential(answer: unknown, name: string): ExecCredenti
   };
 }
 
-/** Why a plug-in gave nothing: the first line of its stderr, where it says so. */
+/** Why a plug-in gave no credential: the first line of its stderr, if there is one. */
 export function describeExecFailure(
   name: string,
   error: unknown,

@@ -5,7 +5,7 @@ import { PRECEDENCE } from "../settings/precedence.ts";
 import { PROXY_SETTINGS } from "./proxy.ts";
 import { CREDENTIALS } from "./settings.ts";
 
-/** Said of the variables whose row has a prefix, in help and documents. */
+/** The sentence on prefixed variables, for help and documents. */
 export const PREFIX_SENTENCE =
   "Each of these variables also counts with the prefix CALICO_, and then first.";
 

@@ -18,7 +18,7 @@ import { parseProxy } from "./proxy.ts";
 import { Secret } from "./secret.ts";
 import type { EffectiveSettings, FoundSetting } from "./settings.ts";
 
-/** What must be a text before `client-node` takes it for one. */
+/** Fields that are checked to be texts, since `client-node` does not check them. */
 const CLUSTER_TEXTS = [
   "certificate-authority",
   "certificate-authority-data",

@@ -9,7 +9,7 @@ import type { KubeconfigFile } from "./kubeconfig_file.ts";
 import { inlineMaterial, type Material, sentence } from "./material.ts";
 import type { FoundSetting } from "./settings.ts";
 
-/** What `kubectl config view` writes in the place of secrets and certificates. */
+/** The texts that `kubectl config view` prints in place of secrets and certificates. */
 const OMITTED: readonly string[] = ["DATA+OMITTED", "DATA OMITTED", "REDACTED"];
 
 /** A cluster or a user of a kubeconfig. */
@@ -62,7 +62,7 @@ export class Entry {
     }
   }
 
-  /** A path as it is meant: from the folder of the kubeconfig that it is in. */
+  /** Resolves a path from the folder of its kubeconfig. */
   path(file: string): string {
     return file.startsWith("/") || this.#directory === "" ? file : `${this.#directory}/${file}`;
   }
@@ -96,7 +96,7 @@ export class Entry {
   }
 }
 
-/** What the chosen context says. */
+/** The fields of the chosen context. */
 export interface MergedKubeconfig {
   readonly context: string;
   readonly cluster: Entry;

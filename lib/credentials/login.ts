@@ -1,10 +1,10 @@
-/** How a request says who asks: a bearer token or a password. Plug-ins are in `plugin.ts`. */
+/** Authentication of requests by bearer token or password. Plug-ins are in `plugin.ts`. */
 
 import { CredentialsError } from "./error.ts";
 import { type Material, sentence } from "./material.ts";
 import { Secret } from "./secret.ts";
 
-/** What a login gives for a request: a header, a client certificate, or both. */
+/** The identity of a request: a header, a client certificate, or both. */
 export interface Identity {
   /** The value of the `Authorization` header. */
   readonly authorization: Secret | undefined;
@@ -12,7 +12,7 @@ export interface Identity {
   readonly pair: { readonly certificate: Secret; readonly key: Secret } | undefined;
 }
 
-/** A way to say who asks. */
+/** A way to authenticate. */
 export interface Login {
   /** For messages: `token "/run/token" (K8S_TOKEN_FILE)`. Never a secret. */
   readonly name: string;

@@ -8,17 +8,17 @@ import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";
 import { Secret } from "./secret.ts";
 
-/** How long a file is taken to be unchanged without looking. */
+/** How long a file counts as unchanged without stat(2) (ms). */
 const CHECK_INTERVAL_MS = 5_000;
-/** No certificate bundle, key or token is larger. */
+/** Largest file (bytes): no certificate bundle, key or token is larger. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
-/** How long a file may take: a pipe gives nothing while no process writes into it. */
+/** How long a read may take (ms): a pipe blocks while no process writes into it. */
 const READ_MS_MAX = 10_000;
 const PIPE_INTERVAL_MS = 20;
-/** So much longer a read may take that the system does not give back: others have ended by themselves. */
+/** Added for a read that the kernel does not return from (ms); other reads have ended by themselves. */
 const HELD_MS = 1_000;
 
-/** Something secret or trusted that is read when it is needed. */
+/** A secret or a CA that is read when it is needed. */
 export interface Material {
   /** For messages: `client certificate "/etc/x.crt" (K8S_CERT_FILE)`. Never a secret. */
   readonly name: string;
@@ -45,7 +45,7 @@ export class FileMaterial implements Material {
   readonly #readMsMax: number;
   #stamp = "";
   #checkedAtMs = 0;
-  /** A look at the file that has not come to an end: what the system waits for cannot be given up. */
+  /** A read in progress: a blocked system call cannot be cancelled. */
   #pending: Promise<Secret> | undefined;
 
   /** `what` is the thing ("client key"), `source` where the path was written (`K8S_KEY_FILE`). */
@@ -68,7 +68,7 @@ export class FileMaterial implements Material {
       if (Math.abs(this.#clock.nowMs() - this.#checkedAtMs) < CHECK_INTERVAL_MS) return known;
       if (this.#pending !== undefined) return known;
       this.#checkedAtMs = this.#clock.nowMs();
-      // In the middle of a rotation the file may be away: what was read keeps until it is refused.
+      // During a rotation the file may be missing: the earlier content is used until the server refuses it.
       return await this.#readInTime().catch((error) => {
         if (error instanceof CredentialsError) return known;
         throw error;
@@ -79,7 +79,7 @@ export class FileMaterial implements Material {
     return await this.#readInTime();
   }
 
-  /** What a look that is still under way, or a new one, brings in time. */
+  /** The result of the read in progress, or of a new one, within the time. */
   async #readInTime(): Promise<Secret> {
     const look = this.#pending ??= this.#readChanged().finally(() => this.#pending = undefined);
     look.catch(() => {}); // it may end after us
@@ -101,7 +101,7 @@ export class FileMaterial implements Material {
       const text = info.isFifo
         ? await readPipe(this.#path, known === undefined ? this.#readMsMax : 0)
         : await readBounded(await Deno.open(this.#path));
-      // A pipe gives what it has once: to a shell's <(command) nothing more is written.
+      // A pipe delivers its content once, as a shell's <(command): it is kept.
       if (info.isFifo && text === "") {
         if (known !== undefined) return known;
         throw describeSilence(this.name, this.#readMsMax);
@@ -132,13 +132,13 @@ export class FileMaterial implements Material {
  */
 async function readPipe(path: string, waitMs: number): Promise<string | undefined> {
   const endMs = performance.now() + waitMs;
-  // Who may only read it has no other way than to wait.
+  // Without write permission the only way is to wait.
   const both = await Deno.open(path, { read: true, write: true }).catch(() => undefined);
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path);
   } finally {
-    // Held on, it would be a writer that never ends.
+    // An open writer would keep the pipe from ever ending.
     both?.close();
   }
   return await readBounded(file, endMs);

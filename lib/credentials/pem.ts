@@ -63,7 +63,7 @@ export function checkCertificate(
   return { ...checked, expiresAtMs };
 }
 
-/** What is wrong with a certificate by the library's reason, and what to do. */
+/** The problem of a certificate and its remedy, by the library's reason. */
 const FLAWS: readonly (readonly [reason: RegExp, flaw: string])[] = [
   [
     /UnsupportedCertVersion/,
@@ -82,7 +82,7 @@ const FLAWS: readonly (readonly [reason: RegExp, flaw: string])[] = [
   [/BadEncoding/, "is not encoded as TLS takes it (strict DER): issue it again"],
 ];
 
-/** Why the library does not take a pair. */
+/** Why the library refuses a certificate with its key. */
 function describeRefusal(
   reason: string,
   names: { readonly certificate: string; readonly key: string },

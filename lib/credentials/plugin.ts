@@ -92,7 +92,7 @@ function readExec(entry: Entry, cluster: Entry): ExecSettings {
   };
 }
 
-/** What the plug-in printed, parsed. A new KubeConfig each time: it would remember the last answer. */
+/** Runs the plug-in and parses its output, with a new KubeConfig each time: an old one caches the last answer. */
 async function runExec(
   user: User,
   name: string,

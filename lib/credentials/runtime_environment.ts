@@ -7,7 +7,7 @@
 import { variablesOf } from "../settings/setting.ts";
 import { PROXY_SETTINGS } from "./proxy.ts";
 
-/** Those that change nothing in our programs: the runtime's own. */
+/** The runtime's variables that must not influence our programs. */
 export const RUNTIME_VARIABLES = ["DENO_CERT", "DENO_TLS_CA_STORE", "ALL_PROXY", "all_proxy"];
 const NAMES = [...RUNTIME_VARIABLES, ...Object.values(PROXY_SETTINGS).flatMap(variablesOf)];
 
@@ -16,7 +16,7 @@ export type Environment = Readonly<Record<string, string>>;
 
 let taken: Environment | undefined;
 
-/** Takes them, the first time; what they were. */
+/** Removes them from the environment at the first call; returns their values. */
 export function takeRuntimeEnvironment(): Environment {
   if (taken !== undefined) return taken;
   const found: Record<string, string> = {};

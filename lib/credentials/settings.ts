@@ -109,7 +109,7 @@ export const CREDENTIAL_FLAGS = {
   context: CREDENTIALS.context,
 } as const satisfies SettingTable;
 
-/** What one source says of each setting; the empty text counts as unsaid. */
+/** The settings of one source; the empty text counts as absent. */
 export type CredentialSettings = {
   readonly [K in SettingKey]?: string | (K extends "token" ? Secret : never) | undefined;
 };
@@ -118,7 +118,7 @@ export type CredentialSettings = {
 export interface SettingSources {
   readonly flags?: Pick<CredentialSettings, keyof typeof CREDENTIAL_FLAGS> | undefined;
   readonly file?: CredentialSettings | undefined;
-  /** What messages call the keys of `file`, where it is not calicoctl's. @default {the rows' keys} */
+  /** The names of `file`'s keys in messages, if it is not calicoctl's. @default {the rows' keys} */
   readonly fileKeys?: Readonly<Partial<Record<SettingKey, string>>>;
   readonly environment: CredentialSettings;
 }
@@ -129,7 +129,7 @@ export interface FoundSetting {
   readonly source: string;
 }
 
-/** The settings that count. */
+/** The settings after precedence. */
 export type EffectiveSettings =
   & { readonly [K in Exclude<SettingKey, "token">]: FoundSetting | undefined }
   & { readonly token: { readonly value: Secret; readonly source: string } | undefined };
@@ -146,7 +146,7 @@ export function settingsFromEnvironment(
   return settings as CredentialSettings;
 }
 
-/** What a kubeconfig of a higher source does not overrule. */
+/** Settings that a kubeconfig of a higher source does not override. */
 const BESIDE_KUBECONFIG: readonly SettingKey[] = ["datastoreType", "serviceHost", "servicePort"];
 
 /**
@@ -179,7 +179,7 @@ export function mergeSettings(sources: SettingSources): EffectiveSettings {
   return merged as EffectiveSettings;
 }
 
-/** What a setting is called: as a flag, in a configuration file, in the environment. */
+/** The name of a setting in its source: flag, key of a configuration file, or variable. */
 function namesOf(
   row: Setting<unknown>,
   fileKey = row.fileKey,

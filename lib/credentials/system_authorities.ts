@@ -22,7 +22,7 @@ export function readSystemAuthorities(): string {
     try {
       return Deno.readTextFileSync(path);
     } catch {
-      // Another distribution's, or not for us.
+      // Another distribution's file, or not readable for us.
     }
   }
   throw new CredentialsError(

@@ -22,7 +22,7 @@ export function findAuthorityRefusal(pem: string): string | undefined {
   }
 }
 
-/** One of them is there wherever a process may listen at all. */
+/** Loopback addresses: a process that may listen has one of them. */
 const LOOPBACK = ["127.0.0.1", "::1"];
 
 /**

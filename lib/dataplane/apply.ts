@@ -39,9 +39,9 @@ export interface DataplaneSocket extends ReaderSocket {
   batch(requests: readonly Request[]): Promise<readonly RawMessage[]>;
 }
 
-/** What the dataplane may and can do beside. */
+/** Options of the dataplane. */
 export interface DataplaneOptions {
-  /** Whether to keep others out of the table, where the kernel can. @default {true} */
+  /** Whether to own the table, if the kernel can, so that no other program changes it. @default {true} */
   readonly mayOwn?: boolean;
   /** Reads the table, which takes many turns of the event loop. @default the socket that writes */
   readonly reader?: ReaderSocket;
@@ -54,7 +54,7 @@ export interface DataplaneOptions {
 
 /** What an apply did. */
 export interface Applied {
-  /** Messages sent; 0 when everything was right already. */
+  /** Number of messages sent; 0 if the kernel had the ruleset already. */
   readonly requests: number;
   readonly chains: number;
   readonly sets: number;
@@ -66,7 +66,7 @@ const READ_ATTEMPTS_MAX = 5;
 const BASE_CHAINS = [CHAIN_FORWARD_EGRESS, CHAIN_FORWARD_INGRESS, CHAIN_INPUT, CHAIN_OUTPUT];
 const NOTHING_KNOWN: ReadonlyMap<string, SentSet> = new Map();
 
-/** A moment, as far as changes by others are concerned. */
+/** A point in time in the count of other programs' changes. */
 interface Moment {
   readonly generation: number | undefined;
   readonly foreignChanges: number | undefined;
@@ -80,9 +80,9 @@ export class Dataplane {
   #sent: Sent | undefined;
   /** The sets as they were when a comparison was asked for, and when that was. */
   #doubted: { readonly sets: ReadonlyMap<string, SentSet>; readonly moment: Moment } | undefined;
-  /** When what the kernel holds was last known. */
+  /** The moment at which the kernel's state was last known. */
   #sentMoment: Moment = { generation: undefined, foreignChanges: undefined };
-  /** Counts, so that one that comes while a transaction is on its way is not forgotten. */
+  /** A counter, so that a request during a transaction is not lost. */
   #invalidations = 0;
   #isOwned: boolean | undefined;
   /** Whether the kernel has owner|persist tables, as far as it was asked. */
@@ -101,12 +101,12 @@ export class Dataplane {
     return raw.portId;
   }
 
-  /** Whether the kernel keeps everybody else out of the table; `undefined` before the first apply. */
+  /** Whether the agent owns the table, so that no other program can change it; `undefined` before the first apply. */
   get isOwned(): boolean | undefined {
     return this.#isOwned;
   }
 
-  /** What is in the kernel is no longer known: the next apply reads it. */
+  /** Call when the kernel's state is unknown: the next apply reads it. */
   invalidate(): void {
     this.#invalidations++;
     this.#sent = undefined;
@@ -176,7 +176,7 @@ export class Dataplane {
     }
   }
 
-  /** Deletes the table; whether there was one. */
+  /** Deletes the table; returns whether there was one. */
   async remove(): Promise<boolean> {
     this.invalidate();
     if (this.#table() === undefined) return false;
@@ -194,12 +194,12 @@ export class Dataplane {
     return this.#isOwned === true ? OWNED : 0;
   }
 
-  /** The difference to what the kernel holds now. */
+  /** Reads the kernel, and computes the difference to `ruleset`. */
   async #compare(ruleset: Ruleset): Promise<Difference> {
     const { flags, isRemade } = await this.#takeTable();
     this.#isOwned = flags === OWNED;
     if (isRemade) {
-      this.#logger.info("table is made as a whole, to be ours alone: its counters begin at 0");
+      this.#logger.info("table replaced to own it: its counters begin at 0");
       this.#sentMoment = this.#moment();
       return diffWhole(ruleset, flags);
     }
@@ -208,20 +208,20 @@ export class Dataplane {
     return difference;
   }
 
-  /** Declares the table, or takes over the one that a former agent left; what is to be done yet. */
+  /** Adds the table, or takes ownership of an earlier agent's; returns the plan that it followed. */
   async #takeTable(): Promise<TablePlan> {
     const isOwned = (this.#options.mayOwn ?? true) && this.#canOwn;
     const plan = planTable(this.#table(), isOwned);
     const declared = newTable({ table: TABLE, flags: plan.flags });
     try {
-      // Without its end a transaction is judged and not committed.
+      // The kernel validates a transaction without an end, and does not commit it.
       if (plan.isRemade) await this.#socket.batch([beginBatch(), deleteTable(TABLE), declared]);
       else await this.#socket.batch(transaction([declared]));
       return plan;
     } catch (error) {
       if (!isOwned || !isUnsupported(error)) throw explainOwner(error);
       this.#canOwn = false; // said once, and not asked at each resync
-      this.#logger.warn("table is not ours alone: owner|persist needs Linux 6.9", { error });
+      this.#logger.warn("table not owned: owner|persist needs Linux 6.9", { error });
       return await this.#takeTable();
     }
   }

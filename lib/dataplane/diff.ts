@@ -22,12 +22,12 @@ import type { Ruleset } from "./ruleset.ts";
 import { applySentChanges, type Sent } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
-/** The messages, and what the kernel has when it has taken them. */
+/** The messages, and the kernel's state after them. */
 export interface Difference {
   /** The messages of each transaction, in the order in which to send them; none: nothing to do. */
   readonly transactions: readonly (readonly Request[])[];
   readonly sent: Sent;
-  /** Numbers for people. */
+  /** Counts for the log. */
   readonly changed: {
     readonly chains: number;
     readonly sets: number;
@@ -56,7 +56,7 @@ export function diffWhole(ruleset: Ruleset, tableFlags: number): Difference {
   return { ...whole, transactions: [[...again, ...whole.transactions.flat()]] };
 }
 
-/** What may differ, by name. */
+/** Names of the objects that may differ. */
 interface Names {
   readonly chains: ReadonlySet<string>;
   readonly sets: ReadonlySet<string>;
@@ -140,9 +140,9 @@ function diffCompatible(sent: Sent, ruleset: Ruleset, names: Names): Difference 
   };
 }
 
-/** About how many bytes of messages one transaction has of what no packet meets. */
+/** About how many bytes of messages a transaction has for objects that no packet reaches. */
 const SLICE_BYTES_MAX = 256 << 10;
-/** About how many bytes a message has that does not say it. */
+/** The assumed size (bytes) of a message that does not state its size. */
 const REQUEST_BYTES = 512;
 
 function bytesOf({ bytes = 0 }: Request): number {
@@ -153,7 +153,7 @@ function isLarge(requests: readonly Request[]): boolean {
   return requests.reduce((bytes, request) => bytes + bytesOf(request), 0) > SLICE_BYTES_MAX;
 }
 
-/** The same requests in the same order, in pieces. */
+/** Splits requests, in order, into transactions of bounded size. */
 function slice(requests: readonly Request[]): readonly (readonly Request[])[] {
   const slices: Request[][] = [];
   let bytes = Infinity;

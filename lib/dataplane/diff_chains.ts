@@ -1,4 +1,4 @@
-/** What to send so that the kernel's chains become those of a ruleset. */
+/** Computes the messages that turn the kernel's chains into those of a ruleset. */
 
 import type { Request } from "../netlink/message.ts";
 import {
@@ -24,19 +24,19 @@ const HOOKS = {
   output: NF_INET_LOCAL_OUT,
 } as const;
 
-/** What identifies the rules of a chain. */
+/** The tags of a chain's rules, as one text: equal for equal rules. */
 export function chainTags(chain: Chain): string {
   return chain.rules.map((rule) => rule.tag).join(" ");
 }
 
-/** Messages by when they may be sent: what is created is met by no packet, but base chains. */
+/** Messages by phase: created chains are reached by no packet yet, except base chains. */
 export interface ChainDifference {
   readonly created: Request[];
   readonly createdRules: Request[];
   readonly createdBase: Request[];
   /** Rules of chains that packets meet. */
   readonly rules: Request[];
-  /** First the rules of all chains that go, then the chains: they may lead to each other. */
+  /** First the rules of all deleted chains, then the chains: they may jump to each other. */
   readonly deletedRules: Request[];
   readonly deleted: Request[];
   readonly sent: SentChanges<SentChain>;
@@ -75,7 +75,7 @@ export function diffChains(
     const definition = baseDefinition(chain);
     const tags = chainTags(chain);
     out.sent.set(name, { hook: definition, tags, chain });
-    // The kernel moves no base chain to another hook or priority: it goes and comes in one transaction.
+    // The kernel cannot change a base chain's hook or priority: it is deleted and added in one transaction.
     const isReplaced = was !== undefined && was.hook !== definition;
     if (isReplaced) out.createdBase.push(deleteChain({ table: TABLE, name }));
     const there = isReplaced ? undefined : was;
@@ -104,7 +104,7 @@ function hookOf({ name, priority }: BaseHook): Hook {
   return { hook, priority: PRIORITY_FILTER + priority, type: "filter", policy: "accept" };
 }
 
-/** What a base chain is, as text: its hook, priority, type and policy. */
+/** A base chain's hook, priority, type and policy, as one text. */
 export function formatHook({ hook, priority, type, policy = "accept" }: Hook): string {
   return `${type} hook ${hook} priority ${priority} policy ${policy}`;
 }

@@ -1,4 +1,4 @@
-/** What to send so that the kernel's sets and maps become those of a ruleset. */
+/** Computes the messages that turn the kernel's sets and maps into those of a ruleset. */
 
 import type { Request } from "../netlink/message.ts";
 import type { Element } from "../netlink/nftables/element.ts";
@@ -24,12 +24,12 @@ import type { MemberSet } from "../model/member_set.ts";
 import type { Sent, SentChanges, SentSet } from "./sent.ts";
 import { TABLE } from "./table.ts";
 
-/** What a set's tag is: its definition, whatever its elements are. */
+/** The tag of a set: a hash of its definition, without its elements. */
 export function setTag(set: NamedSet): string {
   return JSON.stringify(set.type);
 }
 
-/** Messages by when they may be sent: what is created is named by no rule that packets meet. */
+/** Messages by phase: created sets are named by no rule that packets reach yet. */
 export interface SetDifference {
   readonly created: Request[];
   readonly createdElements: Request[];
@@ -45,7 +45,7 @@ export interface SetDifference {
   changedElements: number;
 }
 
-/** Compares the sets of these names; `undefined` when `sent` does not say enough. */
+/** Compares the sets of these names; `undefined` if `sent` is incomplete. */
 export function diffSets(
   sent: Sent,
   ruleset: Ruleset,
@@ -107,7 +107,7 @@ export function diffSets(
   return out;
 }
 
-/** The same elements, none of which is kept: those of a new set are many. */
+/** The elements of a new set as a generator, since there may be many. */
 function* counted(elements: Iterable<Element>, out: SetDifference): Generator<Element> {
   for (const element of elements) {
     out.changedElements++;
@@ -120,7 +120,7 @@ interface ElementDifference {
   readonly added: readonly Element[];
 }
 
-/** @returns `undefined` when what the kernel holds is not known here */
+/** @returns `undefined` if the kernel's elements are not known */
 function diffElements(there: SentSet, set: NamedSet): ElementDifference | undefined {
   if (there.elements.kind === "listed") {
     return compareElements(there.elements.contents, elementsOf(set));
@@ -140,7 +140,7 @@ function diffElements(there: SentSet, set: NamedSet): ElementDifference | undefi
   };
 }
 
-/** Whether what `there` says of its elements is enough to compare them with those of `set`. */
+/** Whether the elements of `there` are known well enough to compare them with those of `set`. */
 export function isComparable(there: SentSet, set: NamedSet): boolean {
   if (there.elements.kind === "listed") return true;
   const { elements: before } = there.elements.set;
@@ -169,7 +169,7 @@ export function listContents(elements: Iterable<Element>): Map<string, string> {
   return contents;
 }
 
-/** An element whose content changed goes and comes: the kernel does not change one in place. */
+/** A changed element is deleted and added: the kernel does not update one in place. */
 function compareElements(
   before: ReadonlyMap<string, string>,
   after: readonly Element[],
@@ -186,7 +186,7 @@ function compareElements(
   return { removed, added };
 }
 
-/** The same for what we know by its name: only what differs becomes bytes. */
+/** The same for elements with names: only those that differ are encoded. */
 function compareNames(
   set: NamedSet,
   before: ReadonlyMap<string, NameElement>,
@@ -205,7 +205,7 @@ function compareNames(
   return { removed: encode(removed).map(({ key }) => ({ key })), added: encode(added) };
 }
 
-/** Whether what is there was sent from this very value. */
+/** Whether the kernel's set was sent from this very object. */
 export function isFrom(
   there: SentSet,
   set: NamedSet,

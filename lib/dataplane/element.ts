@@ -28,7 +28,7 @@ import { encodeVerdict } from "./statement/verdict.ts";
 /** IFNAMSIZ: names are padded to it. */
 const IFNAMSIZ = 16;
 
-/** What the kernel must know of a set beside its name and elements. */
+/** A set's definition in the kernel: key, data, flags and tag. */
 export type SetDefinition = Pick<
   NewSet,
   "flags" | "keyType" | "keyLength" | "keyByteOrder" | "dataType" | "dataLength" | "description"
@@ -96,7 +96,7 @@ export function elementsOf(set: NamedSet): readonly Element[] {
   return Array.isArray(elements) ? elements : [...elements];
 }
 
-/** The same one by one, made when it is asked for: a set of ranges may have 100,000. */
+/** The same as a generator: a set of ranges may have 100,000 elements. */
 export function iterateElements(set: NamedSet): Iterable<Element> {
   const { elements } = set;
   switch (elements.kind) {
@@ -148,20 +148,20 @@ export function memberElements(type: SetType, members: Iterable<Member>): readon
   return elements;
 }
 
-/** What tells elements of one set apart. */
+/** The id of an element: equal for elements of one set with equal keys. */
 export function elementId(element: Element): string {
   const end = ((element.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END) !== 0 ? "!" : "";
   return formatHex(element.key) + end;
 }
 
-/** The element that an id tells apart: enough to delete it. */
+/** An element with the key of this id: enough to delete it. */
 export function elementOfId(id: string): Element {
   return id.endsWith("!")
     ? { key: parseHex(id.slice(0, -1)), flags: NFT_SET_ELEM_INTERVAL_END }
     : { key: parseHex(id) };
 }
 
-/** What an element says beside its key: its verdict and comment. */
+/** An element's content beside its key: verdict and comment. */
 export function elementContent({ data, comment }: Element): string {
   const verdict = data?.verdict;
   return `${verdict?.code ?? ""} ${verdict?.chain ?? ""} ${comment ?? ""}`;

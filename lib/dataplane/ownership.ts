@@ -9,11 +9,11 @@ import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST, type Table } from "../netlink/n
 /** The flags of a table that only its owner can change, and that outlives the owner. Linux 6.9. */
 export const OWNED = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
 
-/** How the table becomes what it should be. */
+/** How to get a table with the right flags. */
 export interface TablePlan {
   /** The flags to declare it with. */
   readonly flags: number;
-  /** Whether it must be deleted and made again, with all that is in it, in one transaction. */
+  /** Whether it must be replaced with all its objects, in one transaction. */
   readonly isRemade: boolean;
 }
 
@@ -29,7 +29,7 @@ export function planTable(
 ): TablePlan {
   const isPersistent = there !== undefined && (there.flags & NFT_TABLE_F_PERSIST) !== 0;
   if (!isOwned) {
-    // What a former agent owned stays persistent: without an owner everyone may change it all the same.
+    // A table of an earlier owner keeps its persist flag: without an owner every program may change it.
     return { flags: isPersistent ? NFT_TABLE_F_PERSIST : 0, isRemade: false };
   }
   const isForeign = there?.owner !== undefined; // the kernel refuses, and says why

@@ -32,9 +32,9 @@ export interface ReaderSocket {
   dumpParts(request: Request): Generator<readonly RawMessage[], boolean, void>;
 }
 
-/** What need not be read. */
+/** What limits the read. */
 export interface ReadOptions {
-  /** What the table will be compared with: the elements of other sets do not matter. */
+  /** The ruleset to compare with: elements of sets outside of it are not read. */
   readonly ruleset: Ruleset;
   /** Sets whose elements are known, by name. */
   readonly known: ReadonlyMap<string, SentSet>;

@@ -15,7 +15,7 @@ import type { Verdict } from "./statement/verdict.ts";
 export interface Ruleset {
   readonly chains: ReadonlyMap<string, Chain>;
   readonly sets: ReadonlyMap<string, NamedSet>;
-  /** Who followed the one before need not look at the rest. */
+  /** What changed since an earlier value: code that handled that one can skip the rest. */
   readonly changes?: RulesetChanges;
 }
 
@@ -24,7 +24,7 @@ export interface Ruleset {
  * sets that live on change besides.
  */
 export interface RulesetChanges {
-  /** The one before; weak, for otherwise each would keep all before it in memory. */
+  /** The earlier one; weak, so that a chain of them is not kept in memory. */
   readonly since: WeakRef<Ruleset> | undefined;
   readonly chains: ReadonlySet<string>;
   readonly sets: ReadonlySet<string>;
@@ -44,7 +44,7 @@ export interface BaseHook {
   readonly priority: number;
 }
 
-/** A rule: all statements in order; the comment says what it comes from. */
+/** A rule: its statements in order; the comment names the policy that it comes from. */
 export interface Rule {
   readonly statements: readonly Statement[];
   readonly comment?: string;
@@ -56,7 +56,7 @@ export interface Rule {
 export interface NamedSet {
   readonly name: string;
   readonly type: SetType;
-  /** What it holds, for people. */
+  /** A comment for people. */
   readonly comment?: string;
   readonly elements: SetElements;
 }

@@ -5,18 +5,18 @@
 
 import type { Chain, NamedSet, Ruleset } from "./ruleset.ts";
 
-/** What the kernel has: read from it at first, then what we sent. */
+/** The kernel's state: read from it at first, then updated by what we sent. */
 export interface Sent {
   readonly chains: ReadonlyMap<string, SentChain>;
   readonly sets: ReadonlyMap<string, SentSet>;
-  /** The ruleset that it is, if that was sent: what changed since need alone be compared. */
+  /** The ruleset that was sent, if it was: then only later changes must be compared. */
   readonly ruleset?: Ruleset;
 }
 
-/** What a difference makes of the entries of `Sent`; `undefined`: the entry goes. */
+/** New values of entries of `Sent`; `undefined`: the entry is deleted. */
 export type SentChanges<T> = Map<string, T | undefined>;
 
-/** `before` with the changes: a new map. */
+/** Returns a new map: `before` with the changes. */
 export function applySentChanges<T>(
   before: ReadonlyMap<string, T>,
   changes: SentChanges<T>,
@@ -36,7 +36,7 @@ export interface SentChain {
   readonly hook: string | undefined;
   /** The tags of its rules, in order. */
   readonly tags: string;
-  /** The chain that we sent: the same object again needs no look inside. */
+  /** The chain that we sent: the same object need not be compared again. */
   readonly chain?: Chain;
 }
 

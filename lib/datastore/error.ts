@@ -1,4 +1,4 @@
-/** The API server says no, or nothing: what was asked, what came back, what to do. */
+/** Errors of the API server: what was requested, what came back, what to do. */
 
 import { isRecord } from "../base/json.ts";
 import type { ApiServer } from "../credentials/api_server.ts";
@@ -12,7 +12,7 @@ export class DatastoreError extends Error {
   readonly reason: string | undefined;
   /** How long the server asks us to wait. */
   readonly retryAfterMs: number | undefined;
-  /** What a watch said makes no sense: going on from there could lose something. */
+  /** The watch sent an unusable event: continuing from there could lose changes. */
   readonly mustList: boolean;
 
   constructor(
@@ -105,7 +105,7 @@ const HANDSHAKE_FAILURES: readonly (readonly [
   ],
 ];
 
-/** How we call the API server and what we know it by, for messages. */
+/** The API server's URL, its CA, our identity and the proxy, as messages name them. */
 export type ServerNames = Pick<ApiServer, "server" | "authority" | "identity" | "proxy">;
 
 /** The error for a request without answer. */
@@ -186,7 +186,7 @@ async function readBounded(response: Response): Promise<string> {
       if (text.length > 65_536) break;
     }
   } catch {
-    // What came is enough.
+    // The part that arrived is enough.
   }
   return text;
 }

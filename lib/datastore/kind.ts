@@ -2,11 +2,11 @@
 
 import { isRecord } from "../base/json.ts";
 
-/** An object as far as it could be understood. */
+/** A decoded object, with the problems of its unreadable parts. */
 export interface Decoded<T> {
   /** `undefined`: so malformed that it counts as absent. */
   readonly value: T | undefined;
-  /** What was wrong, each naming field and value; logged and counted, never fatal. */
+  /** Problems, each naming field and value; they are logged and counted, and never fatal. */
   readonly problems: readonly string[];
 }
 

@@ -40,7 +40,7 @@ export interface ListResult<T> {
 /** How often a list is asked for because its continuation expired; the last time in one piece. */
 const ATTEMPTS_MAX = 3;
 const LIMIT_DEFAULT = 500;
-/** How much of what is wrong with a list goes into a message. */
+/** How many characters of a wrong value go into a message. */
 const SHOWN_LENGTH_MAX = 80;
 
 /**
@@ -123,7 +123,7 @@ function noApiServer(api: ApiServer, operation: string, cause?: unknown): Datast
   );
 }
 
-/** A list says what it is of; one of another kind, or version, must not pass for one without objects. */
+/** A list of another kind or version is refused, so that it does not count as an empty list. */
 function requireListOf<T>(
   kind: ResourceKind<T>,
   list: Record<string, unknown>,
@@ -138,7 +138,7 @@ function requireListOf<T>(
   );
 }
 
-/** What was known before stays: a list that cannot be one says nothing of what there is. */
+/** A malformed list is refused, and the earlier objects stay. */
 function refusal(operation: string, why: string): DatastoreError {
   return new DatastoreError(`Cannot ${operation}: the API server's list is refused, ${why}`);
 }
@@ -151,7 +151,7 @@ function pathOf<T>(
   const query = new URLSearchParams(limit === 0 ? {} : { limit: String(limit) });
   if (fieldSelector !== undefined) query.set("fieldSelector", fieldSelector);
   if (labelSelector !== undefined) query.set("labelSelector", labelSelector);
-  // A page that goes on has the version of the first; a server refuses both together.
+  // A later page has the version of the first: a server refuses a version and a continuation together.
   if (continuation !== undefined) query.set("continue", continuation);
   else if (resourceVersion !== undefined) query.set("resourceVersion", resourceVersion);
   return `${kind.path}?${query}`;

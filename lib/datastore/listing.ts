@@ -28,10 +28,10 @@ export interface ListingOptions {
   readonly fieldSelector?: string;
 }
 
-/** What was listed is with the handler. */
+/** The result of a list whose objects the handler has. */
 export interface Listed<T> {
   readonly resourceVersion: string;
-  /** The watch that has brought it, to be read on and ended; `undefined`: one is to be begun. */
+  /** The watch that streamed the list, which the caller continues and ends; `undefined`: the caller begins one. */
   readonly events: AsyncGenerator<WatchEvent<T>> | undefined;
 }
 
@@ -39,11 +39,11 @@ export interface Listed<T> {
 export class Listing<T> {
   readonly #api: ApiServer;
   readonly #options: ListingOptions;
-  /** Whether any list has come: then there is something to go back from. */
+  /** Whether a list has succeeded before: then an older state can be recognised. */
   #hasListed = false;
-  /** Whether the server's cache may hold what its data no longer do. */
+  /** Whether the server's cache may be out of date, as after a restored backup. */
   #isCacheDoubted = false;
-  /** Whether the last stream has failed, so that pages are tried, which ask less of a server. */
+  /** Whether the last stream failed, so that pages are tried, which cost a server less. */
   #hasStreamFailed = false;
 
   constructor(api: ApiServer, options: ListingOptions) {
@@ -108,13 +108,13 @@ export class Listing<T> {
     } catch (error) {
       await events.return(undefined);
       if (!(error instanceof DatastoreError)) throw error;
-      // A server whose etcd cannot tell how far it is (before 3.4.31 and 3.5.13) says so with 500 in the stream.
+      // A server whose etcd cannot report its progress (before 3.4.31 and 3.5.13) sends a 500 in the stream.
       const isRefused = error.status === 400 || error.status === 422 ||
         (error.mustList && error.status === 500);
       if (isRefused && rememberRefusal(this.#api)) {
-        logger.info("API server streams no lists", { reason: error.message });
+        logger.info("API server does not stream lists", { reason: error.message });
       }
-      // Who answers that has a list, too; as client-go does, it is asked for at once.
+      // A server that answers so serves lists: as in client-go, the list follows at once.
       if (isRefused || error.mustList) return undefined;
       this.#hasStreamFailed = true;
       throw error;
@@ -122,7 +122,7 @@ export class Listing<T> {
   }
 }
 
-/** Every object of a stream, once it has said that they are all. */
+/** Every object of a stream, once its bookmark says that it is complete. */
 async function readAll<T>(
   events: AsyncGenerator<WatchEvent<T>>,
   kind: ResourceKind<T>,

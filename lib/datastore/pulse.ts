@@ -7,11 +7,11 @@ import type { ApiServer } from "../credentials/api_server.ts";
 import { Deadline } from "./deadline.ts";
 import { readError } from "./request.ts";
 
-/** What everybody may ask of an API server (system:public-info-viewer), and costs it nothing. */
+/** A path that every user may read (system:public-info-viewer), and that costs the server nothing. */
 const PATH = "/version";
-/** How long an answer may take, unless the caller says otherwise. */
+/** How long an answer may take by default (ms). */
 const ANSWER_MS_MAX = 15_000;
-/** An answer serves for so long. */
+/** How long an answer counts (ms). */
 const FRESH_MS = 10_000;
 
 const answers = new WeakMap<ApiServer, { readonly atMs: number; readonly answer: Promise<void> }>();

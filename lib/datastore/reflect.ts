@@ -31,15 +31,15 @@ export interface ReflectOptions {
   readonly fieldSelector?: string;
   /** @default {300} */
   readonly watchTimeoutSeconds?: number;
-  /** When nothing has come for so long, a watch is begun again. @default {90000} */
+  /** After this silence (ms) a watch is restarted. @default {90000} */
   readonly stallMs?: number;
-  /** When nothing has come for so long, the server is asked whether it is there. @default {25000} */
+  /** After this silence (ms) a small request tests whether the server answers. @default {25000} */
   readonly pulseMs?: number;
-  /** How long it has for the answer. @default {15000} */
+  /** How long that request may take (ms). @default {15000} */
   readonly pulseAnswerMs?: number;
 }
 
-/** A server that ends its watches at once must not be asked at once again. */
+/** The pause after a watch that ended at once (ms). */
 const WATCH_MS_MIN = 1_000;
 /** How often a kind that the server does not serve is asked for again, at least. */
 const ABSENT_MS = 5_000;
@@ -78,7 +78,7 @@ export async function reflect<T>(
       let events: AsyncGenerator<WatchEvent<T>> | undefined;
       if (resourceVersion === undefined) {
         handler.onState?.("listing", undefined);
-        // Failures still count: lists that work between watches that fail must not come at once.
+        // Failures stay counted: a list that works between failing watches must not end the back-off.
         const stream = watchOptions(options, undefined, random());
         ({ resourceVersion, events } = await listing.list(current, version ?? handler, stream));
         handler.onHeard?.();
@@ -109,7 +109,7 @@ export async function reflect<T>(
       if (error instanceof DatastoreError && error.isGone) {
         logger.info("watch too old; listing again", { resourceVersion });
         resourceVersion = undefined;
-        // At once, however long the outage before it; but a server that says so of each list is waited for.
+        // Listed at once, even after a long outage; if the new watch is too old again, with back-off.
         if (!isGone) {
           isGone = true;
           continue;
@@ -132,7 +132,7 @@ export async function reflect<T>(
   }
 }
 
-/** What a failure is, for the log. */
+/** The kind of a failure, for the log. */
 function problemOf(error: DatastoreError | CredentialsError): string {
   if (error instanceof CredentialsError) return "credentials cannot be used";
   if (error.status === 401 || error.status === 403) return "API server refuses";
@@ -180,7 +180,7 @@ function watchOptions(
   };
 }
 
-/** The server's own wish counts, with some chance on top so that not all come back at once. */
+/** Retry-After counts, with random jitter so that not all agents return at once. */
 function delayOf(error: unknown, failures: number, random: number): number {
   const delayMs = backoffDelayMs(failures, BACKOFF, random);
   const wish = error instanceof DatastoreError ? error.retryAfterMs : undefined;

@@ -1,4 +1,4 @@
-/** Who is told of the objects of a kind as they come and go, and of how the telling stands. */
+/** The callbacks of a reflection: objects of a kind as they change, and the state of the watch. */
 
 import type { Decoded } from "./kind.ts";
 
@@ -8,11 +8,11 @@ import type { Decoded } from "./kind.ts";
  */
 export type ReflectState = "listing" | "watching" | "failed" | "absent" | "unreadable";
 
-/** Who is told. */
+/** The callbacks. */
 export interface ReflectHandler<T> {
-  /** Everything there is; what is not among it is gone. */
+  /** All objects; those that are not among them are deleted. */
   onReplace(items: ReadonlyMap<string, Decoded<T>>): void;
-  /** One object came or changed; `undefined`: it went. */
+  /** One object was added or changed; `undefined`: it was deleted. */
   onUpdate(key: string, item: Decoded<T> | undefined): void;
   /** The server has answered: a list, the beginning of a watch, an event or a bookmark. */
   onHeard?(): void;

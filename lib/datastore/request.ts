@@ -5,9 +5,9 @@ import { CredentialsError } from "../credentials/error.ts";
 import { Deadline } from "./deadline.ts";
 import { connectionError, DatastoreError, responseError } from "./error.ts";
 
-/** An answer that takes longer is given up: a firewall swallows packets without a word. */
+/** The longest time for an answer (ms): a firewall may drop packets silently. */
 const ANSWER_MS_MAX = 30_000;
-/** A list may take longer: a busy server lets it wait for a minute. */
+/** The longest time for a list (ms): a busy server lets it wait for a minute. */
 const LIST_MS_MAX = 60_000;
 
 /**

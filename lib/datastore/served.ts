@@ -11,7 +11,7 @@ import { kindIn, type ResourceKind, type VersionedKind } from "./kind.ts";
 import { listAll } from "./list.ts";
 import { getJson } from "./request.ts";
 
-/** What a server serves of a kind. */
+/** The versions of a kind that a server serves. */
 export type Served<T> =
   | { readonly state: "served"; readonly version: string; readonly kind: ResourceKind<T> }
   /** Only in versions that we do not know. */
@@ -76,7 +76,7 @@ async function readDiscovery<T>(
   return unknown.length > 0 ? { state: "unknown", versions: unknown } : { state: "absent" };
 }
 
-/** Whether a version that we do not know has no objects: then nothing of them can be lost. */
+/** Whether an unknown version has no objects: then no policy can be missed. */
 export async function hasNoObjects<T>(
   api: ApiServer,
   kind: VersionedKind<T>,
@@ -89,7 +89,7 @@ export async function hasNoObjects<T>(
     list.items.length === 0;
 }
 
-/** What people should know when a server serves only versions that we do not know. */
+/** One sentence for `/readyz` when a server serves only unknown versions. */
 export function describeUnknown<T>(kind: VersionedKind<T>, versions: readonly string[]): string {
   const served = versions.map((it) => `${kind.group}/${it}`).join(" and ");
   return `The API server serves ${kind.kind} only as ${served}, and this version of Calyx reads ` +
@@ -119,7 +119,7 @@ async function versionsOf(
     const groups = isRecord(answer) && answer.kind === "APIGroupList"
       ? textsOf(answer.groups, "name")
       : undefined;
-    // A server without any group is none: networking.k8s.io is everywhere.
+    // An answer without any group is not an API server's: networking.k8s.io is everywhere.
     if (groups === undefined || groups.length === 0) throw error;
     if (groups.includes(group)) throw error;
     return [];

@@ -19,16 +19,16 @@ const ABSENCES_MIN = 3;
 
 /** The version in which one kind of one server is read. */
 export class ServedVersion<T> implements Pick<ReflectHandler<T>, "onReplace" | "onUpdate"> {
-  /** What is read now. */
+  /** The version that is read now. */
   kind: ResourceKind<T> | undefined;
   readonly #api: ApiServer;
   readonly #versioned: VersionedKind<T>;
   readonly #handler: ReflectHandler<T>;
   readonly #options: { readonly signal: AbortSignal; readonly logger: Logger };
-  /** Keys of what the handler has. */
+  /** Keys of the objects that the handler has. */
   #known: Set<string> | undefined;
   #absences = 0;
-  /** What was logged last: a state is asked for again and again, and said once. */
+  /** The last logged state: it is checked often, and logged once. */
   #said = "";
 
   constructor(
@@ -54,7 +54,7 @@ export class ServedVersion<T> implements Pick<ReflectHandler<T>, "onReplace" | "
     this.#handler.onUpdate(key, item);
   }
 
-  /** What was read is not found any more: the server must say in which version it is. */
+  /** Call after a 404: discovery decides which version is served now. */
   leave(): void {
     this.kind = undefined;
   }
@@ -96,7 +96,7 @@ export class ServedVersion<T> implements Pick<ReflectHandler<T>, "onReplace" | "
     try {
       return await discover(this.#api, this.#versioned, this.#options.signal);
     } catch (error) {
-      // Whether the version that is being read goes on is then its watch's to say.
+      // Then the watch decides whether the current version is still served.
       if (this.kind === undefined || !(error instanceof DatastoreError)) throw error;
       return { state: "served", version: "", kind: this.kind };
     }
@@ -127,7 +127,7 @@ export class ServedVersion<T> implements Pick<ReflectHandler<T>, "onReplace" | "
     this.#say("error", "kind not readable; what was read last stays", detail);
   }
 
-  /** What a version has no objects of, none has: they are the same in all versions. */
+  /** If one version has no objects, no version has: all versions show the same objects. */
   async #isEmptyIn([version]: readonly string[]): Promise<boolean> {
     if (version === undefined) return false;
     try {

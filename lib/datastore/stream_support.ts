@@ -47,14 +47,14 @@ async function knowsStreams(
   try {
     response = await sendGet(api, "/version", operation, deadline, signal);
   } catch (error) {
-    // Who may not ask for the version may still list; a server that does not answer has no list either.
+    // A user who may not read the version may still list; a server that does not answer serves no list either.
     if (error instanceof DatastoreError && error.status !== undefined) return false;
     throw error;
   }
   try {
     const answer: unknown = await response.json();
     const { major, minor } = isRecord(answer) ? answer : {};
-    // "27+" is what some distributions say.
+    // Some distributions print "27+".
     return major === "1" && typeof minor === "string" && parseInt(minor, 10) >= MINOR_MIN;
   } catch {
     signal.throwIfAborted();

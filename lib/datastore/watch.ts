@@ -22,17 +22,17 @@ export interface WatchOptions {
   readonly resourceVersion: string | undefined;
   readonly fieldSelector?: string;
   readonly signal: AbortSignal;
-  /** The server ends the watch after so long. */
+  /** After this time (seconds) the server ends the watch. */
   readonly timeoutSeconds: number;
-  /** When nothing has come for so long, the watch ends. @default {90000} */
+  /** After this silence (ms) the watch ends. @default {90000} */
   readonly stallMs?: number;
-  /** When nothing has come for so long, the server is asked whether anything should have. @default {25000} */
+  /** After this silence (ms) the server is asked whether the watch missed something. @default {25000} */
   readonly pulseMs?: number;
-  /** How long it has for the answer. @default {15000} */
+  /** How long that request may take (ms). @default {15000} */
   readonly pulseAnswerMs?: number;
 }
 
-/** What happened; each carries the version to go on from. */
+/** One event; each carries the version to continue from. */
 export type WatchEvent<T> =
   | {
     readonly type: "changed";
@@ -44,13 +44,13 @@ export type WatchEvent<T> =
   | {
     readonly type: "bookmark";
     readonly resourceVersion: string;
-    /** Whether everything there was has come: of a streamed list. */
+    /** Whether a streamed list is complete. */
     readonly isListEnd: boolean;
   };
 
 /** The longest event that we read; the API server takes objects up to 1.5 MB. */
 const LINE_BYTES_MAX = 8 << 20;
-/** Bookmarks come about once a minute: so long a silence means a connection that died unnoticed. */
+/** Bookmarks arrive about once a minute: a longer silence means a dead connection (ms). */
 const STALL_MS = 90_000;
 const PULSE_MS = 25_000;
 /** Of a streamed list the next object or its end comes sooner: a server waits 3 s for its own cache. */
@@ -106,18 +106,18 @@ export async function* watch<T>(
   }
 }
 
-/** How a watch is read while nothing comes. */
+/** How a watch is read during silence. */
 interface QuietOptions {
   readonly signal: AbortSignal;
-  /** The watch ends after so long. */
+  /** The silence (ms) after which the watch ends. */
   readonly quietMs: () => number;
-  /** After so long, and again and again, it is asked why. */
+  /** The silence (ms) after which, again and again, the server is asked why. */
   readonly pulseMs: number;
-  /** Throws if that is not because there is nothing. */
+  /** Throws where the server has something that the watch did not bring. */
   readonly askWhyQuiet: () => Promise<void>;
 }
 
-/** The body's chunks; whatever ends it, the connection is given up. */
+/** The body's chunks; at the end, however it comes, the connection is closed. */
 async function* chunks(
   api: ApiServer,
   response: Response,
@@ -144,7 +144,7 @@ async function* chunks(
   }
 }
 
-/** The next chunk; while none comes, the server is asked again and again. */
+/** The next chunk; during silence, the server is asked again and again whether one was missed. */
 async function readAlive(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   { pulseMs, askWhyQuiet }: QuietOptions,
@@ -194,7 +194,7 @@ function isListEnd(bookmark: unknown): boolean {
   return isRecord(annotations) && annotations[LIST_END] === "true";
 }
 
-/** An event that says nothing: what it meant is only in a new list. */
+/** The error for an unusable event: only a new list shows the state. */
 function nonsense(operation: string, what: string, cause?: unknown): DatastoreError {
   return new DatastoreError(`Cannot ${operation}: an event ${what}`, { mustList: true, cause });
 }

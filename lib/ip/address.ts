@@ -74,7 +74,7 @@ export class Address {
     return this.#text;
   }
 
-  /** Canonical text that is not remembered: for addresses that are many and asked once. */
+  /** Canonical text without caching: for many addresses that are formatted once. */
   format(): string {
     return formatBytes(this.bytes);
   }

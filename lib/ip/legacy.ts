@@ -16,7 +16,7 @@ import { Prefix } from "./prefix.ts";
 /** Where IPv6 holds the IPv4 addresses. */
 const MAPPED = Prefix.parse("::ffff:0:0/96");
 
-/** The address that `text` means; `undefined` for text that API servers refuse. */
+/** Parses `text` as API servers do; `undefined` for text that they refuse. */
 export function parseLegacyAddress(text: string): Address | undefined {
   const address = parseWithZeros(text);
   return address !== undefined && isMapped(address) ? unmap(address) : address;

@@ -22,15 +22,15 @@ export interface Desired {
   readonly sets: ReadonlyMap<string, DesiredSet>;
   /** Addresses of this node's Node object, in the order of their texts. */
   readonly hostAddresses: readonly Address[];
-  /** Interfaces that several pods of this node claim, and who: one of them at most has it. */
+  /** Interfaces that several pods of this node claim, with the pods' keys; at most one of them has it. */
   readonly conflicts: ReadonlyMap<string, readonly string[]>;
-  /** Who followed the one before need not look at the rest. */
+  /** What changed since an earlier value: code that handled that one can skip the rest. */
   readonly changes?: DesiredChanges;
 }
 
-/** Which entries may be others than in the `Desired` before; what is not here is the same value. */
+/** Which entries may differ from the earlier `Desired`; all others are the same objects. */
 export interface DesiredChanges {
-  /** The one before; weak, for otherwise each would keep all before it in memory. */
+  /** The earlier one; weak, so that a chain of them is not kept in memory. */
   readonly since: WeakRef<Desired>;
   readonly programs: ReadonlySet<string>;
   readonly policies: ReadonlySet<string>;
@@ -39,16 +39,16 @@ export interface DesiredChanges {
 
 /** A pod of this node: behind its host interface, and at its addresses. */
 export interface DesiredEndpoint {
-  /** `undefined`: none is open for it; what goes another way is found by its addresses. */
+  /** `undefined`: no interface is open for it, and packets that bypass one are matched by address. */
   readonly interfaceName: string | undefined;
   /** `namespace/pod`. */
   readonly workload: string;
   readonly uid: string;
   /** In the order of their texts. */
   readonly addresses: readonly Address[];
-  /** Those that the plugin gave to this very interface: they count nowhere else. */
+  /** Addresses that the plugin gave to this very interface: they are valid on no other. */
   readonly attachedAddresses: readonly Address[];
-  /** Program per direction; `undefined`: no policy governs it, everything passes. */
+  /** Program per direction; `undefined`: no policy governs the direction, and all packets pass. */
   readonly ingress: string | undefined;
   readonly egress: string | undefined;
   /**
@@ -56,11 +56,11 @@ export interface DesiredEndpoint {
    * the cluster only.
    */
   readonly hostEgress: string | undefined;
-  /** Only its node reaches it, and nothing that it sends passes: what governs it is not known. */
+  /** Its policies are unknown: only its node reaches it, and all that it sends is dropped, except replies. */
   readonly isClosed?: true;
 }
 
-/** What becomes of a packet that is denied: it vanishes, or its sender is told. */
+/** What happens to a denied packet: `drop`, or `reject` with an answer to its sender. */
 export type DenyAction = "drop" | "reject";
 
 /**

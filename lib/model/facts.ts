@@ -16,7 +16,7 @@ export interface Attachment {
   readonly ifname: string;
   readonly namespace: string;
   readonly pod: string;
-  /** The pod's uid as the runtime knows it; `undefined`: it did not say, and the name must do. */
+  /** The pod's uid as the runtime has it; `undefined`: the runtime gave none, and the name decides. */
   readonly uid: string | undefined;
   readonly interfaceName: string;
   readonly addresses: readonly Address[];
@@ -27,12 +27,12 @@ export function podKeyOf({ namespace, pod }: Attachment): string {
   return `${namespace}/${pod}`;
 }
 
-/** What the plugin took away: this very pod is attached no more, whatever its object still says. */
+/** A DEL of the plugin: this very pod is detached, even if its object still exists. */
 export interface Detachment {
   readonly uid: string;
 }
 
-/** What an interface says of itself (`link_alias.ts`): whose it is, where no attachment is known. */
+/** The pod in a link's alias (`link_alias.ts`), used if no attachment is known. */
 export interface PodLink {
   readonly podDigest: string;
 }

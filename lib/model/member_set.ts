@@ -59,7 +59,7 @@ export class MemberSet {
     return this.#members.values();
   }
 
-  /** Counts one more reference to `member`. */
+  /** Adds a reference to `member`; the first one makes it a member. */
   add(member: Member): void {
     const key = member.toString();
     if (this.#members.has(key)) {
@@ -70,7 +70,7 @@ export class MemberSet {
     }
   }
 
-  /** Counts one reference less; the member leaves with its last. */
+  /** Removes a reference; without any the member leaves. */
   remove(member: Member): void {
     const key = member.toString();
     const others = this.#others.get(key) ?? 0;
@@ -79,7 +79,7 @@ export class MemberSet {
     else if (this.#members.delete(key)) this.#record(member);
   }
 
-  /** What changed since `revision`, or `undefined` when the log does not reach back so far. */
+  /** The changes since `revision`; `undefined` if the log does not reach back that far. */
   changesSince(revision: number): MemberChanges | undefined {
     if (revision < this.#logStart || revision > this.revision) return undefined;
     // A member's entries alternate between coming and going: an even number of them is no change.

@@ -1,4 +1,4 @@
-/** A namespace: its name, labels and what its annotations say about policy. */
+/** A namespace: its name, its labels and its annotations about policy. */
 
 import type { DenyAction } from "./desired.ts";
 import type { Labels } from "./labels.ts";
@@ -11,6 +11,6 @@ export interface Namespace {
    * `DefaultDeny`) isolates its pods. It counts only where the agent is told so.
    */
   readonly isIsolated: boolean;
-  /** What denied packets of its pods get; `undefined`: the agent's setting. */
+  /** What happens to denied packets of its pods; `undefined`: as the agent's setting says. */
   readonly denyAction: DenyAction | undefined;
 }

@@ -14,7 +14,7 @@ export type Direction = "ingress" | "egress";
 /** Both directions, in the order in which everything is done for each. */
 export const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
-/** The tiers, in the order in which they are asked. */
+/** The tiers, in order of evaluation. */
 export const TIERS = ["admin", "namespaced", "baseline"] as const;
 export type Tier = (typeof TIERS)[number];
 
@@ -28,7 +28,7 @@ export interface NetworkPolicy {
   readonly resourceVersion: string;
 }
 
-/** A cluster-wide policy: its rules are asked in order, and what none of them matches goes on. */
+/** A cluster-wide policy: the first rule that matches decides; without one the next policy does. */
 export interface ClusterNetworkPolicy {
   readonly name: string;
   readonly tier: "admin" | "baseline";
@@ -41,7 +41,7 @@ export interface ClusterNetworkPolicy {
   readonly resourceVersion: string;
 }
 
-/** What a rule does with what it matches; `pass`: the next tier decides. */
+/** What a rule does with a matching packet; `pass`: the next tier decides. */
 export type RuleAction = "accept" | "deny" | "pass";
 
 /** One rule of a ClusterNetworkPolicy. */

@@ -1,4 +1,4 @@
-/** How much work a policy is, by what it says: not by how many pods it concerns. */
+/** How much work a policy is, by its text, not by the number of pods that it selects. */
 
 import type { NetworkPolicy, PolicyPeer } from "./policy.ts";
 

@@ -30,7 +30,7 @@ export interface WorkloadEndpoint {
   readonly labels: Labels;
 }
 
-/** The profile of a namespace: what its pods fall back to where no policy selects them. */
+/** The profile of a namespace: the default verdict for its pods that no policy selects. */
 export function profileNameOf(namespace: string): string {
   return `k8s_ns.${namespace}`;
 }

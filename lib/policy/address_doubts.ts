@@ -16,15 +16,15 @@ import type { Node } from "../model/node.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
 import { isGovernable } from "./select.ts";
 
-/** Addresses to doubt, as texts, by the key of the pod whose status has them. */
+/** Doubted addresses, as texts, by the key of the pod whose status has them. */
 export interface AddressDoubts {
-  /** Of nodes: not believed. */
+  /** Addresses of nodes: not believed. */
   readonly ofNodes: ReadonlyMap<string, readonly string[]>;
   /** Outside of every node's pod CIDRs, where nodes have some of that family: believed. */
   readonly outside: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Whether a pod's status may be believed about an address. */
+/** Whether an address in a pod's status counts as the pod's. */
 export function isCredible(
   address: Address,
   ownNode: Node | undefined,

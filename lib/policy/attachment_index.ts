@@ -40,7 +40,7 @@ export class AttachmentIndex {
     return this.#byInterface.has(name);
   }
 
-  /** What was taken away last of the pods of this name. */
+  /** The last detachment of a pod of this name. */
   detachmentOf(key: string): Detachment | undefined {
     return this.#detachments.get(key);
   }

@@ -16,22 +16,22 @@ export interface Cluster {
   readonly nodes: readonly Node[];
 }
 
-/** What the evaluator asks; made of a {@link Cluster}, or kept up to date by the graph. */
+/** The look-ups of the evaluator; built from a {@link Cluster}, or kept up to date by the graph. */
 export interface ClusterIndex {
-  /** The pod that holds an address (canonical text) now; not one on its host's network or finished. */
+  /** The pod that holds an address (canonical text); never one that is finished or on its host's network. */
   podAt(address: string): Workload | undefined;
   namespace(name: string): Namespace | undefined;
   node(name: string): Node | undefined;
   nodes(): Iterable<Node>;
   /** The NetworkPolicies of a namespace. */
   policiesOf(namespace: string): Iterable<NetworkPolicy>;
-  /** The cluster's policies of a tier, in the order in which they are asked. */
+  /** The ClusterNetworkPolicies of a tier, in order of evaluation. */
   clusterPoliciesOf(tier: "admin" | "baseline"): readonly ClusterNetworkPolicy[];
 }
 
 const indexes = new WeakMap<Cluster, ClusterIndex>();
 
-/** The index of `cluster`, made once. */
+/** Returns the index of `cluster`; it is built at the first call. */
 export function indexOf(cluster: Cluster): ClusterIndex {
   let index = indexes.get(cluster);
   if (index === undefined) indexes.set(cluster, index = makeIndex(cluster));

@@ -38,7 +38,7 @@ export function policyIdOf(policy: AnyPolicy, direction: Direction): string {
   return `${tierOf(policy)}-${direction}/${nameOf(policy)}`;
 }
 
-/** The tier that a policy is asked in. */
+/** The tier of a policy; NetworkPolicies are between Admin and Baseline. */
 export function tierOf(policy: AnyPolicy): Tier {
   return "tier" in policy ? policy.tier : "namespaced";
 }

@@ -65,13 +65,13 @@ export type Reason =
   /** These policies select the pod, and none of their rules allows it. */
   | { readonly kind: "notAllowed"; readonly policies: readonly string[] };
 
-/** What one side says. */
+/** The verdict of one direction. */
 export interface DirectionVerdict {
   readonly allowed: boolean;
   readonly reason: Reason;
 }
 
-/** What becomes of the flow: both sides must allow it. */
+/** The verdict on a flow: both directions must allow it. */
 export interface Verdict {
   readonly allowed: boolean;
   readonly egress: DirectionVerdict;
@@ -209,7 +209,7 @@ function exemptionOf(index: ClusterIndex, workload: Workload, other: FlowEnd): R
   return isItself ? { kind: "itself" } : undefined;
 }
 
-/** By address alone, as the kernel sees it: also where a pod elsewhere says that the address is its. */
+/** By address alone, as in the kernel: also if a pod of another node claims the address. */
 function isOwnNode(index: ClusterIndex, workload: Workload, other: FlowEnd): boolean {
   const text = other.address.toString();
   return index.node(workload.nodeName)?.addresses.some((it) => it.toString() === text) ?? false;

@@ -28,14 +28,14 @@ export class FactStore implements ClusterIndex {
   readonly #usesIsolation: boolean;
   readonly #workloads = new Map<string, Workload>();
   readonly #workloadKeys = new Map<string, Set<string>>();
-  /** Keys of the pods that claim an address; whose it is `addressesOf()` says. */
+  /** Keys of the pods that claim an address; `addressesOf()` decides which one has it. */
   readonly #claims = new Map<string, Set<string>>();
   readonly #namespaces = new Map<string, Namespace>();
   readonly #policies = new Map<string, Map<string, NetworkPolicy>>();
   readonly #policyNamespaces = new Map<string, string>();
   readonly #clusterPolicies = new Map<string, ClusterNetworkPolicy>();
   readonly #nodes = new NodeIndex();
-  /** Keys of the pods whose status has an address of a node, believed or not; as a rule none. */
+  /** Keys of the pods whose status has an address of a node, believed or not; usually none. */
   readonly #contested = new Set<string>();
   #tiers = new Map<string, readonly ClusterNetworkPolicy[]>();
 
@@ -45,7 +45,7 @@ export class FactStore implements ClusterIndex {
     this.#usesIsolation = usesIsolation;
   }
 
-  // What is asked.
+  // Getters.
 
   workload(key: string): Workload | undefined {
     return this.#workloads.get(key);
@@ -104,19 +104,19 @@ export class FactStore implements ClusterIndex {
       workload.nodeName === this.#nodeName && (uid === undefined || uid === workload.uid);
   }
 
-  /** What the plugin reported of this very pod. */
+  /** The attachments of this very pod. */
   attachmentsOf(workload: Workload): readonly Attachment[] {
     if (this.attachments.isEmpty) return [];
     return [...this.attachments.ofPod(keyOf(workload))].filter((it) => this.isOf(it, workload));
   }
 
-  /** The addresses that a pod's status has and that may be its: see `address_doubts.ts`. */
+  /** The addresses in a pod's status that count as its own (`address_doubts.ts`). */
   credibleAddressesOf(workload: Workload): readonly Address[] {
     if (!this.#contested.has(keyOf(workload))) return workload.addresses;
     return workload.addresses.filter((it) => this.#nodes.isCredible(it, workload.nodeName));
   }
 
-  /** What is to be doubted of what the pods' statuses say, but for what an attachment proves. */
+  /** The doubted addresses of all pods' statuses, except those that an attachment confirms. */
   addressDoubts(): AddressDoubts {
     return addressDoubts(
       this.#workloads.values(),
@@ -144,7 +144,7 @@ export class FactStore implements ClusterIndex {
     return [...addresses.values()].filter((it) => !isForeign(it));
   }
 
-  /** Those of its addresses that no other pod holds. */
+  /** The pod's addresses that no other pod holds. */
   heldAddressesOf(workload: Workload): readonly Address[] {
     const addresses = this.addressesOf(workload);
     const isHeld = (address: Address): boolean => {
@@ -156,7 +156,7 @@ export class FactStore implements ClusterIndex {
     return addresses.every(isHeld) ? addresses : addresses.filter(isHeld);
   }
 
-  /** Keys of the pods that an attachment can concern: its own, and rivals for interface or address. */
+  /** Keys of the pods that an attachment can affect: its own, and others that claim its interface or address. */
   claimantsOf(attachment: Attachment): Iterable<string> {
     const claimants = new Set([podKeyOf(attachment)]);
     for (const it of this.attachments.atInterface(attachment.interfaceName)) {
@@ -226,7 +226,7 @@ export class FactStore implements ClusterIndex {
     };
     this.#nodes.set(key, value).forEach(concern);
     for (const pod of this.#contested) {
-      // Its node's pod CIDRs may be others, and with them what is believed of it.
+      // Its node's pod CIDRs may differ, and with them which of its addresses are believed.
       const workload = this.#workloads.get(pod);
       if (workload?.nodeName === key) workload.addresses.map(String).forEach(concern);
     }
@@ -234,7 +234,7 @@ export class FactStore implements ClusterIndex {
     return concerned;
   }
 
-  /** @returns what was there before */
+  /** @returns the previous value */
   setAttachment(key: string, value: Attachment | undefined): Attachment | undefined {
     const previous = this.attachments.get(key);
     const pods = new Set([previous, value].filter((it) => it !== undefined).map(podKeyOf));

@@ -37,16 +37,16 @@ import { isGovernable } from "./select.ts";
 import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
 
-/** What the graph must know of its node. */
+/** The node's settings. */
 export interface PolicyGraphOptions {
   readonly nodeName: string;
   /** Prefix of the pods' host interfaces. */
   readonly interfacePrefix?: string;
-  /** What denied packets get, where a namespace does not say. @default {"drop"} */
+  /** What happens to denied packets, unless a namespace's annotation says. @default {"drop"} */
   readonly denyAction?: DenyAction;
   /** Whether the annotation of NetworkPolicy's first days counts. @default {false} */
   readonly isolationAnnotation?: boolean;
-  /** Is told of each fact that concerns this node: what changes its pods' part, or the members of a set. */
+  /** Called for each fact that affects this node: it changes a local pod's part, or a set in use. */
   readonly onConcern?: (
     kind: FactKind,
     key: string,
@@ -63,7 +63,7 @@ export class PolicyGraph {
   readonly #maker: LocalPartMaker;
   /** By the pods' keys. */
   readonly #parts = new Map<string, LocalPart>();
-  /** Pods of this node whose parts are made again by the next flush. */
+  /** Pods of this node whose parts the next flush recomputes. */
   readonly #stale = new Set<string>();
   readonly #programs = new HeldMap<DesiredProgram>();
   readonly #policies = new HeldMap<DesiredPolicy>();
@@ -95,7 +95,7 @@ export class PolicyGraph {
     return this.#facts;
   }
 
-  /** What is to be doubted of the addresses that the pods' statuses say. */
+  /** Doubted addresses in the pods' statuses. */
   addressDoubts(): AddressDoubts {
     return this.#facts.addressDoubts();
   }
@@ -119,7 +119,7 @@ export class PolicyGraph {
     return isSetChanged || this.#isLocalDirty;
   }
 
-  /** This node is called so, and not as was said when the graph was made. Before the first flush. */
+  /** Sets this node's name in place of the constructor's; only before the first flush. */
   setOwnNode(name: string): void {
     this.#nodeName = name;
     this.#facts.setOwnNode(name);
@@ -144,7 +144,7 @@ export class PolicyGraph {
     return this.#desired;
   }
 
-  /** @returns whether a set changed; what concerns this node's pods is marked */
+  /** @returns whether a set changed; affected pods of this node are marked as stale */
   #take<K extends FactKind>(kind: K, key: string, value: FactTypes[K] | undefined): boolean {
     switch (kind) {
       case "workload":
@@ -191,7 +191,7 @@ export class PolicyGraph {
     return workload.nodeName === this.#nodeName && isGovernable(workload);
   }
 
-  /** Of these pods something has changed that is not in their own objects. @returns whether a set did */
+  /** Updates pods after a change outside of their own objects. @returns whether a set changed */
   #refresh(keys: Iterable<string>): boolean {
     let isSetChanged = false;
     for (const key of keys) {
@@ -215,7 +215,7 @@ export class PolicyGraph {
   #updateNode(key: string, value: Node | undefined): boolean {
     const pods = this.#facts.setNode(key, value);
     for (const pod of pods) this.#forget(this.#local.rivalsOf(pod));
-    // Its addresses are few and rarely change, but what of them changed is to be flushed.
+    // A node has few addresses and they rarely change, but a change must be flushed.
     const { hostAddresses } = this.#desired;
     this.#isLocalDirty ||= this.#hostAddresses().join() !== hostAddresses.join();
     const isSetChanged = this.#refresh(pods);
@@ -250,7 +250,7 @@ export class PolicyGraph {
     return sortedByText(this.#facts.node(this.#nodeName)?.addresses ?? []);
   }
 
-  /** A pod with every address that it is known by, and that no newer pod holds. */
+  /** A pod with all its addresses that no newer pod holds. */
   #view(key: string): PodView | undefined {
     const workload = this.#facts.workload(key);
     if (workload === undefined) return undefined;
@@ -261,7 +261,7 @@ export class PolicyGraph {
     };
   }
 
-  /** Only what came from the pods that are stale or gone is looked at, beside the endpoints of all. */
+  /** Merges the parts: it visits only parts of stale or deleted pods, and the endpoints of all pods. */
   #compute(): Desired {
     const before = new WeakRef(this.#desired);
     const keys = [...this.#local.keys()].sort();
@@ -299,7 +299,7 @@ export class PolicyGraph {
 
   #replacePart(key: string, part: LocalPart | undefined): void {
     const before = this.#parts.get(key);
-    // The new one first: what stays never goes in between.
+    // The new part first, so that a shared object is never absent in between.
     if (part === undefined) this.#parts.delete(key);
     else {
       this.#parts.set(key, part);
@@ -307,7 +307,7 @@ export class PolicyGraph {
       for (const { policy, specs, rangeSets } of part.policies) {
         this.#policies.take(policy.id, policy);
         for (const set of [...specs, ...rangeSets]) {
-          // The same id is the same content, and the same value need not be looked into again.
+          // The same id means the same content: keep the same object, so that later stages compare by identity.
           this.#sets.take(set.id, this.#sets.values.get(set.id) ?? set);
         }
       }

@@ -12,7 +12,7 @@ import type { FactStore } from "./fact_store.ts";
 import type { LocalPods } from "./local_pods.ts";
 import { concerns, governs } from "./select.ts";
 
-/** What one pod of this node brings into the desired state. */
+/** The part of the desired state that one pod of this node needs. */
 export interface LocalPart {
   readonly endpoints: readonly DesiredEndpoint[];
   readonly programs: readonly DesiredProgram[];
@@ -23,7 +23,7 @@ export interface LocalPart {
 export interface LocalPartOptions {
   readonly facts: FactStore;
   readonly local: LocalPods;
-  /** What denied packets get, where a namespace does not say. */
+  /** What happens to denied packets, unless a namespace's annotation says. */
   readonly denyAction: DenyAction;
   /** The program of this id, if one is in use. */
   readonly programOf: (id: string) => DesiredProgram | undefined;
@@ -31,7 +31,7 @@ export interface LocalPartOptions {
 
 type Compiled = Readonly<Record<Direction, CompiledPolicy>>;
 
-/** Makes the parts, and compiles each policy once. */
+/** Computes the parts, and compiles each policy once. */
 export class LocalPartMaker {
   readonly #options: LocalPartOptions;
   readonly #facts: FactStore;
@@ -44,7 +44,7 @@ export class LocalPartMaker {
     this.#local = options.local;
   }
 
-  /** What the pod of this key brings in, by the facts of now. */
+  /** Computes the part of the pod with this key from the current facts. */
   make(key: string): LocalPart {
     const workload = this.#facts.workload(key);
     // Without its namespace's labels we cannot tell which policies select the pod: it stays closed.
@@ -74,7 +74,7 @@ export class LocalPartMaker {
       egress: egress?.id,
       hostEgress: hostEgress?.id,
     }));
-    // Also without an endpoint: what is to govern a pod is there before the pod is.
+    // Also without an endpoint: a pod's policy chain is in the kernel before the pod starts.
     const programs = [ingress, egress, hostEgress].filter((it) => it !== undefined);
     return { endpoints, programs, policies };
   }
@@ -107,7 +107,7 @@ export class LocalPartMaker {
     const tiers = {
       admin: use(tier("admin")),
       namespaced: use(namespaced),
-      // A governed pod never gets as far as the baseline.
+      // Packets of a pod that NetworkPolicies govern never reach the Baseline tier.
       baseline: namespaced.length > 0 ? [] : use(tier("baseline")),
     };
     if (Object.values(tiers).every((it) => it.length === 0)) return undefined;

@@ -41,12 +41,12 @@ export class LocalPods {
     return this.#names.keys();
   }
 
-  /** The pods whose computed name this is; more than one is a collision. */
+  /** The pods with this computed interface name; more than one is a collision. */
   keysAt(interfaceName: string): Iterable<string> {
     return this.#keys.get(interfaceName) ?? [];
   }
 
-  /** The pods that can have a claim on what a pod of this node claims by its name, itself among them. */
+  /** The pods that may claim the same interface as this one, itself among them. */
   rivalsOf(key: string): readonly string[] {
     const name = this.#names.get(key);
     return name === undefined ? [] : [...this.keysAt(name)];
@@ -71,7 +71,7 @@ export class LocalPods {
     this.#digests.delete(key);
   }
 
-  /** What an interface says of itself. @returns the pods that it can concern */
+  /** Takes a link's alias. @returns keys of the pods that it can affect */
   setLink(interfaceName: string, link: PodLink | undefined): Iterable<string> {
     const before = this.#links.get(interfaceName);
     if (before !== undefined) fileIn(this.#linksOf, before, interfaceName, false);
@@ -84,7 +84,7 @@ export class LocalPods {
     return new Set([...this.keysAt(interfaceName), ...named.flatMap((it) => this.rivalsOf(it))]);
   }
 
-  /** The pods that a change of this attachment can concern, beside those that claim its addresses. */
+  /** The pods that a change of this attachment can affect, beside those that claim its addresses. */
   concernedBy(attachment: Attachment): Iterable<string> {
     const { interfaceName } = attachment;
     const named = this.#keyOfDigest.get(this.#links.get(interfaceName) ?? "") ?? "";
@@ -124,7 +124,7 @@ export class LocalPods {
     return conflicts;
   }
 
-  /** The interface that is a pod's where no attachment says so; `undefined`: two links name it. */
+  /** The interface of a pod without an attachment; `undefined`: two links name the pod. */
   #claimOf(key: string): string | undefined {
     const digest = this.#digests.get(key) ?? "";
     const { attachments } = this.#facts;
@@ -140,14 +140,14 @@ export class LocalPods {
     return named === undefined || named === digest ? computed : undefined;
   }
 
-  /** The pods whose an interface is where no attachment says so. */
+  /** The pods that an interface without an attachment may belong to. */
   #claimantsOf(interfaceName: string): readonly string[] {
     const named = this.#keyOfDigest.get(this.#links.get(interfaceName) ?? "");
     const keys = new Set([...this.keysAt(interfaceName), ...(named === undefined ? [] : [named])]);
     return [...keys].filter((it) => this.#claimOf(it) === interfaceName);
   }
 
-  /** Whether the pod runs without an attachment, and this is the interface that must be its. */
+  /** Whether the pod runs without an attachment, and this interface is its. */
   #isClaimant(key: string, interfaceName: string): boolean {
     const workload = this.#facts.workload(key);
     return workload !== undefined && this.#claimOf(key) === interfaceName &&

@@ -1,4 +1,4 @@
-/** The nodes, by name and by address: whose an address is, and whether a pod may have it too. */
+/** The nodes by name and by address: which node has an address, and whether a pod may have it too. */
 
 import type { Address } from "../ip/address.ts";
 import type { Node } from "../model/node.ts";
@@ -24,12 +24,12 @@ export class NodeIndex {
     return this.#holders.has(address);
   }
 
-  /** Whether a status that says that a pod of this node has the address may be believed. */
+  /** Whether the address counts if the status of a pod of this node has it. */
   isCredible(address: Address, nodeName: string): boolean {
     return isCredible(address, this.#nodes.get(nodeName), (it) => this.#holders.has(it));
   }
 
-  /** @returns the addresses that the node has now or had until now, and not both */
+  /** @returns the addresses that the node gained or lost */
   set(name: string, value: Node | undefined): readonly string[] {
     const before = new Set(this.#nodes.get(name)?.addresses.map(String));
     const after = new Set(value?.addresses.map(String));

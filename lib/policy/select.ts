@@ -51,7 +51,7 @@ export function governs(
     isGovernable(workload) && matchesLabels(policy.podSelector, workload.labels);
 }
 
-/** Whether `policy` has a say on `workload` in `direction`. */
+/** Whether `policy` selects `workload` and decides in `direction`. */
 export function concerns(
   policy: ClusterNetworkPolicy,
   workload: Workload,
@@ -62,7 +62,7 @@ export function concerns(
     selects({ namespace: undefined, ...policy }, workload, namespaceLabels);
 }
 
-/** The order in which cluster policies of one tier are asked. */
+/** Compares ClusterNetworkPolicies of one tier by their order of evaluation. */
 export function compareClusterPolicies(a: ClusterNetworkPolicy, b: ClusterNetworkPolicy): number {
   return a.priority - b.priority || (a.name < b.name ? -1 : 1);
 }
@@ -78,7 +78,7 @@ export function rulesOf(
   return rules.map((rule) => ({ name: "", action: "accept", ...rule }));
 }
 
-/** What a pod peer of a policy in `policyNamespace` selects. */
+/** Converts a pod peer of a policy in `policyNamespace` to a selection of pods. */
 export function selectionOf(peer: PodPeer, policyNamespace: string | undefined): PodSelection {
   return {
     namespace: peer.namespaceSelector === undefined ? policyNamespace : undefined,
@@ -103,7 +103,7 @@ export function selects(
   return inNamespace && matchesLabels(selection.podSelector, workload.labels);
 }
 
-/** What the annotation of NetworkPolicy's first days means: a policy that allows no ingress. */
+/** The policy that the annotation of NetworkPolicy's first days stands for: it allows no ingress. */
 export function isolationPolicyOf(namespace: Namespace): NetworkPolicy | undefined {
   if (!namespace.isIsolated) return undefined;
   return {

@@ -10,7 +10,7 @@ import type { Node } from "../model/node.ts";
 import type { Workload } from "../model/workload.ts";
 import { membersOf, nodeMembersOf, type SetSpec } from "./set_spec.ts";
 
-/** A pod as the sets see it: with every address that it is known by. */
+/** A pod with all its addresses, as sets contain it. */
 export interface PodView {
   readonly workload: Workload;
   readonly namespaceLabels: Labels | undefined;
@@ -27,9 +27,9 @@ export interface MemberSource {
 interface ActiveSet {
   readonly spec: SetSpec;
   readonly members: MemberSet;
-  /** What others see of it: the same value as long as it is in use. */
+  /** The set as the desired state has it: the same object as long as it is in use. */
   readonly desired: DesiredSet;
-  /** What each pod or node has brought in, by its key. */
+  /** The members that each pod or node contributed, by its key. */
   readonly contributions: Map<string, readonly Member[]>;
 }
 
@@ -39,9 +39,9 @@ const NOTHING: readonly Member[] = [];
 export class SetIndex {
   readonly #source: MemberSource;
   readonly #active = new Map<string, ActiveSet>();
-  /** The sets in use, and the ranges beside them, as others see them. */
+  /** The sets in use and the range sets, as the desired state has them. */
   readonly #desired = new Map<string, DesiredSet>();
-  /** Sets that change with something: pods of a namespace, pods of any, nodes. */
+  /** Sets by the scope that changes them: pods of one namespace, pods of any, nodes. */
   readonly #byScope = new Map<string, Set<ActiveSet>>();
 
   constructor(source: MemberSource) {
@@ -110,7 +110,7 @@ export class SetIndex {
     return set;
   }
 
-  /** Looks at each pod and node once, however many sets there are. */
+  /** Fills new sets in one pass over all pods and nodes. */
   #fill(added: readonly ActiveSet[]): void {
     const byScope = new Map<string, ActiveSet[]>();
     for (const set of added) {
@@ -160,7 +160,7 @@ function contribute(set: ActiveSet, key: string, after: readonly Member[]): bool
   const before = set.contributions.get(key) ?? NOTHING;
   if (before.length === 0 && after.length === 0) return false;
   const { revision } = set.members;
-  // The new ones first: a member that stays never leaves in between.
+  // New members first, so that a member that stays is never absent in between.
   for (const member of after) set.members.add(member);
   for (const member of before) set.members.remove(member);
   if (after.length === 0) set.contributions.delete(key);

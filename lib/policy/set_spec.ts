@@ -33,18 +33,18 @@ export interface NamedPortSetSpec {
   readonly ports: readonly NamedPortName[];
 }
 
-/** What names a named port. */
+/** A named port: protocol and name. */
 export interface NamedPortName {
   readonly name: string;
   readonly protocol: Protocol;
 }
 
-/** A peer that is not addresses, as a set sees it. */
+/** A peer by pods or nodes, in the form that a set needs. */
 export type SelectedPeer =
   | { readonly kind: "pods"; readonly selection: PodSelection }
   | { readonly kind: "nodes"; readonly selector: LabelSelector };
 
-/** The set of what any of `peers` selects. */
+/** The set of the addresses that any of `peers` selects. */
 export function peerSetSpec(peers: readonly SelectedPeer[]): PeerSetSpec {
   const parts = new Map(peers.map((it) => [formatPeer(it), it]));
   const all = [...parts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, it]) => it);
@@ -92,7 +92,7 @@ export function rangesOf(peer: AddressPeer): readonly AddressRange[] {
   return ranges;
 }
 
-/** The same parts have the same id, in whatever order and however often they are named. */
+/** The id of a set: independent of the order and repetition of its parts. */
 function joinIds(ids: Iterable<string>): string {
   return [...new Set(ids)].sort().join(" | ");
 }
@@ -103,7 +103,7 @@ function formatPeer(peer: SelectedPeer): string {
     : `nodes [${formatSelector(peer.selector)}]`;
 }
 
-/** The members that one pod brings into a set; none when the set does not select it. */
+/** The members that one pod contributes to a set; none if the set does not select it. */
 export function membersOf(
   spec: SetSpec,
   workload: Workload,
@@ -123,7 +123,7 @@ export function membersOf(
     );
 }
 
-/** The members that one node brings into a set. */
+/** The members that one node contributes to a set. */
 export function nodeMembersOf(spec: SetSpec, node: Node): readonly Member[] {
   const isSelected = spec.kind === "addresses" &&
     spec.nodes.some((it) => matchesLabels(it, node.labels));

@@ -1,4 +1,4 @@
-/** Which of several places counts where they say different things: the one sentence on it. */
+/** The order of precedence of flag, file, environment and service account, in one sentence. */
 
 /** Printed in help and documents. */
 export const PRECEDENCE = "a flag counts before a configuration file, the file before the " +

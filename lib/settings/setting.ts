@@ -5,7 +5,7 @@
 
 import type { ValueType } from "./value_type.ts";
 
-/** What a row says beside its type and default. */
+/** A row beside its type and default. */
 export interface Names {
   /** The flag, without its dashes. */
   readonly flag?: string;
@@ -21,7 +21,7 @@ export interface Names {
   readonly fileKey?: string;
   /** What it does, in half a sentence. */
   readonly help: string;
-  /** What counts where nothing is said and there is no default: `the host name`. */
+  /** For help: the value without a setting, if there is no default: `the host name`. */
   readonly unsaid?: string;
   /** A value to show where there is no default. */
   readonly example?: string;

@@ -91,7 +91,7 @@ export function choice<T extends string>(...choices: readonly T[]): ValueType<T>
   };
 }
 
-/** How much is logged; Felix' names for levels are understood too. */
+/** A log level; Felix' names are accepted too. */
 export const logLevel: ValueType<LogLevel> = { ...choice(...LOG_LEVELS), parse: parseLogLevel };
 
 /** One of two words, the first of which means true. */

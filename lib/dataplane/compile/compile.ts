@@ -35,7 +35,7 @@ import { hostChains } from "./host_chains.ts";
 import { cutComment, setName } from "./names.ts";
 import { type ChainCache, type CompiledChain, compileProgram } from "./program_chain.ts";
 
-/** What the compiler must know beside `Desired`. */
+/** Settings of the compiler. */
 export interface CompileOptions {
   /** Prefix of the pods' host interfaces. @default {"cali"} */
   readonly interfacePrefix?: string;
@@ -68,7 +68,7 @@ export class Compiler {
   readonly #dispatch: Dispatch;
   readonly #chains = new HeldMap<Chain>();
   readonly #sets = new HeldMap<NamedSet>();
-  /** What each program came to, by its id. */
+  /** The compiled programs, by id. */
   readonly #programs = new Map<string, readonly CompiledChain[]>();
   /** Which programs have a policy, by the policy's id. */
   readonly #programsOf = new Map<string, Set<string>>();
@@ -123,7 +123,7 @@ export class Compiler {
     const was = this.#programs.get(id) ?? [];
     const is = after === undefined ? [] : compileProgram(after, desired, this.#cache);
     if (was !== is) {
-      // The new ones first: what stays never goes in between.
+      // New ones first, so that a shared object is never absent in between.
       for (const { chain, portSets } of is) {
         this.#chains.take(chain.name, chain);
         for (const set of portSets) this.#sets.take(set.name, set);
@@ -155,7 +155,7 @@ export class Compiler {
   }
 }
 
-/** Every entry of both may be another one. */
+/** Changes that say: every entry may differ. */
 function everything(before: Desired, after: Desired): Omit<DesiredChanges, "since"> {
   const keys = (of: (desired: Desired) => ReadonlyMap<string, unknown>): ReadonlySet<string> =>
     new Set([...of(before).keys(), ...of(after).keys()]);
@@ -175,7 +175,7 @@ function setsOf(set: DesiredSet | undefined): readonly NamedSet[] {
   return set === undefined ? [] : compileSet(set);
 }
 
-/** A set that lives on compiles to the same value, so that `diff()` need not look into it. */
+/** An unchanged set compiles to the same object, which `diff()` compares by identity. */
 const compiledSets = new WeakMap<DesiredSet, readonly NamedSet[]>();
 
 function compileSet(set: DesiredSet): readonly NamedSet[] {

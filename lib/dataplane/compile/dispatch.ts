@@ -28,14 +28,14 @@ import {
   sourceSetName,
 } from "./names.ts";
 
-/** What of the options decides which sets there are. */
+/** The options that decide which sets exist. */
 export type DispatchOptions = Pick<BaseOptions, "checksSource" | "judgesOutput">;
 
 type Entry = readonly [key: string, element: NameElement];
-/** What an endpoint brings into a set. */
+/** The elements that an endpoint contributes to a set. */
 type Contribution = (endpoint: DesiredEndpoint) => readonly Entry[];
 
-/** A set of what the endpoints bring in; of the same key, what a later contribution says counts. */
+/** A set of the endpoints' contributions; of equal keys the last one counts. */
 interface Row extends Pick<NamedSet, "name" | "type" | "comment"> {
   readonly contributions: readonly Contribution[];
 }
@@ -119,7 +119,7 @@ function bringsTheSame({ contributions }: Row, [before, after]: Change): boolean
   });
 }
 
-/** One lookup instead of a rule a state; what is new, or not tracked, goes on to the policies. */
+/** One look-up instead of one rule for each state; new and untracked packets go on to the policies. */
 const STATES: NamedSet = {
   name: MAP_STATES,
   type: { key: "ctState", isMap: true },
@@ -268,7 +268,7 @@ type ElementKind =
   | `${Direction}ByAddress`;
 type EndpointElements = Readonly<Record<ElementKind, NameElement>>;
 
-/** An endpoint that is the same has the same elements: `diff()` need not look into them. */
+/** An unchanged endpoint keeps the same elements, which `diff()` compares by identity. */
 const endpointElements = new WeakMap<DesiredEndpoint, EndpointElements>();
 
 function elementsOf(endpoint: DesiredEndpoint): EndpointElements {
@@ -278,7 +278,7 @@ function elementsOf(endpoint: DesiredEndpoint): EndpointElements {
     const { ingress, egress, hostEgress } = endpoint;
     elements = {
       none: { comment },
-      // From the hook's own chain, which drops what should come back.
+      // A jump from the base chain, which drops packets that return.
       ingress: { comment, verdict: verdictOf("jump", "ingress", ingress) },
       egress: { comment, verdict: verdictOf("goto", "egress", egress) },
       hostEgress: { comment, verdict: verdictOf("goto", "egress", hostEgress) },

@@ -1,4 +1,4 @@
-/** The chains of what passes through the node: there whatever the policies say. */
+/** The chains of the forward hook, which exist whatever policies there are. */
 
 import { FAMILIES } from "../../ip/address.ts";
 import type { Chain, Rule } from "../ruleset.ts";
@@ -18,12 +18,12 @@ import {
 } from "./names.ts";
 import { accept, drop, makeRule, verdict } from "./rule.ts";
 
-/** What they depend on. */
+/** The settings that they depend on. */
 export interface BaseOptions {
   readonly interfacePrefix: string;
   readonly checksSource: boolean;
   readonly endpointToHostAction: "accept" | "drop";
-  /** Whether what the node sends on for others (IPVS, transparent proxies) is judged too. */
+  /** Whether policy also judges packets that the node sends on for others (IPVS, transparent proxies). */
   readonly judgesOutput: boolean;
 }
 
@@ -46,7 +46,7 @@ export function forwardChains(options: BaseOptions): readonly Chain[] {
       name: CHAIN_FORWARD_EGRESS,
       hook: { name: "forward", priority: 0 },
       rules: [
-        // First of all: later chains let established flows pass. It also keeps conntrack awake before
+        // First, because later chains accept established flows. It also keeps conntrack active before
         // there is any policy, so that flows older than the first policy are known.
         drop([{ kind: "flowIsCut" }], IS_CUT),
         makeRule([verdict({ code: "jump", chain: CHAIN_PASSING })]),
@@ -87,7 +87,7 @@ export function forwardChains(options: BaseOptions): readonly Chain[] {
   ];
 }
 
-/** The rules of a base chain that finds who receives a packet: a pod by its interface or its address. */
+/** The rules of a base chain that finds the receiving pod, by interface or address. */
 export function ingressRules(prefix: string): readonly Rule[] {
   return [
     makeRule([{ kind: "interfaceMap", end: "out", map: MAPS.ingress }]),

@@ -1,4 +1,4 @@
-/** The chains of what comes to the node itself, and of what the node sends, for itself or for others. */
+/** The chains of the input and output hooks. */
 
 import { FAMILIES } from "../../ip/address.ts";
 import type { Chain, Rule } from "../ruleset.ts";
@@ -35,7 +35,7 @@ const ND_NEIGHBOUR_SOLICIT = 135;
 const ND_NEIGHBOUR_ADVERT = 136;
 const ND_REDIRECT = 137;
 
-/** Input and output. */
+/** Returns the base chains of input and output, and the chains that they jump to. */
 export function hostChains(options: BaseOptions): readonly Chain[] {
   const { interfacePrefix: prefix, checksSource } = options;
   const from: Statement = { kind: "interfacePrefix", end: "in", prefix };
@@ -63,7 +63,7 @@ export function hostChains(options: BaseOptions): readonly Chain[] {
   ];
 }
 
-/** What claims to come from a pod and does not come by the pod's interface. */
+/** Packets with a pod's source address that arrive on another interface. */
 function elsewhereRule(family: 4 | 6): Rule {
   return drop([
     { kind: "interfaceNotLoopback" },
@@ -80,13 +80,13 @@ function podToNodeRules({ checksSource, endpointToHostAction }: BaseOptions): re
   return [
     drop([{ kind: "interfaceNotInSet", end: "in", set: SET_PODS }], UNKNOWN),
     drop([{ kind: "flowIsCut" }], IS_CUT),
-    // Who forwards ports of the node's 127.0.0.1 to pods (portmap, kube-proxy) sets route_localnet: for
+    // Programs that forward ports of the node's 127.0.0.1 to pods (portmap, kube-proxy) set route_localnet: for
     // the answers alone.
     drop([
       { kind: "destinationLoopback" },
       { kind: "ctState", states: ["invalid", "new", "untracked"] },
     ], "the node's loopback is not for pods"),
-    // Solicitations too: the node answers none, and would note who sent them (ndisc_recv_rs()).
+    // Solicitations too: the node answers none, but would store their sender (ndisc_recv_rs()).
     ...[[ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT], [ND_REDIRECT, ND_REDIRECT]].map((
       [first = 0, last = 0],
     ) => drop([{ kind: "icmpv6Type", first, last }], "neither pod nor node is the other's router")),
@@ -112,7 +112,7 @@ function closedNodeRules(): readonly Rule[] {
   ];
 }
 
-/** To the addresses that policies may know the node by. */
+/** Packets to the addresses of the node's Node object. */
 function hostEgressRule(family: 4 | 6): Rule {
   return makeRule([
     { kind: "addressInSet", end: "destination", family, set: hostSetName(family) },

@@ -19,10 +19,10 @@ const COMMENT_BYTES_MAX = 127;
 /** Base chains: what passes through the node, first as its sender's egress, then as its receiver's ingress. */
 export const CHAIN_FORWARD_EGRESS = "forward-egress";
 export const CHAIN_FORWARD_INGRESS = "forward-ingress";
-/** What comes to the node itself, and what leaves it. */
+/** Packets to the node itself, and packets that leave it. */
 export const CHAIN_INPUT = "input";
 export const CHAIN_OUTPUT = "output";
-/** What the node sends on for others: IPVS, transparent proxies. */
+/** Packets that the node sends on for others: IPVS, transparent proxies. */
 export const CHAIN_OUTPUT_EGRESS = "output-egress";
 export const CHAIN_OUTPUT_INGRESS = "output-ingress";
 /** Packets that the node forwards, whatever their sender. */
@@ -30,31 +30,31 @@ export const CHAIN_PASSING = "passing";
 /** Packets that a pod sends through its interface, through the node or to it. */
 export const CHAIN_FROM_POD = "from-pod";
 export const CHAIN_POD_TO_NODE = "pod-to-node";
-/** What conntrack calls related (ICMP errors above all), from a pod. */
+/** Packets from a pod that conntrack calls related, mostly ICMP errors. */
 export const CHAIN_RELATED = "related-from-pod";
-/** Packets of no flow that conntrack can make out. */
+/** Packets that conntrack calls invalid. */
 export const CHAIN_INVALID = "invalid";
 /** Packets with a pod's address that come by another interface than the pod's. */
 export const CHAIN_ELSEWHERE = "from-elsewhere";
 /** Packets from or to addresses whose interface another plugin made. */
 export const CHAIN_SENT_ON = "sent-on";
 export const CHAIN_TO_ADDRESS = "to-address";
-/** Interface of a pod → what governs its egress, its ingress. */
+/** Interface of a pod → its policy chain for egress, for ingress. */
 export const MAPS: Readonly<Record<Direction, string>> = { ingress: "ingress", egress: "egress" };
-/** State of a packet's flow → what becomes of it before any policy is asked. */
+/** State of a packet's flow → its verdict before any policy. */
 export const MAP_STATES = "states";
 /** Interfaces of the pods that we know. */
 export const SET_PODS = "pods";
 
-/** Address of a pod → what governs it, for pods whose interface another plugin made. */
+/** Address of a pod → its policy chain, for pods that another plugin attached. */
 export function addressMapName(direction: Direction, family: Family): string {
   return `${MAPS[direction]}${family}`;
 }
 
-/** Interface of a pod → what governs what it sends to its own node. */
+/** Interface of a pod → its policy chain for packets to its own node. */
 export const MAP_HOST_EGRESS = "egress-host";
 
-/** Address of any pod here → what governs its egress, for what the node sends on. */
+/** Address of a pod of this node → its policy chain for egress, for packets that the node sends on. */
 export function sentOnMapName(family: Family): string {
   return `egress-sent-on${family}`;
 }
@@ -69,7 +69,7 @@ export function hostSetName(family: Family): string {
   return `host${family}`;
 }
 
-/** Each address of a pod with each of its family, and its node's: what no NetworkPolicy keeps it from. */
+/** Pairs of a pod's address with its own addresses and its node's: no NetworkPolicy denies these flows. */
 export function itselfSetName(family: Family): string {
   return `itself${family}`;
 }
@@ -100,7 +100,7 @@ export function groupChainName(direction: Direction, ids: string): string {
   return `group-${direction}-${shortHash(ids)}`;
 }
 
-/** `admin-ingress-0123456789ab`: the rules of a tier's policies, in the order in which they are asked. */
+/** `admin-ingress-0123456789ab`: the rules of a tier's policies, in order of evaluation. */
 export function tierChainName(tier: Tier, direction: Direction, id: string): string {
   return `${tier}-${direction}-${shortHash(id)}`;
 }

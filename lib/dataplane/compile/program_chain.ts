@@ -42,12 +42,12 @@ export interface CompiledChain {
 export type ChainCache = WeakMap<DesiredPolicy, CompiledChain>;
 
 interface CompiledProgram {
-  /** What it was made from, beside the program. */
+  /** What it was compiled from, beside the program. */
   readonly policies: readonly (DesiredPolicy | undefined)[];
   readonly chains: readonly CompiledChain[];
 }
 
-/** A program that is the same, of the same policies, compiles to the same value. */
+/** An unchanged program with unchanged policies compiles to the same object. */
 const compiledPrograms = new WeakMap<DesiredProgram, CompiledProgram>();
 
 /** The program's own chain and those that it jumps to. */

@@ -20,7 +20,7 @@ interface FamilyMatch {
   readonly statements: readonly Statement[];
 }
 
-/** What rules are made with. */
+/** Inputs for the rules of a policy. */
 export interface RuleContext {
   readonly policy: DesiredPolicy;
   readonly denyAction: DenyAction;
@@ -29,7 +29,7 @@ export interface RuleContext {
   readonly portSets: Map<string, NamedSet>;
 }
 
-/** A rule with its tag: the hash of what it does and says. */
+/** Builds a rule with its tag: a hash of its statements and comment. */
 export function makeRule(statements: readonly Statement[], comment?: string): Rule {
   const tag = shortHash(JSON.stringify([statements, comment]));
   return comment === undefined ? { statements, tag } : { statements, comment, tag };
@@ -40,7 +40,7 @@ export function verdict(value: Verdict): Statement {
   return { kind: "verdict", verdict: value };
 }
 
-/** What accepting means: the packet goes on to the hook's next base chain, where the other end is asked. */
+/** Accept: the packet goes on to the hook's next base chain, which asks for the other end. */
 export function accept(): Statement {
   return verdict({ code: "accept" });
 }

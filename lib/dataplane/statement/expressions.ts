@@ -77,12 +77,12 @@ export function isIn(set: string): Expression {
   return lookup({ set, sourceRegister: NFT_REG_1 });
 }
 
-/** The same is not. */
+/** The same, negated. */
 export function isNotIn(set: string): Expression {
   return lookup({ set, sourceRegister: NFT_REG_1, inverted: true });
 }
 
-/** The packet goes where the map says. */
+/** Looks the first register up in a verdict map, and applies the verdict. */
 export function verdictBy(map: string): Expression {
   return lookup({
     set: map,

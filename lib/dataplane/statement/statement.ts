@@ -201,7 +201,7 @@ const ROWS = {
     () => "ip6 saddr != ::",
     () => [...loadAddress(6, "source"), notEqual(new Uint8Array(16))],
   ),
-  /** This host sent it. */
+  /** This host sent the packet. */
   sourceLocal: row(
     () => "fib saddr type local",
     () => [
@@ -225,7 +225,7 @@ const ROWS = {
     ({ map }) => `ct state vmap @${map}`,
     ({ map }) => [ct({ key: NFT_CT_STATE, destinationRegister: NFT_REG_1 }), verdictBy(map)],
   ),
-  /** The agent has cut the flow. */
+  /** The agent has cut the packet's flow (IPS_FIXED_TIMEOUT). */
   flowIsCut: row(
     () => `ct status 0x${IPS_FIXED_TIMEOUT.toString(16)}`,
     () => anyBit(NFT_CT_STATUS, IPS_FIXED_TIMEOUT),

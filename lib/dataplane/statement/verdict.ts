@@ -1,4 +1,4 @@
-/** Where a packet goes. */
+/** What happens to a packet. */
 
 import {
   NF_ACCEPT,
@@ -9,7 +9,7 @@ import {
   type Verdict as KernelVerdict,
 } from "../../netlink/nftables/data.ts";
 
-/** What a rule or a map's element says. A map cannot reject. */
+/** The verdict of a rule or of a map's element. A map cannot reject. */
 export type Verdict =
   | { readonly code: "accept" | "drop" | "return" }
   | { readonly code: "jump" | "goto"; readonly chain: string };

@@ -84,12 +84,12 @@ export function decodeClusterNetworkPolicy(object: unknown): Decoded<ClusterNetw
   return { value, problems: problems.all };
 }
 
-/** What is left of a rule of a policy that is in doubt. */
+/** Restricts a rule of a policy that could not be read completely. */
 function doubtRule(rule: ClusterPolicyRule): readonly ClusterPolicyRule[] {
   return rule.action === "accept" ? [] : [{ ...rule, action: "deny" }];
 }
 
-/** An unknown tier is the one that is asked first. */
+/** An unknown tier counts as the one that is evaluated first. */
 function readTier(spec: Fields, problems: Problems): "admin" | "baseline" {
   if (spec.tier === "Baseline") return "baseline";
   if (spec.tier !== "Admin") problems.add("spec.tier", spec.tier, "Admin or Baseline is expected");

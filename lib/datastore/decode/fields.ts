@@ -50,7 +50,7 @@ export function readText(value: unknown, path: string, problems: Problems): stri
   return undefined;
 }
 
-/** Notes every field that is not among `known`: of a newer API, it may take back what the others say. */
+/** Notes every field that is not among `known`: a field of a newer API may restrict the others. */
 export function refuseOthers(
   fields: Fields,
   known: readonly string[],

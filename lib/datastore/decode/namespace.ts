@@ -38,7 +38,7 @@ export function decodeNamespace(object: unknown): Decoded<Namespace> {
   return { value, problems: problems.all };
 }
 
-/** Text that is no such JSON isolates nothing: it never did, and says so in the log. */
+/** An annotation that is not such JSON isolates nothing; the log names it. */
 function readIsolation(text: string | undefined, problems: Problems): boolean {
   if (text === undefined) return false;
   const path = `metadata.annotations.${ISOLATION_ANNOTATION}`;

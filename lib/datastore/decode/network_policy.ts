@@ -119,7 +119,7 @@ function readRules(spec: Fields, direction: Direction, problems: Problems): read
   });
 }
 
-/** Absent and empty mean every one; if none of those given is understood, none is allowed. */
+/** Absent or empty means all; if none of the entries can be read, nothing is allowed. */
 function readEach<T>(
   list: readonly unknown[] | undefined,
   path: string,

@@ -75,7 +75,7 @@ function readPodCidrs(spec: Fields, problems: Problems): readonly Prefix[] {
   });
 }
 
-/** Whatever is an IP address, even where a host name is due; names are nothing that a packet carries. */
+/** All IP addresses, also in entries for host names; names are skipped, since no packet carries one. */
 function readAddresses(status: Fields, problems: Problems): readonly Address[] {
   const list = readList(status.addresses, "status.addresses", problems) ?? [];
   return list.flatMap((it) => {

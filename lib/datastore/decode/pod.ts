@@ -1,4 +1,4 @@
-/** Pod, `v1`: what policy needs of it. */
+/** Pod, `v1`: the fields that policy needs. */
 
 import type { Address } from "../../ip/address.ts";
 import type { NamedPort, Protocol, Workload } from "../../model/workload.ts";

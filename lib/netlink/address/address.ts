@@ -40,7 +40,7 @@ export interface LinkAddress {
   readonly label: string | undefined;
 }
 
-/** Adds an address to a link. */
+/** `RTM_NEWADDR`: adds an address to a link; EEXIST when the link has it. */
 export function addAddress(
   { index, prefix, noDad = false, scope = RT_SCOPE_UNIVERSE, replace = false }: NewAddress,
 ): Request {

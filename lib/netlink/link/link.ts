@@ -148,7 +148,7 @@ export function deleteLink(link: LinkReference): Request {
   });
 }
 
-/** Asks for one link; ENODEV when there is none. */
+/** `RTM_GETLINK` for one link; ENODEV when there is none. Reply: {@link parseLink}. */
 export function getLink(link: LinkReference): Request {
   return request(GETLINK, {
     subject: formatLink(link),
@@ -157,7 +157,7 @@ export function getLink(link: LinkReference): Request {
   });
 }
 
-/** Asks for all links. */
+/** Dumps all links of the namespace; each reply is for {@link parseLink}. */
 export function dumpLinks(): Request {
   return request(GETLINK, {
     subject: "links",

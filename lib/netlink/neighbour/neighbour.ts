@@ -42,7 +42,7 @@ export interface Neighbour {
   readonly permanent: boolean;
 }
 
-/** Adds a neighbour. */
+/** `RTM_NEWNEIGH`: adds a neighbour. EEXIST: there is one, and `replace` is not set. */
 export function addNeighbour(neighbour: NewNeighbour): Request {
   const { index, address, linkAddress, permanent = true, replace = false } = neighbour;
   return request(NEWNEIGH, {

@@ -26,7 +26,7 @@ const BATCH_END = {
 };
 
 /**
- * Opens a transaction.
+ * `NFNL_MSG_BATCH_BEGIN`: begins a transaction.
  *
  * @param generation the kernel refuses the whole batch (ERESTART) if another program has committed since
  */
@@ -37,7 +37,7 @@ export function beginBatch(generation?: number): Request {
   });
 }
 
-/** Closes it: the kernel commits. */
+/** `NFNL_MSG_BATCH_END`: ends the transaction, and the kernel commits it. */
 export function endBatch(): Request {
   return request(BATCH_END, { header: { resourceId: NFNL_SUBSYS_NFTABLES }, attributes: {} });
 }

@@ -115,7 +115,7 @@ export function destroyChain({ table, name }: ChainReference): Request {
   });
 }
 
-/** Asks for one chain. */
+/** `NFT_MSG_GETCHAIN` for one chain; ENOENT when there is none. Reply: {@link parseChain}. */
 export function getChain({ table, name }: ChainReference): Request {
   return tableRequest(GETCHAIN, table.family, subject(table, name), { table: table.name, name });
 }

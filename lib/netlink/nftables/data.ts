@@ -52,7 +52,7 @@ export type Data =
   | { readonly value: Uint8Array; readonly verdict?: undefined }
   | { readonly verdict: Verdict; readonly value?: undefined };
 
-/** What a dump says about an element's data. */
+/** Decodes a verdict or value from its attributes; `undefined` if they hold neither. */
 export function parseData(attributes: DataAttributes): Data | undefined {
   if (attributes.value !== undefined) return { value: attributes.value };
   const verdict = attributes.verdict;

@@ -92,7 +92,7 @@ export function flushElements(table: TableReference, set: string): Request {
   return tableRequest(DELSETELEM, table.family, subject(table, set), { table: table.name, set });
 }
 
-/** Asks for the elements of a set. */
+/** Dumps the elements of a set; each reply is for {@link parseElements}. */
 export function dumpElements(table: TableReference, set: string): Request {
   return tableRequest(GETSETELEM, table.family, subject(table, set), { table: table.name, set });
 }

@@ -24,14 +24,14 @@ const generationAttributes = attributes("generation", {
 const NEWGEN = messageKind("NFT_MSG_NEWGEN", NFT_MSG_NEWGEN, generationAttributes);
 const GETGEN = messageKind("NFT_MSG_GETGEN", NFT_MSG_GETGEN, generationAttributes);
 
-/** A generation; in a notification also who committed. */
+/** A generation; in a notification also the process that committed. */
 export interface Generation {
   readonly id: number;
   readonly processId: number | undefined;
   readonly processName: string | undefined;
 }
 
-/** Asks for the generation. */
+/** `NFT_MSG_GETGEN`: asks for the number of the last commit. Reply: {@link parseGeneration}. */
 export function getGeneration(): Request {
   return tableRequest(GETGEN, NFPROTO_UNSPEC, "", {});
 }

@@ -39,7 +39,7 @@ const rows = {
 
 /** `enum nft_rule_attributes`. */
 const ruleAttributes = attributes("rule", rows);
-/** The same with the expressions as they came: who reads 10,000 rules mostly wants their tags. */
+/** The same, with the expressions as bytes: they are decoded only when asked for. */
 const dumpedAttributes = attributes("rule", { ...rows, expressions: [EXPRESSIONS, bytes] });
 
 const NEWRULE = messageKind("NFT_MSG_NEWRULE", NFT_MSG_NEWRULE, ruleAttributes);
@@ -75,7 +75,7 @@ export interface Rule {
   readonly tag: string | undefined;
 }
 
-/** Makes a rule. */
+/** `NFT_MSG_NEWRULE`: adds a rule, or replaces the one with the handle `replace`. */
 export function newRule(
   { table, chain, expressions, place = "last", echo = false, ...annotation }: NewRule,
 ): Request {
@@ -94,7 +94,7 @@ export function newRule(
   }), echo ? flags | NLM_F_ECHO : flags);
 }
 
-/** Deletes one rule. */
+/** `NFT_MSG_DELRULE` for one rule by its handle; ENOENT when there is none. */
 export function deleteRule(
   { table, chain, handle }: RuleScope & { readonly handle: bigint },
 ): Request {
@@ -105,7 +105,7 @@ export function deleteRule(
   });
 }
 
-/** Deletes every rule of a chain. */
+/** `NFT_MSG_DELRULE` without a handle: deletes every rule of a chain. */
 export function flushChain({ table, chain }: RuleScope): Request {
   return tableRequest(DELRULE, table.family, `rules of chain ${formatTable(table)} ${chain}`, {
     table: table.name,
@@ -113,7 +113,7 @@ export function flushChain({ table, chain }: RuleScope): Request {
   });
 }
 
-/** Asks for the rules of a table, or of one chain of it. */
+/** Dumps the rules of a table, or of one chain of it; each reply is for {@link parseRule}. */
 export function dumpRules(table: TableReference, chain?: string): Request {
   return tableRequest(GETRULE, table.family, `rules of ${formatTable(table)}`, {
     table: table.name,

@@ -152,7 +152,7 @@ export interface SetDefinition {
 /** nft's `enum byteorder`. */
 const BYTE_ORDERS: readonly (ByteOrder | undefined)[] = [undefined, "host", "network"];
 
-/** Makes a set or map. */
+/** `NFT_MSG_NEWSET`: adds a set or map without elements. */
 export function newSet(set: NewSet): Request {
   const { table, name, description, timeoutMs } = set;
   return lateTableRequest(NEWSET, table.family, subject(table, name), () => ({
@@ -186,12 +186,12 @@ export function destroySet({ table, name }: SetReference): Request {
   return tableRequest(DESTROYSET, table.family, subject(table, name), { table: table.name, name });
 }
 
-/** Asks for one set. */
+/** `NFT_MSG_GETSET` for one set; ENOENT when there is none. Reply: {@link parseSet}. */
 export function getSet({ table, name }: SetReference): Request {
   return tableRequest(GETSET, table.family, subject(table, name), { table: table.name, name });
 }
 
-/** Asks for the sets of a table. */
+/** Dumps the sets of a table, without their elements; each reply is for {@link parseSet}. */
 export function dumpSets(table: TableReference): Request {
   return tableRequest(GETSET, table.family, `sets of ${formatTable(table)}`, {
     table: table.name,

@@ -61,7 +61,7 @@ export interface Table {
   readonly tag: string | undefined;
 }
 
-/** Makes a table. */
+/** `NFT_MSG_NEWTABLE`: adds a table, or updates the flags of the one that is there. */
 export function newTable(
   { table, flags = 0, exclusive = false, ...annotation }: NewTable,
 ): Request {
@@ -82,12 +82,12 @@ export function destroyTable(table: TableReference): Request {
   return tableRequest(DESTROYTABLE, table.family, subject(table), { name: table.name });
 }
 
-/** Asks for one table. */
+/** `NFT_MSG_GETTABLE` for one table; ENOENT when there is none. Reply: {@link parseTable}. */
 export function getTable(table: TableReference): Request {
   return tableRequest(GETTABLE, table.family, subject(table), { name: table.name });
 }
 
-/** Asks for every table of `family`, or of all. */
+/** Dumps the tables of `family`, or of all families; each reply is for {@link parseTable}. */
 export function dumpTables(family: number = NFPROTO_UNSPEC): Request {
   return tableRequest(GETTABLE, family, "tables", {});
 }

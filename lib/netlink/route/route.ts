@@ -71,7 +71,7 @@ export interface Route {
   readonly preferredSource: Address | undefined;
 }
 
-/** Adds a route. */
+/** `RTM_NEWROUTE`: adds a route. EEXIST: there is one with this destination and metric, and `replace` is not set. */
 export function addRoute(route: NewRoute): Request {
   const { onlink = false, protocol = RTPROT_BOOT, preferredSource, replace = false } = route;
   const { mtu, advmss } = route;

@@ -35,7 +35,7 @@ export interface Filter {
   readonly redirectsTo: readonly number[] | undefined;
 }
 
-/** Asks for the queueing disciplines of all interfaces. */
+/** Dumps the queueing disciplines of all interfaces; each reply is for {@link parseQdisc}. */
 export function dumpQdiscs(): Request {
   return request(GETQDISC, { subject: "queueing disciplines", header: {}, attributes: {} });
 }

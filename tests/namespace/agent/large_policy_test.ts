@@ -121,6 +121,6 @@ Deno.test("calyx-agent isolates for a large policy until its turn, and then allo
     largeSpec(0, { podSelector: { matchLabels: { app: "client" } } }),
   );
   await until("what it allows is open", isOpen);
-  assert(node.agent.log.includes("large policies wait for their turns"), node.agent.log);
-  await until("none waits", () => node.agent.log.includes("no large policy waits any more"));
+  assert(node.agent.log.includes("large policies queued"), node.agent.log);
+  await until("none waits", () => node.agent.log.includes("no large policy queued any more"));
 });

@@ -54,7 +54,7 @@ Deno.test("calyx-agent enforces without its health port, says who to ask, and ta
   const agent = await node.startAgent({ CALYX_HEALTH_PORT: String(PORT) });
   try {
     const line =
-      /health port not open.*Cannot listen on 127\.0\.0\.1 port 9099: another process has it\. Set --health-host and/;
+      /cannot open the health port.*Cannot listen on 127\.0\.0\.1 port 9099: another process has it\. Set --health-host and/;
     await agent.until("it says so", () => line.test(agent.log));
   } finally {
     taken.close();

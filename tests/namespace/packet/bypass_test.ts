@@ -86,10 +86,10 @@ async function assertTold(
   assert(text.startsWith("ok\n"), text);
 }
 
-/** How many lines of the log tell of this kind. */
+/** How many log lines report this kind, as begun or as ended. */
 function linesOf(node: TestNode, kind: BypassKind): number {
   return node.agent.log.split("\n").filter((it) =>
-    it.includes("outside of policy") && it.includes(`"${kind}"`)
+    it.includes("bypasses policy") && it.includes(`"${kind}"`)
   ).length;
 }
 
