@@ -20,6 +20,9 @@ async function runGroup(group: Group): Promise<void> {
   await Deno.mkdir("/etc/modprobe.d", { recursive: true });
   const lines = (group.without ?? []).map((it) => `install ${it} /bin/false\n`);
   await Deno.writeTextFile(MODPROBE_FILE, lines.join(""));
+  for (const module of group.modules ?? []) {
+    await new Deno.Command("modprobe", { args: [module], stdin: "null" }).output();
+  }
   const code = await test(group);
   const seconds = Math.round((performance.now() - startMs) / 1000);
   say({ kind: "end", group: group.name, code, seconds });

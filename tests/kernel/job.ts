@@ -7,6 +7,8 @@ export interface Group {
   readonly files: readonly string[];
   /** Flags for `deno test`. */
   readonly flags?: readonly string[];
+  /** Modules that are loaded first, because nothing that the tests do loads them. */
+  readonly modules?: readonly string[];
   /** Modules that the kernel has to do without, as if they were not built. */
   readonly without?: readonly string[];
   /** After so long it hangs. */

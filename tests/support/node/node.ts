@@ -3,6 +3,8 @@
  * compiled plugin attaches. Everything goes when it is disposed of.
  */
 
+import { KernelError } from "../../../lib/kernel/errno.ts";
+import { writeSysctl } from "../../../lib/kernel/sysctl.ts";
 import { Address } from "../../../lib/ip/address.ts";
 import { Prefix } from "../../../lib/ip/prefix.ts";
 import {
@@ -158,6 +160,7 @@ export class TestNode implements AsyncDisposable {
 
   async #prepare(namespace: string, hasAgent: boolean): Promise<void> {
     clearLoopback();
+    keepServicesTracked();
     if (this.api.store.get("namespaces", namespace) === undefined) {
       this.api.store.create("namespaces", { metadata: { name: namespace } });
     }
@@ -168,6 +171,15 @@ export class TestNode implements AsyncDisposable {
       spec: { podCIDR: POD_CIDRS[0], podCIDRs: POD_CIDRS },
     });
     if (hasAgent) await this.startAgent();
+  }
+}
+
+/** Where the kernel has IPVS, connection tracking sees it, as kube-proxy has it. */
+function keepServicesTracked(): void {
+  try {
+    writeSysctl("net/ipv4/vs/conntrack", "1");
+  } catch (error) {
+    if (!(error instanceof KernelError && error.code === "ENOENT")) throw error;
   }
 }
 
