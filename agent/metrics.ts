@@ -48,7 +48,7 @@ export const METRICS: readonly Metric<MetricsState>[] = [
     name: "objects_not_understood",
     type: "gauge",
     labels: ["kind"],
-    help: "Objects with a part that could not be understood.",
+    help: "Objects with a part that the agent cannot read; that part allows nothing.",
     read: perKind((it) => it.problems.size),
   },
   {
@@ -64,21 +64,21 @@ export const METRICS: readonly Metric<MetricsState>[] = [
     name: "age_seconds",
     type: "gauge",
     labels: ["kind"],
-    help: "Time since the API server has last said something of the kind.",
+    help: "Time since the API server's last answer or event for the kind.",
     read: perKind(ageSeconds),
   },
   {
     name: "lists_total",
     type: "counter",
     labels: ["kind"],
-    help: "How often the kind was listed whole.",
+    help: "Complete lists of the kind.",
     read: perKind((it) => it.lists),
   },
   {
     name: "api_failures_total",
     type: "counter",
     labels: ["kind"],
-    help: "How often a list or a watch of the kind failed.",
+    help: "Failed lists and watches of the kind.",
     read: perKind((it) => it.failures),
   },
   {
@@ -102,7 +102,7 @@ export const METRICS: readonly Metric<MetricsState>[] = [
     name: "pods_with_doubted_address",
     type: "gauge",
     labels: ["reason", "believed"],
-    help: "Pods whose status has an address to be doubted.",
+    help: "Pods whose status has a doubted address.",
     read: ({ doubts }) => {
       const { ofNodes, outside } = doubts();
       return [[ofNodes.size, "node", "false"], [outside.size, "outside_pod_cidrs", "true"]];
@@ -111,37 +111,37 @@ export const METRICS: readonly Metric<MetricsState>[] = [
   {
     name: "endpoints",
     type: "gauge",
-    help: "Pods of this node that the kernel knows.",
+    help: "Pods of this node in the kernel's table.",
     read: ({ loop }) => loop.enforced?.endpoints.size ?? 0,
   },
   {
     name: "policies",
     type: "gauge",
-    help: "Directions of policies in the kernel.",
+    help: "Policies in the kernel's table, each direction counted.",
     read: ({ loop }) => loop.enforced?.policies.size ?? 0,
   },
   {
     name: "policies_waiting",
     type: "gauge",
-    help: "Large policies that wait for their turns.",
+    help: "Large policies that are queued.",
     read: ({ waitingPolicies }) => waitingPolicies().length,
   },
   {
     name: "apply_total",
     type: "counter",
-    help: "Flushes that reached the kernel.",
+    help: "Rulesets applied to the kernel.",
     read: ({ loop }) => loop.counts.applied,
   },
   {
     name: "apply_failures_total",
     type: "counter",
-    help: "Flushes that the kernel refused.",
+    help: "Rulesets that the kernel refused.",
     read: ({ loop }) => loop.counts.failed,
   },
   {
     name: "apply_duration_seconds",
     type: "gauge",
-    help: "Duration of the last flush.",
+    help: "Duration of the last apply of a ruleset.",
     read: ({ loop }) => loop.counts.durationMs / 1000,
   },
   {
@@ -153,14 +153,14 @@ export const METRICS: readonly Metric<MetricsState>[] = [
   {
     name: "ipvs_enforced",
     type: "gauge",
-    help: "Whether policy judges what the node sends on for others.",
+    help: "Whether policy judges what the node sends on for Services (IPVS).",
     read: ({ ipvs }) => Number(ipvs.judgesOutput),
   },
   {
     name: "bypass",
     type: "gauge",
     labels: ["kind"],
-    help: "What policy does not see, or others decide as well, by kind; /readyz has the names.",
+    help: "Ways past policy, and other policy engines, by kind; /readyz names them.",
     read: ({ bypass }) => Object.entries(bypass.counts).map(([kind, count]) => [count, kind]),
   },
   {
@@ -178,37 +178,37 @@ export const METRICS: readonly Metric<MetricsState>[] = [
   {
     name: "flows_refused_total",
     type: "counter",
-    help: "Flows that the kernel would not cut or release.",
+    help: "Flows that the kernel refused to cut or release.",
     read: ({ flowCut }) => flowCut.refused,
   },
   {
     name: "flows_denied",
     type: "gauge",
-    help: "Flows that policy denied at the last look, cut before or then.",
+    help: "Flows that policy denied at the last read, cut then or before.",
     read: ({ flowCut }) => flowCut.denied,
   },
   {
     name: "flows_read",
     type: "gauge",
-    help: "Flows read at the last look.",
+    help: "Flows in the last read of the connection tracking table.",
     read: ({ flowCut }) => flowCut.flows,
   },
   {
     name: "flow_cut_passes_total",
     type: "counter",
-    help: "Looks at the kernel's table of flows.",
+    help: "Reads of the connection tracking table.",
     read: ({ flowCut }) => flowCut.passes,
   },
   {
     name: "flow_cut_failures_total",
     type: "counter",
-    help: "Looks that failed and were tried again.",
+    help: "Reads of the connection tracking table that failed and were retried.",
     read: ({ flowCut }) => flowCut.failed,
   },
   {
     name: "flow_cut_duration_seconds",
     type: "gauge",
-    help: "Duration of the last look.",
+    help: "Duration of the last read of the connection tracking table.",
     read: ({ flowCut }) => flowCut.durationMs / 1000,
   },
 ];

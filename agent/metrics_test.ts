@@ -109,7 +109,7 @@ calyx_objects{kind="pod"} 345
 calyx_objects{kind="policy"} 12
 calyx_objects{kind="clusterPolicy"} 12
 calyx_objects{kind="node"} 0
-# HELP calyx_objects_not_understood Objects with a part that could not be understood.
+# HELP calyx_objects_not_understood Objects with a part that the agent cannot read; that part allows nothing.
 # TYPE calyx_objects_not_understood gauge
 calyx_objects_not_understood{kind="pod"} 0
 calyx_objects_not_understood{kind="policy"} 2
@@ -121,18 +121,18 @@ calyx_in_sync{kind="pod"} 1
 calyx_in_sync{kind="policy"} 0
 calyx_in_sync{kind="clusterPolicy"} 0
 calyx_in_sync{kind="node"} 0
-# HELP calyx_age_seconds Time since the API server has last said something of the kind.
+# HELP calyx_age_seconds Time since the API server's last answer or event for the kind.
 # TYPE calyx_age_seconds gauge
 calyx_age_seconds{kind="pod"} 60
 calyx_age_seconds{kind="policy"} 60
 calyx_age_seconds{kind="clusterPolicy"} 60
-# HELP calyx_lists_total How often the kind was listed whole.
+# HELP calyx_lists_total Complete lists of the kind.
 # TYPE calyx_lists_total counter
 calyx_lists_total{kind="pod"} 2
 calyx_lists_total{kind="policy"} 1
 calyx_lists_total{kind="clusterPolicy"} 1
 calyx_lists_total{kind="node"} 1
-# HELP calyx_api_failures_total How often a list or a watch of the kind failed.
+# HELP calyx_api_failures_total Failed lists and watches of the kind.
 # TYPE calyx_api_failures_total counter
 calyx_api_failures_total{kind="pod"} 3
 calyx_api_failures_total{kind="policy"} 0
@@ -147,35 +147,35 @@ calyx_unreadable{kind="node"} 0
 # HELP calyx_kind_version The version in which a kind of several versions is read.
 # TYPE calyx_kind_version gauge
 calyx_kind_version{kind="clusterPolicy",version="v1beta1"} 1
-# HELP calyx_pods_with_doubted_address Pods whose status has an address to be doubted.
+# HELP calyx_pods_with_doubted_address Pods whose status has a doubted address.
 # TYPE calyx_pods_with_doubted_address gauge
 calyx_pods_with_doubted_address{reason="node",believed="false"} 1
 calyx_pods_with_doubted_address{reason="outside_pod_cidrs",believed="true"} 0
-# HELP calyx_endpoints Pods of this node that the kernel knows.
+# HELP calyx_endpoints Pods of this node in the kernel's table.
 # TYPE calyx_endpoints gauge
 calyx_endpoints 2
-# HELP calyx_policies Directions of policies in the kernel.
+# HELP calyx_policies Policies in the kernel's table, each direction counted.
 # TYPE calyx_policies gauge
 calyx_policies 3
-# HELP calyx_policies_waiting Large policies that wait for their turns.
+# HELP calyx_policies_waiting Large policies that are queued.
 # TYPE calyx_policies_waiting gauge
 calyx_policies_waiting 2
-# HELP calyx_apply_total Flushes that reached the kernel.
+# HELP calyx_apply_total Rulesets applied to the kernel.
 # TYPE calyx_apply_total counter
 calyx_apply_total 41
-# HELP calyx_apply_failures_total Flushes that the kernel refused.
+# HELP calyx_apply_failures_total Rulesets that the kernel refused.
 # TYPE calyx_apply_failures_total counter
 calyx_apply_failures_total 2
-# HELP calyx_apply_duration_seconds Duration of the last flush.
+# HELP calyx_apply_duration_seconds Duration of the last apply of a ruleset.
 # TYPE calyx_apply_duration_seconds gauge
 calyx_apply_duration_seconds 0.0075
 # HELP calyx_ipvs_present Whether the kernel has IPVS.
 # TYPE calyx_ipvs_present gauge
 calyx_ipvs_present 1
-# HELP calyx_ipvs_enforced Whether policy judges what the node sends on for others.
+# HELP calyx_ipvs_enforced Whether policy judges what the node sends on for Services (IPVS).
 # TYPE calyx_ipvs_enforced gauge
 calyx_ipvs_enforced 0
-# HELP calyx_bypass What policy does not see, or others decide as well, by kind; /readyz has the names.
+# HELP calyx_bypass Ways past policy, and other policy engines, by kind; /readyz names them.
 # TYPE calyx_bypass gauge
 calyx_bypass{kind="flow_table"} 0
 calyx_bypass{kind="tc_filter"} 1
@@ -191,22 +191,22 @@ calyx_flows_cut_total 30
 # HELP calyx_flows_released_total Cut flows that are allowed again.
 # TYPE calyx_flows_released_total counter
 calyx_flows_released_total 4
-# HELP calyx_flows_refused_total Flows that the kernel would not cut or release.
+# HELP calyx_flows_refused_total Flows that the kernel refused to cut or release.
 # TYPE calyx_flows_refused_total counter
 calyx_flows_refused_total 2
-# HELP calyx_flows_denied Flows that policy denied at the last look, cut before or then.
+# HELP calyx_flows_denied Flows that policy denied at the last read, cut then or before.
 # TYPE calyx_flows_denied gauge
 calyx_flows_denied 26
-# HELP calyx_flows_read Flows read at the last look.
+# HELP calyx_flows_read Flows in the last read of the connection tracking table.
 # TYPE calyx_flows_read gauge
 calyx_flows_read 500
-# HELP calyx_flow_cut_passes_total Looks at the kernel's table of flows.
+# HELP calyx_flow_cut_passes_total Reads of the connection tracking table.
 # TYPE calyx_flow_cut_passes_total counter
 calyx_flow_cut_passes_total 7
-# HELP calyx_flow_cut_failures_total Looks that failed and were tried again.
+# HELP calyx_flow_cut_failures_total Reads of the connection tracking table that failed and were retried.
 # TYPE calyx_flow_cut_failures_total counter
 calyx_flow_cut_failures_total 1
-# HELP calyx_flow_cut_duration_seconds Duration of the last look.
+# HELP calyx_flow_cut_duration_seconds Duration of the last read of the connection tracking table.
 # TYPE calyx_flow_cut_duration_seconds gauge
 calyx_flow_cut_duration_seconds 0.012
 `;

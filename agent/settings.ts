@@ -33,28 +33,28 @@ export const SETTINGS = {
     variables: ["CALYX_NODE_NAME", "NODENAME", "KUBERNETES_NODE_NAME", "FELIX_FELIXHOSTNAME"],
     type: checkedText("NAME", parseNodeName),
     unsaid: "the host name",
-    help: "name of this machine's Node; nothing is enforced before it is there",
+    help: "name of this machine's Node; the agent enforces nothing until it exists",
   }),
   socketPath: setting({
     flag: "agent-socket",
     variables: ["CALYX_AGENT_SOCKET"],
     type: absolutePath,
     default: "/run/calyx/agent.sock",
-    help: "unix socket on which the plugin asks",
+    help: "unix socket on which the agent serves the plugin",
   }),
   stateDir: setting({
     flag: "state-dir",
     variables: ["CALYX_STATE_DIR"],
     type: absolutePath,
     default: "/run/calyx",
-    help: "folder for what must survive a restart of the agent",
+    help: "folder for state that survives a restart of the agent",
   }),
   logLevel: setting({
     flag: "log-level",
     variables: ["CALYX_LOG_LEVEL", "FELIX_LOGSEVERITYSCREEN"],
     type: logLevel,
     default: "info",
-    help: "how much is logged",
+    help: "log level",
   }),
   healthHost: setting({
     flag: "health-host",
@@ -150,7 +150,7 @@ export const SETTINGS = {
     variables: ["CALYX_IPVS"],
     type: choice<IpvsMode>("auto", "on", "off"),
     default: "auto",
-    help: "policy for what IPVS sends to pods: auto where the kernel has IPVS, on, off",
+    help: "whether policy judges what IPVS sends to pods; auto: if the kernel has IPVS",
   }),
 } as const satisfies SettingTable;
 
@@ -167,7 +167,7 @@ const COMMAND_FLAGS = {
     letter: "h",
     type: switched,
     default: false,
-    help: "print this",
+    help: "print this help",
   }),
 } as const satisfies SettingTable;
 

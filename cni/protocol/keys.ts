@@ -90,7 +90,7 @@ export const PLUGIN_KEYS = {
   ),
   requiresMtu: key("require_mtu_file", boolean, {
     default: false,
-    help: "refuse a configuration that has neither agent_socket nor mtu, which say the MTU",
+    help: "refuse a configuration with neither agent_socket nor mtu, the sources of the MTU",
   }),
   policyTimeoutMs: key("policy_setup_timeout_seconds", policyTimeout, {
     default: 10_000,
@@ -98,8 +98,8 @@ export const PLUGIN_KEYS = {
   }),
   policyTimeoutAction: key("policy_setup_timeout_action", choice("fail", "closed"), {
     default: "fail",
-    help: "what becomes of a pod whose policy is not in the kernel in time: ADD fails, or the " +
-      "pod starts without connection until it is",
+    help: "what ADD does if the pod's policy is not in the kernel in time: fail, or start the " +
+      "pod without connection until it is",
   }),
   interfacePrefix: key(
     "interface_prefix",
@@ -109,8 +109,8 @@ export const PLUGIN_KEYS = {
     ),
     {
       default: INTERFACE_PREFIX,
-      help: "what the host's interfaces of pods begin with; the agent's --interface-prefix has " +
-        "to be the same",
+      help: "prefix of the pods' host interfaces; must be the same as the agent's " +
+        "--interface-prefix",
     },
   ),
   allowIpForwarding: key("container_settings.allow_ip_forwarding", boolean, {
@@ -119,14 +119,14 @@ export const PLUGIN_KEYS = {
   }),
   includeDefaultRoutes: key("include_default_routes", boolean, {
     default: false,
-    help: "the pod gets default routes also where IPAM gave routes of its own",
+    help: "add default routes also if IPAM returns other routes",
   }),
 } as const satisfies KeyTable;
 
 /** Keys for the node's name, in order of precedence; the last resort is the machine's host name. */
 export const NODE_KEYS = {
   name: key("nodename", text, {
-    help: "name of this machine's Node, where no agent is asked for it",
+    help: "name of this machine's Node, used without agent_socket",
   }),
   kubernetesName: key("kubernetes.node_name", text, { help: "the same; an older key" }),
   nameFile: key("nodename_file", text, { help: "file with nothing but the Node's name in it" }),
@@ -157,7 +157,7 @@ const DAY_MS = 86_400_000;
 export const LOG_KEYS = {
   level: key("log_level", level, {
     unsaid: "warning on stderr, info in the file",
-    help: "how much is logged",
+    help: "log level",
   }),
   path: key("log_file_path", checked("an absolute path", (it) => it.startsWith("/")), {
     unsaid: "stderr alone",
@@ -165,7 +165,7 @@ export const LOG_KEYS = {
   }),
   bytesMax: key("log_file_max_size", countOf("whole number of MiB; 0 = the default", MEBIBYTE), {
     default: 100 * MEBIBYTE,
-    help: "from this size on another file is begun",
+    help: "size at which a new file is begun",
   }),
   countMax: key("log_file_max_count", countOf("whole number; 0 = the default", 1), {
     default: 10,

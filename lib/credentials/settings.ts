@@ -61,7 +61,7 @@ export const CREDENTIALS = {
     variablePrefix: "CALICO_",
     type: text("FILE"),
     example: "/etc/calyx/ca.crt",
-    help: "certificate authority of the API server, and then the only one that is trusted",
+    help: "certificate authority of the API server; if set, the only one that is trusted",
   }),
   token: setting({
     fileKey: "k8sAPIToken",
@@ -84,7 +84,7 @@ export const CREDENTIALS = {
     variablePrefix: "CALICO_",
     type: text("kubernetes"),
     unsaid: "kubernetes",
-    help: "must be kubernetes, the only one there is",
+    help: "must be kubernetes, the only supported one",
   }),
   serviceHost: setting({
     variables: ["KUBERNETES_SERVICE_HOST"],

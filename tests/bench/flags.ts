@@ -45,7 +45,7 @@ export const FLAGS = {
     type: text("FILE"),
     help: "its network configuration, JSON",
   }),
-  help: setting({ flag: "help", type: switched, default: false, help: "print this" }),
+  help: setting({ flag: "help", type: switched, default: false, help: "print this help" }),
 } as const satisfies SettingTable;
 
 /** The text of `--help`. */

@@ -19,7 +19,7 @@ export const FLAGS = {
     default: false,
     help: "print the facts as one JSON object; exit 1 when a verdict is wrong",
   }),
-  help: setting({ flag: "help", type: switched, default: false, help: "print this" }),
+  help: setting({ flag: "help", type: switched, default: false, help: "print this help" }),
 } as const satisfies SettingTable;
 
 /** The text of `--help`. */

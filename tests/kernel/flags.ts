@@ -37,7 +37,7 @@ export const FLAGS = {
     unsaid: `${SECONDS.whole}, with --short ${SECONDS.short}`,
     help: "switch a machine off after so long",
   }),
-  help: setting({ flag: "help", type: switched, default: false, help: "print this" }),
+  help: setting({ flag: "help", type: switched, default: false, help: "print this help" }),
 } as const satisfies SettingTable;
 
 /** The text of `--help`. */

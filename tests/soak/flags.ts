@@ -7,7 +7,7 @@ import { positive, switched } from "../../lib/settings/value_type.ts";
 export const FLAGS = {
   minutes: setting({ flag: "minutes", type: positive("N"), default: 10, help: "how long" }),
   seed: setting({ flag: "seed", type: positive("N"), unsaid: "by chance", help: "repeats a run" }),
-  help: setting({ flag: "help", type: switched, default: false, help: "print this" }),
+  help: setting({ flag: "help", type: switched, default: false, help: "print this help" }),
 } as const satisfies SettingTable;
 
 /** The text of `--help`. */
