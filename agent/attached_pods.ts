@@ -44,8 +44,8 @@ export class AttachedPods {
   }
 
   /**
-   * Reads the files, forgets the attachments whose interface is gone, and mends interfaces that an earlier
-   * version made.
+   * Reads the files, deletes the attachments whose interface is gone, and updates interfaces that an
+   * earlier version created.
    */
   async load(): Promise<void> {
     const { route, logger } = this.#options;

@@ -33,7 +33,7 @@ export class AttachmentStore {
   }
 
   /**
-   * The other attachments that a new one proves to be gone: an interface, and an address, belong to one
+   * The other attachments that a new one supersedes: an interface, and an address, belong to one
    * container at a time.
    */
   supersededBy(attachment: Attachment): readonly string[] {

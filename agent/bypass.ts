@@ -100,8 +100,8 @@ function formatNames(names: readonly string[]): string {
 }
 
 /**
- * Addresses of the pods that have no interface of ours here: of them the way has to be looked up. A pod
- * that the plugin attached is not among them, though its interface be gone.
+ * Addresses of the pods without an interface of ours: the caller looks their routes up. A pod that the
+ * plugin attached is never among them, even if its interface is gone.
  */
 export function addressesElsewhere(
   { endpoints, links }: Pick<BypassFacts, "endpoints" | "links">,

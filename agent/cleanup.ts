@@ -10,7 +10,7 @@ import type { Settings } from "./settings.ts";
 const STATE = ["attachments", "detachments", "program", "program.new"];
 
 /**
- * Removes the table and what else the agent keeps; running pods keep their interfaces.
+ * Removes the table and the agent's state files; running pods keep their interfaces.
  *
  * @returns what was done, in one line
  * @throws {Error} one sentence why it could not be

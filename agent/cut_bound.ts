@@ -74,7 +74,7 @@ export class CutBound {
   }
 
   /**
-   * What becomes of a denied flow that goes on.
+   * Decides about a denied flow that is still open.
    *
    * @param mayReturn whether the end that was called may call the caller
    * @returns for how many seconds it is to be marked, or "delete"

@@ -33,7 +33,7 @@ export class FactIntake {
   }
 
   /**
-   * An object came, changed or (`undefined`) went.
+   * Takes an object that was added or changed, or (`undefined`) deleted.
    *
    * @returns whether there is something to do now
    */

@@ -29,10 +29,10 @@ export class FlowConcerns {
   #seen: Seen | undefined;
 
   /**
-   * What may have changed since the last call.
+   * Returns the addresses whose flows may have another verdict since the last call.
    *
    * @returns "everything" at the first call, after `forget()`, when the host's addresses changed, and
-   * when a set no longer knows
+   * when a set's log does not reach back
    */
   take(desired: Desired): FlowConcern | "everything" {
     const seen = this.#seen;

@@ -72,9 +72,9 @@ interface Report {
 }
 
 /**
- * Between two looks at what changes concern lies this much time, or (within the bounds) so much that
- * they take 5 %; between two looks at the whole table so much that they take 2 %, or, where something
- * depends on it, a third.
+ * Bounds of the pause between two passes. After a read of the concerned flows it is as long as keeps
+ * these reads at 5 % of the time; after a read of the whole table at 2 %, or at a third if a change
+ * waits for it.
  */
 const PAUSE_MS_MIN = 200;
 const PAUSE_MS_MAX = 500;
@@ -150,8 +150,8 @@ export class FlowCut {
   }
 
   /**
-   * Reads the flows that what changed since the last call concerns, and cuts and releases. Where that
-   * cannot be said, the whole table is due; otherwise it will be.
+   * Reads the flows that the changes since the last call concern, and cuts or releases them. A read of
+   * the whole table follows, at once if the concerned flows are not known.
    *
    * @throws {NetlinkError | KernelError} if the kernel does not show them
    */

@@ -40,8 +40,8 @@ export type Judgement =
     readonly action: "cut" | "keep";
     readonly flow: TrackedFlow;
     /**
-     * Whether an end may begin what would bring the flow back: mostly the end that was called, by a
-     * packet to the caller's address and port.
+     * Whether the called end may begin a flow that would bring this one back, by a packet to the
+     * caller's address and port.
      */
     readonly mayReturn: boolean;
   }

@@ -86,7 +86,7 @@ export class FlowTable {
   }
 
   /**
-   * Reads the whole table, and picks what `sieve()` says at the time.
+   * Reads the whole table, and returns the flows that pass `sieve()`, which is asked for each part.
    *
    * @throws {NetlinkError | KernelError} if the kernel does not show it
    */
@@ -98,7 +98,8 @@ export class FlowTable {
   }
 
   /**
-   * Reads the flows that are concerned, in the way that is least work in a table of this size.
+   * Reads the concerned flows, by filters or as a whole, whichever is less work in a table of this
+   * size.
    *
    * @param onHeavy called when some of them are left to the look at the whole
    * @throws {NetlinkError | KernelError} if the kernel does not show them
@@ -134,7 +135,7 @@ export class FlowTable {
   }
 
   /**
-   * Changes flows. One that the kernel will not mark is deleted: better gone than going on.
+   * Changes flows. One that the kernel refuses to mark is deleted, so that it does not continue.
    *
    * @returns for each, "done", "gone" if it has ended by itself, or why the kernel refused
    */

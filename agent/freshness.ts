@@ -6,8 +6,8 @@
 import type { Facts, KindState } from "./facts.ts";
 
 /**
- * Watches bring at least a bookmark a minute; from so long a silence on it is told of, and sooner where a
- * request has failed.
+ * Watches bring at least one bookmark a minute; a longer silence is reported, and a shorter one after a
+ * failed request.
  */
 const SILENCE_MS_MAX = 150_000;
 

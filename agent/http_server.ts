@@ -218,8 +218,8 @@ async function drain(connection: Deno.Conn): Promise<void> {
 }
 
 /**
- * Ends a connection so that its answer arrives: what is closed with something unread is reset, and the
- * peer's kernel then throws away what it has not read either (RFC 9112, 9.6).
+ * Closes a connection so that its answer arrives: a close with unread bytes sends a reset, and the
+ * peer's kernel then drops the answer too (RFC 9112, 9.6).
  */
 async function connectionEnd(
   connection: Deno.Conn,

@@ -26,7 +26,7 @@ export interface KernelSockets extends Disposable {
 }
 
 /**
- * Opens them; whether flows can be read goes to the log.
+ * Opens the sockets; logs a warning if flows cannot be read.
  *
  * @throws {Error} one sentence with what the kernel lacks, and how to have it
  */

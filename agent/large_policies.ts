@@ -61,7 +61,7 @@ export class LargePolicies {
   }
 
   /**
-   * A policy came, changed or (`undefined`) went.
+   * Takes a policy that was added or changed, or (`undefined`) deleted.
    *
    * @returns whether there is something to flush
    */
@@ -83,7 +83,8 @@ export class LargePolicies {
   }
 
   /**
-   * Gives the graph what waits, up to the first that is work: most concern no pod of this node.
+   * Gives the graph queued policies, up to the first one that needs a flush: most concern no pod of
+   * this node.
    *
    * @returns whether there is something to flush
    */

@@ -44,8 +44,8 @@ export class OwnNode {
   }
 
   /**
-   * Looks for the Node: by its name; else by what clouds call the machine beside (`Node.aliases`); else,
-   * where no name was given, by the machine's addresses. Of several that could be meant it takes none.
+   * Searches the Node: by its name; else by the names that clouds give the machine (`Node.aliases`);
+   * else, if no name was configured, by the machine's addresses. If several match, it takes none.
    *
    * @returns whether it is found
    */
@@ -66,10 +66,10 @@ export class OwnNode {
   }
 
   /**
-   * A Node has come or changed, or (`undefined`) gone.
+   * Takes a Node that was added or changed, or (`undefined`) deleted.
    *
-   * @returns what is to count: of this machine's Node, once it is found, what it said last; and of pod CIDRs
-   * and addresses, which no Node in use gives up, those that it had
+   * @returns the Node to use: this machine's Node, once found, stays as last seen, and keeps the pod
+   * CIDRs and addresses that it had
    */
   complete(name: string, node: Node | undefined): Node | undefined {
     if (name !== this.#name) return node;

@@ -38,8 +38,8 @@ export function readHostRoutes(route: NetlinkSocket): ReadonlyMap<number, readon
 }
 
 /**
- * Whether an attachment's interface is still there: a link of its name that does not say that it is
- * another attachment's.
+ * Whether an attachment's interface still exists: a link of its name whose alias names no other
+ * attachment.
  */
 export function hasInterface(links: ReadonlyMap<string, Link>, attachment: Attachment): boolean {
   const link = links.get(attachment.interfaceName);
@@ -50,8 +50,8 @@ export function hasInterface(links: ReadonlyMap<string, Link>, attachment: Attac
 }
 
 /**
- * Has the node learn no neighbours on the pods' interfaces that do so still, as the plugin now makes
- * them. The change takes away the permanent neighbours, too: the same message to the kernel sets them
+ * Sets NOARP on the pods' interfaces that lack it, as the plugin now creates them, so that the node
+ * learns no neighbours there. The change deletes the permanent neighbours too: the same batch adds them
  * again.
  */
 export function stopLearning(

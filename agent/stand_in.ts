@@ -51,10 +51,10 @@ export class StandIn {
   }
 
   /**
-   * Stands in if that is called for: no table is at work, there are interfaces of ours or pods in the last
-   * known program (of another plugin, then), and `end()` was not called yet.
+   * Begins to stand in if no table is at work, there are interfaces of ours or (another plugin's) pods
+   * in the remembered program, and `end()` was not called yet.
    *
-   * @returns whether it stands in now and did not before
+   * @returns whether it has begun now
    */
   begin(): boolean {
     if (this.#isActive || this.#isOver) return false;

@@ -46,8 +46,8 @@ export interface DataplaneOptions {
   /** Reads the table, which takes many turns of the event loop. @default the socket that writes */
   readonly reader?: ReaderSocket;
   /**
-   * How often other processes changed our table so far, or may have. Without it every commit of theirs, to
-   * whatever table, counts.
+   * Counts the changes of our table by other processes, known or possible. Without it every commit of
+   * theirs counts, to any table.
    */
   readonly foreignChanges?: () => number;
 }
@@ -155,8 +155,8 @@ export class Dataplane {
   }
 
   /**
-   * Whether the table is at work: there, not dormant, and with rules in each base chain that every version
-   * has. What they say it does not read. Without it pods' packets pass unjudged.
+   * Whether the table is at work: there, not dormant, and with rules in each base chain that every
+   * version has. Their rules are not compared. While it is not at work, all packets of pods pass.
    *
    * @throws {NetlinkError} if the kernel refuses
    */

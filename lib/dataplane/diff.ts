@@ -83,8 +83,8 @@ function namesToCompare(sent: Sent, ruleset: Ruleset): Names {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * A set of the same name that is defined otherwise, or a base chain whose name another kind of chain has:
- * another version made it, and what names it would have to go first.
+ * Whether a set has the same name and another definition, or a base chain's name belongs to another
+ * kind of chain: another version created it, and its users would have to be deleted first.
  */
 function isIncompatible(sent: Sent, ruleset: Ruleset, names: Names): boolean {
   for (const name of names.sets) {

@@ -18,7 +18,7 @@ export interface TablePlan {
 }
 
 /**
- * Plans.
+ * Plans how to get the table with the right flags.
  *
  * @param there the table as it is; `undefined` when there is none
  * @param isOwned whether the table is to be ours alone

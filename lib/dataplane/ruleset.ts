@@ -20,8 +20,8 @@ export interface Ruleset {
 }
 
 /**
- * Which entries may be others than in the ruleset before; what is not here is the same value. Members of
- * sets that live on change besides.
+ * Which entries may differ from the earlier ruleset; all others are the same objects. Members of sets
+ * may change in addition.
  */
 export interface RulesetChanges {
   /** The earlier one; weak, so that a chain of them is not kept in memory. */

@@ -57,10 +57,10 @@ export class Listing<T> {
   }
 
   /**
-   * Gives `handler` everything there is.
+   * Lists all objects and gives them to `handler`.
    *
-   * @param watchOptions of the watch that goes on after a stream
-   * @throws {DatastoreError | CredentialsError} if it does not come, and then nothing was given
+   * @param watchOptions of the watch that continues after a stream
+   * @throws {DatastoreError | CredentialsError} if the list fails; then `handler` was given nothing
    */
   async list(
     kind: ResourceKind<T>,

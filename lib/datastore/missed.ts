@@ -22,10 +22,12 @@ export interface MissedOptions {
 }
 
 /**
- * Asks a server for what came after a version, for a second.
+ * Watches for one second from a version on.
  *
- * @returns whether there is something; not where the server refuses to say, which it does alive
- * @throws {DatastoreError | CredentialsError} if it does not answer; with `isGone` when it no longer knows
+ * @returns whether there are later events; `false` also if the server refuses, which shows that it is
+ * alive
+ * @throws {DatastoreError | CredentialsError} if it does not answer; with `isGone` when it no longer
+ * knows
  */
 export async function hasMissed<T>(
   api: ApiServer,

@@ -38,8 +38,8 @@ export async function sendGet(
 }
 
 /**
- * What a broken or late answer means; what is neither stays as it is. After a late one no connection of
- * before is used again: a connection that died without a word lies in wait for the next request.
+ * Converts a broken or late answer to an error; other errors stay as they are. After a late answer no
+ * earlier connection is used again, since a dead one would delay the next request.
  */
 export function readError(
   api: ApiServer,

@@ -133,8 +133,8 @@ export class PolicyGraph {
   }
 
   /**
-   * The desired state of the facts taken so far. Its maps are new when this node's part changed and
-   * the same ones otherwise; the members of its sets live on and carry revisions.
+   * The desired state of the facts taken so far. Its maps are new objects if this node's part changed,
+   * else the same ones; the members of its sets change in place and carry revisions.
    */
   flush(): Desired {
     if (this.#isLocalDirty) {

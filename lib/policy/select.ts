@@ -32,8 +32,8 @@ export function isGovernable(workload: Workload): boolean {
 }
 
 /**
- * Which of two pods at one address holds it: negative if `a` does. The older one's sandbox is gone, and
- * its status has not said so yet.
+ * Compares two pods that claim one address: negative if `a` holds it. The newer one does: the older
+ * one's sandbox is gone, and its status is not updated yet.
  */
 export function compareHolders(a: Workload, b: Workload): number {
   const [older, newer] = [a.createdAt ?? "", b.createdAt ?? ""];

@@ -49,10 +49,10 @@ export class SetIndex {
   }
 
   /**
-   * Makes exactly `required` the sets in use, by id: new ones are filled, unused ones forgotten.
+   * Sets the sets in use to exactly `required`, by id: fills new ones, drops unused ones.
    *
-   * @param changed ids of those that came or went since the last call
-   * @returns all of them; range sets, which do not change, as they are
+   * @param changed ids that were added or dropped since the last call
+   * @returns all sets in use; range sets, which never change, as given
    */
   require(
     required: ReadonlyMap<string, SetSpec | RangeSet>,

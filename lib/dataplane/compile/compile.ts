@@ -44,7 +44,8 @@ export interface CompileOptions {
   /** What a pod may send to its own node: everything, or only replies. @default {"accept"} */
   readonly endpointToHostAction?: "accept" | "drop";
   /**
-   * Whether what the node sends on for others without forwarding it (IPVS) is judged as well.
+   * Whether policy also judges packets that the node sends on for others without forwarding them
+   * (IPVS).
    *
    * @default {false}
    */
@@ -58,9 +59,8 @@ export function compile(desired: Desired, choices: CompileOptions = {}): Ruleset
 }
 
 /**
- * Compiles one `Desired` after the other. What one says of the changes since the one before is all that is
- * looked at; where it says nothing, everything is. The maps of a ruleset live on in the next one, so that
- * only the newest is of use.
+ * Compiles one `Desired` after the other. It visits only the entries in `changes`, or all if there is
+ * none. The next ruleset reuses the maps of the one before, so that only the newest is valid.
  */
 export class Compiler {
   readonly choices: CompileOptions;

@@ -29,9 +29,9 @@ export interface BaseOptions {
 
 export const UNKNOWN = "interface of no known pod";
 /**
- * Every way through the chains ends in a verdict. But a packet that is on its way while a transaction
- * takes effect may find a map's new element and behind it a chain that has no rules for it yet, and
- * comes back to the hook's own chain.
+ * Every path through the chains ends in a verdict. But a packet that is in the hook while a transaction
+ * commits may find a map's new element and behind it a chain without rules for it yet, and then returns
+ * to the base chain.
  */
 export const CHANGING = "policy is changing";
 export const IS_CUT = "flow that policy no longer allows";
