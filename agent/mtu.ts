@@ -16,7 +16,7 @@ const MTU_MAX = 65_535;
 const FRESH_MS = 10_000;
 
 /** Returns a function that gives the MTU for pods (bytes), detected at most every ten seconds. */
-export function freshMtu(route: NetlinkSocket, logger: Logger, nowMs: () => number): () => number {
+export function cachedMtu(route: NetlinkSocket, logger: Logger, nowMs: () => number): () => number {
   let known = MTU_DEFAULT;
   let foundMs = -Infinity;
   return () => {

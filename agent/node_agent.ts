@@ -43,7 +43,7 @@ import { openKernelSockets } from "./kernel_sockets.ts";
 import { LargePolicies } from "./large_policies.ts";
 import { watchLinks } from "./link_watch.ts";
 import { newEnforcementState } from "./loop.ts";
-import { freshMtu } from "./mtu.ts";
+import { cachedMtu } from "./mtu.ts";
 import { NodeRecord } from "./node_record.ts";
 import type { Notifier } from "./notify.ts";
 import { OwnNode } from "./own_node.ts";
@@ -285,7 +285,7 @@ function construct({ settings, logger }: NodeAgentOptions, resources: AsyncDispo
     isListed: () => kinds.node?.isInSync === true,
     hostAddresses,
   });
-  const detectMtu = freshMtu(route, logger, Date.now);
+  const detectMtu = cachedMtu(route, logger, Date.now);
   const nodeRecord = new NodeRecord({
     ...{ socketPath, ownNode, logger },
     nodeOf: (name) => graph.index.node(name),

@@ -25,7 +25,7 @@ import {
 } from "./host_link.ts";
 import { ipamOf, type Lease } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
-import { planSandbox, resultOf, type Wiring } from "./plan.ts";
+import { planSandbox, type PodNetwork, resultOf } from "./plan.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { type CallArguments, parseArguments, type PodName } from "./protocol/environment.ts";
 import { CniError, toCniError } from "./protocol/error.ts";
@@ -67,16 +67,16 @@ export async function add(call: Call): Promise<CniResult> {
     const agent = settings.agentSocket === undefined
       ? undefined
       : new AgentClient(settings.agentSocket);
-    const plans = wiringsOf(call, settings, args, lease, mtu);
-    const wiring = await wire(sandbox, plans, { agent, pod: args.pod, log: call.log });
+    const plans = podNetworksOf(call, settings, args, lease, mtu);
+    const podNetwork = await wire(sandbox, plans, { agent, pod: args.pod, log: call.log });
     undo.add(
       "delete interface",
-      () => deleteAttachmentLink(sandbox.host, wiring.alias, wiring.hostName),
+      () => deleteAttachmentLink(sandbox.host, podNetwork.alias, podNetwork.hostName),
     );
     if (agent !== undefined && args.pod !== undefined) {
-      enforce(agent, settings, args.pod, call, wiring, undo);
+      enforce(agent, settings, args.pod, call, podNetwork, undo);
     }
-    return appendResult(previous, resultOf(wiring));
+    return appendResult(previous, resultOf(podNetwork));
   } catch (error) {
     await undo.run();
     throw toCniError(error, "networkFailed");
@@ -100,18 +100,18 @@ function refuseTakenName(sandbox: Sandbox, ifname: string): void {
   );
 }
 
-/** The pod's wiring, once for each candidate name of its interface, in order. */
-function* wiringsOf(
+/** The pod's network, once for each candidate name of its interface, in order. */
+function* podNetworksOf(
   { environment, configuration }: Call,
   settings: PluginSettings,
   { pod }: CallArguments,
   { result }: Lease,
   mtu: number | undefined,
-): Generator<Wiring> {
+): Generator<PodNetwork> {
   const { containerId, ifname, netns } = environment;
   const id = { network: configuration.name, containerId, ifname };
   const { dns } = settings;
-  const wiring: Omit<Wiring, "hostName"> = {
+  const podNetwork: Omit<PodNetwork, "hostName"> = {
     alias: aliasOf(id, pod),
     podName: ifname,
     podLinkAddress: randomLinkAddress(),
@@ -129,7 +129,7 @@ function* wiringsOf(
     dns: Object.keys(dns).length > 0 ? dns : result.dns,
   };
   for (const hostName of hostNamesOf(pod, id, settings.interfacePrefix)) {
-    yield { ...wiring, hostName };
+    yield { ...podNetwork, hostName };
   }
 }
 
@@ -156,13 +156,13 @@ interface NameContext {
  */
 async function wire(
   sandbox: Sandbox,
-  wirings: Iterable<Wiring>,
+  podNetworks: Iterable<PodNetwork>,
   context: NameContext,
-): Promise<Wiring> {
+): Promise<PodNetwork> {
   const taken: string[] = [];
-  for (const wiring of wirings) {
-    if (await tryName(sandbox, wiring, context)) return wiring;
-    taken.push(wiring.hostName);
+  for (const podNetwork of podNetworks) {
+    if (await tryName(sandbox, podNetwork, context)) return podNetwork;
+    taken.push(podNetwork.hostName);
   }
   throw new CniError(
     "networkFailed",
@@ -174,11 +174,11 @@ async function wire(
 /** @returns `false` if the link of that name is not ours to delete */
 async function tryName(
   sandbox: Sandbox,
-  wiring: Wiring,
+  podNetwork: PodNetwork,
   { agent, pod, log }: NameContext,
 ): Promise<boolean> {
-  const { hostName, alias } = wiring;
-  const steps = planSandbox(wiring);
+  const { hostName, alias } = podNetwork;
+  const steps = planSandbox(podNetwork);
   for (let attempt = 1;; attempt++) {
     try {
       sandbox.wire(steps);
@@ -254,7 +254,7 @@ function enforce(
   settings: PluginSettings,
   pod: PodName,
   { environment, log }: Call,
-  wiring: Wiring,
+  podNetwork: PodNetwork,
   undo: Undo,
 ): void {
   const { policyTimeoutMs, startsClosed } = settings;
@@ -267,9 +267,9 @@ function enforce(
       namespace: pod.namespace,
       pod: pod.name,
       ...(pod.uid === undefined ? {} : { uid: pod.uid }),
-      interface: wiring.hostName,
-      addresses: wiring.addresses.map(String),
-      netns: wiring.netns,
+      interface: podNetwork.hostName,
+      addresses: podNetwork.addresses.map(String),
+      netns: podNetwork.netns,
     }, policyTimeoutMs);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;

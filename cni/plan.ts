@@ -37,8 +37,8 @@ export function linkLocalOf(linkAddress: string): Address {
   return Address.fromBytes(Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...identifier]));
 }
 
-/** A pod's wiring: both ends of its veth pair, addresses and routes. */
-export interface Wiring {
+/** A pod's network: both ends of its veth pair, addresses and routes. */
+export interface PodNetwork {
   /** The host's end of the pair. */
   readonly hostName: string;
   /** The alias of the host's end, which names the owner (`link_alias.ts`). */
@@ -108,8 +108,8 @@ export type Step =
 export type RouteDetails = Pick<ResultRoute, "mtu" | "advmss" | "priority" | "table">;
 
 /** Plans the steps that wire up a pod, in order. Pure. */
-export function planSandbox(wiring: Wiring): readonly Step[] {
-  const { hostName, podName, podLinkAddress, mtu, alias } = wiring;
+export function planSandbox(podNetwork: PodNetwork): readonly Step[] {
+  const { hostName, podName, podLinkAddress, mtu, alias } = podNetwork;
   return [
     {
       kind: "pair",
@@ -124,13 +124,13 @@ export function planSandbox(wiring: Wiring): readonly Step[] {
     // the kernel's table of them, which all links share, is not the pod's to fill. Before they are set,
     // for the change would take them away.
     { kind: "noArp" },
-    ...hostSysctls(wiring),
-    ...podSysctls(wiring),
+    ...hostSysctls(podNetwork),
+    ...podSysctls(podNetwork),
     { kind: "up", side: "pod", link: "loopback" },
     { kind: "up", side: "pod", link: "pair" },
-    ...wiring.addresses.map((it): Step => ({ kind: "address", prefix: Prefix.host(it) })),
-    ...familiesOf(wiring).flatMap(gatewaySteps),
-    ...routesOf(wiring).map(({ dst, gw, ...more }): Step => ({
+    ...podNetwork.addresses.map((it): Step => ({ kind: "address", prefix: Prefix.host(it) })),
+    ...familiesOf(podNetwork).flatMap(gatewaySteps),
+    ...routesOf(podNetwork).map(({ dst, gw, ...more }): Step => ({
       kind: "route",
       side: "pod",
       destination: dst,
@@ -138,7 +138,7 @@ export function planSandbox(wiring: Wiring): readonly Step[] {
       more,
     })),
     { kind: "up", side: "host", link: "pair" },
-    ...wiring.addresses.flatMap((address): Step[] => [
+    ...podNetwork.addresses.flatMap((address): Step[] => [
       { kind: "neighbour", side: "host", address, linkAddress: podLinkAddress },
       linkRoute("host", address),
     ]),
@@ -171,7 +171,7 @@ function linkRoute(side: Side, address: Address): Step {
 type SysctlNeed = Partial<Pick<Step & { readonly kind: "sysctl" }, "optional" | "tolerated">>;
 
 /** Sysctls that are set before the link is up, so that it never runs without them. */
-function hostSysctls({ hostName, addresses }: Wiring): Step[] {
+function hostSysctls({ hostName, addresses }: PodNetwork): Step[] {
   const isIPv4 = addresses.every((it) => it.family === 4);
   const set = (
     key: string,
@@ -198,7 +198,7 @@ function hostSysctls({ hostName, addresses }: Wiring): Step[] {
   ];
 }
 
-function podSysctls({ podName, addresses, allowIpForwarding }: Wiring): Step[] {
+function podSysctls({ podName, addresses, allowIpForwarding }: PodNetwork): Step[] {
   const hasIPv6 = addresses.some((it) => it.family === 6);
   const set = (
     key: string,
@@ -222,7 +222,7 @@ function podSysctls({ podName, addresses, allowIpForwarding }: Wiring): Step[] {
 }
 
 /** The families of the pod's addresses. */
-function familiesOf({ addresses }: Wiring): Family[] {
+function familiesOf({ addresses }: PodNetwork): Family[] {
   return FAMILIES.filter((family) => addresses.some((it) => it.family === family));
 }
 
@@ -231,13 +231,13 @@ function familiesOf({ addresses }: Wiring): Family[] {
  * and so with the scope of one that leads over a gateway; and a default route for every family for
  * which IPAM gave none at all.
  */
-export function routesOf(wiring: Wiring): ResultRoute[] {
-  const families = familiesOf(wiring);
+export function routesOf(podNetwork: PodNetwork): ResultRoute[] {
+  const families = familiesOf(podNetwork);
   const routes = new Map<string, ResultRoute>();
   for (const family of families) {
-    const given = wiring.routes.filter((it) => it.dst.address.family === family);
+    const given = podNetwork.routes.filter((it) => it.dst.address.family === family);
     const defaultRoute: ResultRoute = { dst: new Prefix(Address.of(family, 0n), 0) };
-    const needsDefault = given.length === 0 || wiring.includeDefaultRoutes;
+    const needsDefault = given.length === 0 || podNetwork.includeDefaultRoutes;
     const wanted = needsDefault ? [...given, defaultRoute] : given;
     for (const { dst, gw: _gateway, scope: _scope, ...more } of wanted) {
       const route: ResultRoute = { dst: dst.network, gw: GATEWAYS[family], ...more };
@@ -249,20 +249,20 @@ export function routesOf(wiring: Wiring): ResultRoute[] {
 }
 
 /** Builds the CNI result of a pod that is wired up. */
-export function resultOf(wiring: Wiring): CniResult {
-  const { hostName, podName, podLinkAddress, netns, mtu, dns } = wiring;
+export function resultOf(podNetwork: PodNetwork): CniResult {
+  const { hostName, podName, podLinkAddress, netns, mtu, dns } = podNetwork;
   const size = mtu === undefined ? {} : { mtu };
   return {
     interfaces: [
       { name: hostName, mac: HOST_LINK_ADDRESS, ...size },
       { name: podName, mac: podLinkAddress, ...size, sandbox: netns },
     ],
-    ips: wiring.addresses.map((it) => {
-      const gateway = wiring.subnetGateways.get(it);
+    ips: podNetwork.addresses.map((it) => {
+      const gateway = podNetwork.subnetGateways.get(it);
       const ip = { address: Prefix.host(it), interface: 1 };
       return gateway === undefined ? ip : { ...ip, gateway };
     }),
-    routes: routesOf(wiring),
+    routes: routesOf(podNetwork),
     dns,
   };
 }

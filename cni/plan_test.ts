@@ -1,9 +1,16 @@
 import { assertEquals } from "@std/assert";
 import { Address } from "../lib/ip/address.ts";
 import { Prefix } from "../lib/ip/prefix.ts";
-import { linkLocalOf, planSandbox, resultOf, routesOf, type Step, type Wiring } from "./plan.ts";
+import {
+  linkLocalOf,
+  planSandbox,
+  type PodNetwork,
+  resultOf,
+  routesOf,
+  type Step,
+} from "./plan.ts";
 
-const WIRING: Wiring = {
+const POD_NETWORK: PodNetwork = {
   hostName: "cali1",
   alias: "calyx/net1/c1/eth0",
   podName: "eth0",
@@ -40,7 +47,7 @@ function formatStep(step: Step): string {
 }
 
 Deno.test("planSandbox() wires up a pod of both families", () => {
-  assertEquals(planSandbox(WIRING).map(formatStep), [
+  assertEquals(planSandbox(POD_NETWORK).map(formatStep), [
     "pair cali1 ee:ee:ee:ee:ee:ee eth0 02:00:00:00:00:01 1450",
     "alias calyx/net1/c1/eth0",
     "host learns no neighbours",
@@ -75,7 +82,7 @@ Deno.test("planSandbox() wires up a pod of both families", () => {
 });
 
 Deno.test("planSandbox() gets by without IPv6 in the kernel when the pod has none", () => {
-  const steps = planSandbox({ ...WIRING, addresses: WIRING.addresses.slice(0, 1) });
+  const steps = planSandbox({ ...POD_NETWORK, addresses: POD_NETWORK.addresses.slice(0, 1) });
   const needed = steps.filter((it) => it.kind === "sysctl" && !it.optional).map(formatStep);
   assertEquals(needed.filter((it) => it.includes("ipv6")), []);
   assertEquals(steps.filter((it) => formatStep(it).includes("fe80")), []);
@@ -87,7 +94,7 @@ Deno.test("planSandbox() gets by without IPv6 in the kernel when the pod has non
 });
 
 Deno.test("planSandbox() lets the pod forward only where that is wanted", () => {
-  const steps = planSandbox({ ...WIRING, allowIpForwarding: true }).map(formatStep);
+  const steps = planSandbox({ ...POD_NETWORK, allowIpForwarding: true }).map(formatStep);
   assertEquals(steps.filter((it) => it.startsWith("pod net/") && it.endsWith("=1")), [
     "pod net/ipv4/ip_forward=1",
     "pod net/ipv6/conf/all/forwarding=1",
@@ -96,16 +103,20 @@ Deno.test("planSandbox() lets the pod forward only where that is wanted", () => 
 
 Deno.test("routesOf() takes the routes of IPAM for the defaults of their family", () => {
   const given = { dst: Prefix.parse("10.0.0.0/8"), gw: Address.parse("10.1.0.1"), priority: 5 };
-  const format = (wiring: Wiring): string[] =>
-    routesOf(wiring).map((it) => `${it.dst} ${it.gw} ${it.priority}`);
+  const format = (podNetwork: PodNetwork): string[] =>
+    routesOf(podNetwork).map((it) => `${it.dst} ${it.gw} ${it.priority}`);
   const specific = "10.0.0.0/8 169.254.1.1 5";
   const default4 = "0.0.0.0/0 169.254.1.1 undefined";
   const default6 = "::/0 fe80::ecee:eeff:feee:eeee undefined";
-  const wiring = { ...WIRING, routes: [given] };
-  assertEquals(format(wiring), [specific, default6]);
-  assertEquals(format({ ...wiring, includeDefaultRoutes: true }), [specific, default4, default6]);
+  const podNetwork = { ...POD_NETWORK, routes: [given] };
+  assertEquals(format(podNetwork), [specific, default6]);
+  assertEquals(format({ ...podNetwork, includeDefaultRoutes: true }), [
+    specific,
+    default4,
+    default6,
+  ]);
   const all = {
-    ...WIRING,
+    ...POD_NETWORK,
     routes: [{ dst: Prefix.parse("0.0.0.0/0") }],
     includeDefaultRoutes: true,
   };
@@ -113,7 +124,7 @@ Deno.test("routesOf() takes the routes of IPAM for the defaults of their family"
 });
 
 Deno.test("resultOf() names both ends, and the pod's as the one with the addresses", () => {
-  const result = resultOf({ ...WIRING, dns: { domain: "cluster.local" } });
+  const result = resultOf({ ...POD_NETWORK, dns: { domain: "cluster.local" } });
   assertEquals(result.interfaces, [
     { name: "cali1", mac: "ee:ee:ee:ee:ee:ee", mtu: 1450 },
     { name: "eth0", mac: "02:00:00:00:00:01", mtu: 1450, sandbox: "/run/netns/a" },
@@ -127,8 +138,8 @@ Deno.test("resultOf() names both ends, and the pod's as the one with the address
 
 Deno.test("resultOf() names the gateways of subnets that IPAM named", () => {
   const gateway = Address.parse("10.1.0.1");
-  const subnetGateways = new Map(WIRING.addresses.slice(0, 1).map((it) => [it, gateway]));
-  const { ips, routes } = resultOf({ ...WIRING, subnetGateways });
+  const subnetGateways = new Map(POD_NETWORK.addresses.slice(0, 1).map((it) => [it, gateway]));
+  const { ips, routes } = resultOf({ ...POD_NETWORK, subnetGateways });
   const vias = routes.map((it) => `${it.gw}`);
   assertEquals(ips.map((it) => `${it.gateway}`), ["10.1.0.1", "undefined"]);
   assertEquals(vias, ["169.254.1.1", "fe80::ecee:eeff:feee:eeee"]);

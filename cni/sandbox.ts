@@ -41,7 +41,7 @@ const LOOPBACK_INDEX = 1;
 /** Indexes of both ends of the pair. */
 type PairIndexes = Readonly<Record<Side, number>>;
 
-/** Both sides of a pod's wiring, open. */
+/** Both sides of a pod's podNetwork, open. */
 export class Sandbox implements Disposable {
   readonly host: NetlinkSocket;
   readonly pod: NetlinkSocket;

@@ -14,7 +14,7 @@ import { FAMILIES, type Family } from "../ip/address.ts";
 import { type AddressRange, mergeRanges, rangesContain } from "../ip/range.ts";
 import type { Node } from "../model/node.ts";
 import { keyOf, type Workload } from "../model/workload.ts";
-import { isGovernable } from "./select.ts";
+import { isPolicySubject } from "./select.ts";
 
 /** Doubted addresses, as texts, by the key of the pod whose status has them. */
 export interface AddressDoubts {
@@ -56,7 +56,7 @@ export function addressDoubts(
   };
   const doubts = { ofNodes: new Map<string, string[]>(), outside: new Map<string, string[]>() };
   for (const workload of workloads) {
-    if (!isGovernable(workload)) continue;
+    if (!isPolicySubject(workload)) continue;
     for (const address of workload.addresses) {
       const isBelieved = isCredible(
         address,

@@ -5,7 +5,7 @@ import type { Node } from "../model/node.ts";
 import type { ClusterNetworkPolicy, NetworkPolicy } from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
 import { NodeIndex } from "./node_index.ts";
-import { compareClusterPolicies, compareHolders, isGovernable } from "./select.ts";
+import { compareClusterPolicies, compareHolders, isPolicySubject } from "./select.ts";
 
 /** The facts of a cluster, all of them. */
 export interface Cluster {
@@ -43,7 +43,7 @@ function makeIndex(cluster: Cluster): ClusterIndex {
   for (const node of cluster.nodes) nodes.set(node.name, node);
   const pods = new Map<string, Workload>();
   for (const pod of cluster.pods) {
-    if (!isGovernable(pod)) continue;
+    if (!isPolicySubject(pod)) continue;
     for (const address of pod.addresses) {
       if (!nodes.isCredible(address, pod.nodeName)) continue;
       const text = address.toString();

@@ -18,7 +18,7 @@ import {
 } from "../model/policy.ts";
 import { keyOf, type Protocol, type Workload } from "../model/workload.ts";
 import { type Cluster, type ClusterIndex, indexOf } from "./cluster_index.ts";
-import { concerns, governs, isGovernable, rulesOf, selectionOf, selects } from "./select.ts";
+import { concerns, governs, isPolicySubject, rulesOf, selectionOf, selects } from "./select.ts";
 import { rangesOf } from "./set_spec.ts";
 
 export type { Cluster, ClusterIndex };
@@ -114,7 +114,7 @@ export function evaluateDirection(
     ? [flow.destination, flow.source]
     : [flow.source, flow.destination];
   const { workload } = own;
-  if (workload === undefined || !isGovernable(workload)) return allow({ kind: "notAPod" });
+  if (workload === undefined || !isPolicySubject(workload)) return allow({ kind: "notAPod" });
   if (direction === "ingress" && isOwnNode(index, workload, other)) {
     return allow({ kind: "ownNode", node: workload.nodeName });
   }

@@ -17,8 +17,8 @@ import {
   compareClusterPolicies,
   compareHolders,
   governs,
-  isGovernable,
   isolationPolicyOf,
+  isPolicySubject,
 } from "./select.ts";
 
 /** Facts by key. */
@@ -91,7 +91,7 @@ export class FactStore implements ClusterIndex {
     let holder: Workload | undefined;
     for (const key of this.#claims.get(address) ?? []) {
       const workload = this.#workloads.get(key);
-      if (workload === undefined || !isGovernable(workload)) continue;
+      if (workload === undefined || !isPolicySubject(workload)) continue;
       if (!this.addressesOf(workload).some((it) => it.toString() === address)) continue;
       if (holder === undefined || compareHolders(workload, holder) < 0) holder = workload;
     }
@@ -251,7 +251,7 @@ export class FactStore implements ClusterIndex {
   /** Notes whether the status of a pod has an address of a node. */
   #contest(key: string): void {
     const workload = this.#workloads.get(key);
-    const isContested = workload !== undefined && isGovernable(workload) &&
+    const isContested = workload !== undefined && isPolicySubject(workload) &&
       workload.addresses.some((it) => this.#nodes.hasAddress(it.toString()));
     if (isContested) this.#contested.add(key);
     else this.#contested.delete(key);

@@ -33,7 +33,7 @@ import type { ClusterIndex } from "./cluster_index.ts";
 import { FactStore } from "./fact_store.ts";
 import { type LocalPart, LocalPartMaker } from "./local_part.ts";
 import { LocalPods } from "./local_pods.ts";
-import { isGovernable } from "./select.ts";
+import { isPolicySubject } from "./select.ts";
 import { type PodView, SetIndex } from "./set_index.ts";
 import type { SetSpec } from "./set_spec.ts";
 
@@ -188,7 +188,7 @@ export class PolicyGraph {
   }
 
   #isLocal(workload: Workload): boolean {
-    return workload.nodeName === this.#nodeName && isGovernable(workload);
+    return workload.nodeName === this.#nodeName && isPolicySubject(workload);
   }
 
   /** Updates pods after a change outside of their own objects. @returns whether a set changed */

@@ -27,7 +27,7 @@ export interface PodSelection {
  * Whether policies can select the pod, as subject or as peer. They cannot if it is on the host's network
  * (it shares its node's address) or finished (another pod may have its addresses already).
  */
-export function isGovernable(workload: Workload): boolean {
+export function isPolicySubject(workload: Workload): boolean {
   return !workload.hostNetwork && !workload.finished;
 }
 
@@ -48,7 +48,7 @@ export function governs(
   direction: Direction,
 ): boolean {
   return policy[direction] !== undefined && policy.namespace === workload.namespace &&
-    isGovernable(workload) && matchesLabels(policy.podSelector, workload.labels);
+    isPolicySubject(workload) && matchesLabels(policy.podSelector, workload.labels);
 }
 
 /** Whether `policy` selects `workload` and decides in `direction`. */
@@ -96,7 +96,7 @@ export function selects(
   workload: Workload,
   namespaceLabels: Labels | undefined,
 ): boolean {
-  if (!isGovernable(workload)) return false;
+  if (!isPolicySubject(workload)) return false;
   const inNamespace = selection.namespace === undefined
     ? namespaceLabels !== undefined && matchesLabels(selection.namespaceSelector, namespaceLabels)
     : selection.namespace === workload.namespace;

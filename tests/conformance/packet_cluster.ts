@@ -130,7 +130,7 @@ export class PacketCluster implements AsyncDisposable {
   async #detachPods({ pods }: Snapshot): Promise<void> {
     for (const [key, attached] of [...this.#pods]) {
       const pod = pods.get(key);
-      if (pod !== undefined && wiringOf(pod) === wiringOf(attached.pod)) continue;
+      if (pod !== undefined && attachedAs(pod) === attachedAs(attached.pod)) continue;
       this.#pods.delete(key);
       attached[Symbol.dispose]();
       await attached.services.closed;
@@ -236,7 +236,7 @@ export class PacketCluster implements AsyncDisposable {
 }
 
 /** What cannot change while a pod lives. */
-function wiringOf({ labels: _, ...pod }: CasePod): string {
+function attachedAs({ labels: _, ...pod }: CasePod): string {
   return JSON.stringify(pod);
 }
 
