@@ -23,7 +23,8 @@ import {
   isHalfMade,
   MARKING_MS_MAX,
 } from "./host_link.ts";
-import { ipamOf, type Lease } from "./ipam/ipam.ts";
+import { chooseIpam } from "./ipam/choose_ipam.ts";
+import type { Lease } from "./ipam/ipam.ts";
 import { NodeFacts } from "./node.ts";
 import { planSandbox, type PodNetwork, resultOf } from "./plan.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
@@ -52,7 +53,7 @@ export async function add(call: Call): Promise<CniResult> {
     );
   }
   const previous = previousResult(call);
-  const ipam = ipamOf(call);
+  const ipam = chooseIpam(call);
   const node = new NodeFacts(settings);
   using sandbox = Sandbox.open(environment);
   refuseTakenName(sandbox, environment.ifname);

@@ -16,7 +16,7 @@ import { dumpRoutes, parseRoute, type Route } from "../lib/netlink/route/route.t
 import { AgentClient, AgentError } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import { listOurLinks } from "./host_link.ts";
-import { ipamOf } from "./ipam/ipam.ts";
+import { chooseIpam } from "./ipam/choose_ipam.ts";
 import { parseSettings } from "./protocol/configuration.ts";
 import { CniError } from "./protocol/error.ts";
 import { type CniResult, parseResult, type ResultRoute } from "./protocol/result.ts";
@@ -38,7 +38,7 @@ export async function check(call: Call): Promise<void> {
     throw new CniError("invalidConfiguration", `CHECK needs "prevResult": it is missing`);
   }
   const result = parseResult(prevResult, configuration.cniVersion, "prevResult");
-  await ipamOf(call).check(call, addressesOf(result, interfaceOf(result, call)));
+  await chooseIpam(call).check(call, addressesOf(result, interfaceOf(result, call)));
   using sandbox = Sandbox.open(environment);
   const problems = problemsOf(sandbox, result, call);
   if (problems.length > 0) {

@@ -16,7 +16,7 @@ import {
   hostNamesOf,
   isHalfMade,
 } from "./host_link.ts";
-import { ipamOf } from "./ipam/ipam.ts";
+import { chooseIpam } from "./ipam/choose_ipam.ts";
 import { readAgentSocket } from "./protocol/configuration.ts";
 import { type CallEnvironment, parseArguments, type PodName } from "./protocol/environment.ts";
 import { toCniError } from "./protocol/error.ts";
@@ -34,7 +34,7 @@ export async function del(call: Call): Promise<void> {
   refuseOwnNamespace(environment);
   forget(call);
   deletePair(call);
-  if (configuration.ipamType !== undefined) await ipamOf(call).release(call);
+  if (configuration.ipamType !== undefined) await chooseIpam(call).release(call);
 }
 
 function deletePair(call: Call): void {

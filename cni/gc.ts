@@ -16,7 +16,7 @@ import { NETLINK_ROUTE, type NetlinkSocket, openNetlinkSocket } from "../lib/net
 import { AgentClient, AgentError } from "./agent_client.ts";
 import type { Call } from "./call.ts";
 import { deleteLinkIfThere, listHalfMadeLinks, listOurLinks, MARKING_MS_MAX } from "./host_link.ts";
-import { ipamOf } from "./ipam/ipam.ts";
+import { chooseIpam } from "./ipam/choose_ipam.ts";
 import {
   parseValidAttachments,
   readAgentSocket,
@@ -46,7 +46,7 @@ export async function collect(call: Call): Promise<void> {
   await attempt(() => deletePairs(call, valid, attempt));
   await attempt(() => deleteHalfMade(call));
   if (call.configuration.ipamType !== undefined) {
-    await attempt(() => ipamOf(call).collect(call, valid));
+    await attempt(() => chooseIpam(call).collect(call, valid));
   }
   const [first] = failures;
   if (first === undefined) return;
@@ -63,7 +63,9 @@ function tellAgent(call: Call, valid: readonly ValidAttachment[]): void {
   const path = readAgentSocket(configuration);
   if (path === undefined) return;
   using socket = openNetlinkSocket(NETLINK_ROUTE);
-  const holders = configuration.ipamType === undefined ? [] : ipamOf(call).listStale(call, valid);
+  const holders = configuration.ipamType === undefined
+    ? []
+    : chooseIpam(call).listStale(call, valid);
   const ids = [...listStalePairs(socket, call, valid).map(({ id }) => id), ...holders];
   const stale = new Map(ids.flatMap((it) => it ? [[`${it.containerId}/${it.ifname}`, it]] : []));
   for (const id of stale.values()) {

@@ -2,7 +2,7 @@
 
 import { AgentClient } from "./agent_client.ts";
 import type { Call } from "./call.ts";
-import { ipamOf } from "./ipam/ipam.ts";
+import { chooseIpam } from "./ipam/choose_ipam.ts";
 import { NodeFacts } from "./node.ts";
 import { parseSettings, type PluginSettings } from "./protocol/configuration.ts";
 import { CNI_CODES, CniError, toCniError } from "./protocol/error.ts";
@@ -27,7 +27,7 @@ export async function status(call: Call): Promise<void> {
   try {
     node.requireAgent();
     requireReady(settings);
-    await ipamOf(call).status(call, {
+    await chooseIpam(call).status(call, {
       requested: undefined,
       podCidrs: () => node.podCidrs(),
     });

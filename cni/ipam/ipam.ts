@@ -1,16 +1,10 @@
-/**
- * Where addresses come from: host-local, which is built in, or a plugin of another type, which is
- * called. Both do the same things.
- */
+/** What gives addresses and takes them back; which of them does is chosen in `choose_ipam.ts`. */
 
 import type { Address } from "../../lib/ip/address.ts";
 import type { Prefix } from "../../lib/ip/prefix.ts";
 import type { Call } from "../call.ts";
 import type { ValidAttachment } from "../protocol/configuration.ts";
-import { CniError } from "../protocol/error.ts";
 import type { CniResult } from "../protocol/result.ts";
-import { DelegatedIpam } from "./delegate.ts";
-import { HostLocalIpam } from "./host_local.ts";
 
 /** Inputs of an allocation from outside of the configuration. */
 export interface IpamContext {
@@ -49,26 +43,4 @@ export interface Ipam {
   collect(call: Call, valid: readonly ValidAttachment[]): Promise<void>;
   /** @throws {CniError} if there is no address left, or no room to note who has it */
   status(call: Call, context: IpamContext): Promise<void>;
-}
-
-/**
- * The IPAM of the configuration.
- *
- * @throws {CniError} code 7 if there is none, or it is this plugin
- */
-export function ipamOf({ configuration }: Call): Ipam {
-  const { ipamType } = configuration;
-  if (ipamType === undefined) {
-    throw new CniError(
-      "invalidConfiguration",
-      `"ipam.type" is missing: say "host-local" with "ranges": [[{"subnet": "usePodCidr"}]]`,
-    );
-  }
-  if (ipamType === "calyx" || ipamType === configuration.json.type) {
-    throw new CniError(
-      "invalidConfiguration",
-      `"ipam.type" cannot be this plugin itself, which would call itself for ever: got "${ipamType}"`,
-    );
-  }
-  return ipamType === "host-local" ? new HostLocalIpam() : new DelegatedIpam(ipamType);
 }

@@ -6,7 +6,8 @@
 
 import { type Clock, systemClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
-import { chooseConnection, type Connection } from "./connection.ts";
+import { chooseConnection } from "./choose_connection.ts";
+import type { Connection } from "./connection.ts";
 import { CredentialsError } from "./error.ts";
 import type { Identity } from "./login.ts";
 import { checkAuthorities, checkCertificate } from "./pem.ts";

@@ -1,12 +1,7 @@
-/**
- * What kinds of object the small API server serves, as data. Pods, namespaces, nodes and network
- * policies are there from the start; a test registers what else it needs.
- */
+/** What a kind of object is to the small API server, as data; the built-in ones are in `built_in_kinds.ts`. */
 
 import type { KubernetesObject } from "./object.ts";
 import type { StatusCause } from "./status.ts";
-import { NAMESPACE_RULES, NODE_RULES, POD_RULES } from "./core_rules.ts";
-import { NETWORK_POLICY_RULES } from "./network_policy_rules.ts";
 
 /** What is special about one kind. All functions take objects of their own and may change them. */
 export interface KindRules {
@@ -41,74 +36,6 @@ export interface ApiKind {
   readonly shortNames?: readonly string[];
   readonly rules?: KindRules;
 }
-
-/** Kinds that are always there. */
-export const BUILT_IN_KINDS: readonly ApiKind[] = [
-  {
-    group: "",
-    version: "v1",
-    plural: "pods",
-    kind: "Pod",
-    namespaced: true,
-    hasStatus: true,
-    hasGeneration: false,
-    returnsDeleted: true,
-    selectableFields: [
-      "spec.nodeName",
-      "spec.restartPolicy",
-      "spec.schedulerName",
-      "spec.serviceAccountName",
-      "status.phase",
-      "status.podIP",
-      "status.nominatedNodeName",
-    ],
-    shortNames: ["po"],
-    rules: POD_RULES,
-  },
-  {
-    group: "",
-    version: "v1",
-    plural: "namespaces",
-    kind: "Namespace",
-    namespaced: false,
-    hasStatus: true,
-    hasGeneration: false,
-    returnsDeleted: true,
-    selectableFields: ["status.phase"],
-    shortNames: ["ns"],
-    rules: NAMESPACE_RULES,
-  },
-  {
-    group: "",
-    version: "v1",
-    plural: "nodes",
-    kind: "Node",
-    namespaced: false,
-    hasStatus: true,
-    hasGeneration: false,
-    selectableFields: ["spec.unschedulable"],
-    shortNames: ["no"],
-    rules: NODE_RULES,
-  },
-  {
-    group: "",
-    version: "v1",
-    plural: "configmaps",
-    kind: "ConfigMap",
-    namespaced: true,
-    hasGeneration: false,
-    shortNames: ["cm"],
-  },
-  {
-    group: "networking.k8s.io",
-    version: "v1",
-    plural: "networkpolicies",
-    kind: "NetworkPolicy",
-    namespaced: true,
-    shortNames: ["netpol"],
-    rules: NETWORK_POLICY_RULES,
-  },
-];
 
 /** `v1`, or `networking.k8s.io/v1`. */
 export function apiVersionOf(kind: Pick<ApiKind, "group" | "version">): string {

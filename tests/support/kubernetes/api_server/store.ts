@@ -7,7 +7,8 @@
  */
 
 import { type Change, Collection } from "./collection.ts";
-import { type ApiKind, BUILT_IN_KINDS, dottedName } from "./kind.ts";
+import { BUILT_IN_KINDS } from "./built_in_kinds.ts";
+import { type ApiKind, dottedName } from "./kind.ts";
 import { asObject, keyOf, type KubernetesObject, type PartialObject } from "./object.ts";
 import { mergePatch } from "./patch.ts";
 import { StatusError } from "./status.ts";
