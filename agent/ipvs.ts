@@ -29,7 +29,7 @@ const INTERVAL_MS = 1_000;
 const TABLE_PATH = "/proc/net/ip_vs";
 
 /** Reads from /proc and /sys whether this kernel has IPVS, and the sysctls that policy needs. */
-export function readIpvs(): IpvsState {
+function readIpvs(): IpvsState {
   try {
     openFile(TABLE_PATH)[Symbol.dispose]();
   } catch (error) {
@@ -45,12 +45,12 @@ export function readIpvs(): IpvsState {
 }
 
 /** Whether policy judges, in the output hook, packets that the node sends on for Services. */
-export function judgesOutput(mode: IpvsMode, { isPresent }: IpvsState): boolean {
+function judgesOutput(mode: IpvsMode, { isPresent }: IpvsState): boolean {
   return mode === "on" || (mode === "auto" && isPresent);
 }
 
 /** Sentences for `/readyz` and the log about what policy cannot judge; empty if all is well. */
-export function ipvsDetails(
+function ipvsDetails(
   mode: IpvsMode,
   { isPresent, isTracked }: IpvsState,
 ): readonly string[] {

@@ -10,7 +10,7 @@ import { run } from "./program.ts";
 const encoder = new TextEncoder();
 
 /** Runs calyxctl in this process; the result is its exit status. */
-export function main(args: readonly string[]): Promise<number> {
+function main(args: readonly string[]): Promise<number> {
   const terminal: Terminal = {
     environment: Deno.env.toObject(),
     readInput: () => new Response(Deno.stdin.readable).text(),

@@ -4,6 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { isSource, listFiles, read, ROOT } from "./support/project_file.ts";
 
 /** Which rooms a room may import besides itself. */
 interface Row {
@@ -133,14 +134,8 @@ const VAGUE = [
   ["see the file's " + "comment", "say in one sentence what the object does"],
 ] as const;
 
-const ROOT = await Deno.realPath(`${import.meta.dirname}/..`);
-const SOURCE_FOLDERS = ["agent", "cni", "ctl", "deploy", "lib"];
-
 const files = await listFiles();
-const sources = files.filter((it) =>
-  it.endsWith(".ts") && !/_(test|bench)\.ts$/.test(it) &&
-  (it === "main.ts" || SOURCE_FOLDERS.includes(it.split("/")[0] ?? ""))
-);
+const sources = files.filter(isSource);
 const scripts = files.filter((it) => it.endsWith(".ts"));
 
 Deno.test("tidy: every room is in the import table", () => {
@@ -411,22 +406,4 @@ function anchorsOf(document: string): readonly string[] {
   return [...document.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
     heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
   );
-}
-
-async function read(path: string): Promise<string> {
-  return await Deno.readTextFile(`${ROOT}/${path}`);
-}
-
-/** Every file of the project, as paths from its root; not what is built, fetched or git's. */
-async function listFiles(): Promise<readonly string[]> {
-  const found: string[] = [];
-  const visit = async (folder: string): Promise<void> => {
-    for await (const { name, isDirectory, isFile } of Deno.readDir(`${ROOT}/${folder}`)) {
-      const path = folder === "" ? name : `${folder}/${name}`;
-      if (isDirectory && ![".git", "dist", "node_modules"].includes(name)) await visit(path);
-      else if (isFile) found.push(path);
-    }
-  };
-  await visit("");
-  return found.sort();
 }

@@ -6,7 +6,7 @@
 import { CniError } from "./error.ts";
 import { parseTraceParent, type TraceContext } from "./trace.ts";
 
-export const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
+const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
 export type CniCommand = typeof CNI_COMMANDS[number];
 
 /** Variables as they come: a name that is not set is `undefined`. */

@@ -14,7 +14,7 @@ export interface WorkloadKind {
 }
 
 /** Pods themselves, which are their own template. */
-export const POD_KIND: WorkloadKind = { group: "", kind: "Pod", words: ["pod", "pods", "po"] };
+const POD_KIND: WorkloadKind = { group: "", kind: "Pod", words: ["pod", "pods", "po"] };
 
 const TEMPLATE_KINDS: readonly WorkloadKind[] = [
   { group: "apps", kind: "Deployment", words: ["deployment", "deployments", "deploy"] },

@@ -27,7 +27,7 @@ export function formatAction({ action, name }: ClusterPolicyRule): string {
 }
 
 /** One peer: `pods app=web of namespaces team=a`, or `10.0.0.0/8 except 10.1.0.0/16`. */
-export function formatPeer(policy: AnyPolicy, peer: PolicyPeer): string {
+function formatPeer(policy: AnyPolicy, peer: PolicyPeer): string {
   if (peer.kind === "pods") return formatPods(policy, peer);
   if (peer.kind === "nodes") {
     return peer.selector.length === 0 ? "all nodes" : `nodes ${formatSelector(peer.selector)}`;

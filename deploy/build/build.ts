@@ -7,7 +7,6 @@
  * Not for finding the compile base (compile_base.ts) nor for installing (install.sh).
  */
 
-import { formatHex } from "../../lib/base/bytes.ts";
 import { parseFlags } from "../../lib/base/flags.ts";
 import {
   type Bundle,
@@ -166,7 +165,7 @@ async function main(args: readonly string[]): Promise<void> {
       say(
         `build: ${place.slice(root.length + 1)} (${(size / 1e6).toFixed(1)} MB, of them ` +
           `${(bundle.bytes / 1e3).toFixed(0)} kB ours; ` +
-          `SHA-256 ${formatHex(new Uint8Array(sha256)).slice(0, 16)}…)`,
+          `SHA-256 ${new Uint8Array(sha256).toHex().slice(0, 16)}…)`,
       );
     }
   } finally {

@@ -3,8 +3,6 @@
  * with nothing new to it does nothing.
  */
 
-import { formatHex } from "../../lib/base/bytes.ts";
-
 /** By executable: the hash of what it was built from, and its size. */
 export type Records = Record<string, BuildRecord>;
 
@@ -47,7 +45,7 @@ export async function hashInputs(root: string, facts: readonly string[]): Promis
     parts.push(path.slice(root.length), await Deno.readTextFile(path));
   }
   const bytes = new TextEncoder().encode(parts.join("\0"));
-  return formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 async function listSources(folder: string, into: string[]): Promise<void> {

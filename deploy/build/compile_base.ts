@@ -7,7 +7,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { type Bytes, formatHex } from "../../lib/base/bytes.ts";
+import type { Bytes } from "../../lib/base/bytes.ts";
 import { messageOf } from "../../lib/base/error.ts";
 
 /** A target of `deno compile`. */
@@ -262,5 +262,5 @@ async function keepImage(
 }
 
 async function digest(bytes: Bytes): Promise<string> {
-  return formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -12,15 +12,6 @@ export function assert(condition: unknown, message = "Assertion failed"): assert
   if (!condition) throw new AssertionError(message);
 }
 
-/**
- * Marks a place that the types say cannot be reached; `value` is what reached it.
- *
- * @throws {AssertionError} always
- */
-export function unreachable(value: never): never {
-  throw new AssertionError(`Unreachable: ${JSON.stringify(value)}`);
-}
-
 /** A programmer error: only the outermost frame catches it, and the process stops. */
 export class AssertionError extends Error {
   override readonly name = "AssertionError";

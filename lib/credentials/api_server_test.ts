@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FakeAuthority } from "../../tests/support/kubernetes/fake_authority.ts";
 import { until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ApiServer, type ApiServerSources, openApiServer } from "./api_server.ts";
 import { CredentialsError } from "./error.ts";
-import { FakeAuthority } from "./fake_authority.ts";
 import { settingsFromEnvironment } from "./settings.ts";
 
 const userAgent = "calyx-test/1";

@@ -169,7 +169,7 @@ async function readBounded(opened: Deno.FsFile, endMs = 0): Promise<string | und
 }
 
 /** What is wrong with a file that cannot be read, as one sentence. */
-export function describeFileError(name: string, error: unknown): unknown {
+function describeFileError(name: string, error: unknown): unknown {
   if (error instanceof CredentialsError) return error;
   const what = sentence(name);
   if (error instanceof Deno.errors.NotFound) {

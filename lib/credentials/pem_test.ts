@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { FakeAuthority } from "../../tests/support/kubernetes/fake_authority.ts";
 import { Chance } from "../../tests/support/chance.ts";
 import { CredentialsError } from "./error.ts";
-import { FakeAuthority } from "./fake_authority.ts";
 import { checkAuthorities, checkCertificate } from "./pem.ts";
 
 const NAMES = { certificate: 'certificate "/c"', key: 'key "/k"' };

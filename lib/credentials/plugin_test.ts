@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FakeAuthority } from "../../tests/support/kubernetes/fake_authority.ts";
 import { isOnCommandLine } from "../../tests/support/program/processes.ts";
 import { turns, until } from "../../tests/support/until.ts";
 import type { Clock } from "../base/clock.ts";
 import { CredentialsError } from "./error.ts";
-import { FakeAuthority } from "./fake_authority.ts";
 import { Entry } from "./kubeconfig_merge.ts";
 import type { Identity } from "./login.ts";
 import { authProviderLogin, execLogin } from "./plugin.ts";

@@ -25,7 +25,7 @@ const HOOKS = {
 } as const;
 
 /** The tags of a chain's rules, as one text: equal for equal rules. */
-export function chainTags(chain: Chain): string {
+function chainTags(chain: Chain): string {
   return chain.rules.map((rule) => rule.tag).join(" ");
 }
 
@@ -110,6 +110,6 @@ export function formatHook({ hook, priority, type, policy = "accept" }: Hook): s
 }
 
 /** The same of a chain of a ruleset; `undefined` for one that is no base chain. */
-export function baseDefinition({ hook }: Chain): string | undefined {
+function baseDefinition({ hook }: Chain): string | undefined {
   return hook && formatHook(hookOf(hook));
 }

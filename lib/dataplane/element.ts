@@ -1,6 +1,5 @@
 /** Elements of our sets and maps: their keys as bytes, and the set's definition around them. */
 
-import { formatHex, parseHex } from "../base/bytes.ts";
 import { Address, bitsOf, type Family } from "../ip/address.ts";
 import { bytesOfValue } from "../ip/address_text.ts";
 import type { AddressRange } from "../ip/range.ts";
@@ -151,14 +150,14 @@ export function memberElements(type: SetType, members: Iterable<Member>): readon
 /** The id of an element: equal for elements of one set with equal keys. */
 export function elementId(element: Element): string {
   const end = ((element.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END) !== 0 ? "!" : "";
-  return formatHex(element.key) + end;
+  return element.key.toHex() + end;
 }
 
 /** An element with the key of this id: enough to delete it. */
 export function elementOfId(id: string): Element {
   return id.endsWith("!")
-    ? { key: parseHex(id.slice(0, -1)), flags: NFT_SET_ELEM_INTERVAL_END }
-    : { key: parseHex(id) };
+    ? { key: Uint8Array.fromHex(id.slice(0, -1)), flags: NFT_SET_ELEM_INTERVAL_END }
+    : { key: Uint8Array.fromHex(id) };
 }
 
 /** An element's content beside its key: verdict and comment. */

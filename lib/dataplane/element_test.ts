@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { formatHex } from "../base/bytes.ts";
 import { Address } from "../ip/address.ts";
 import { rangeElements } from "../netlink/nftables/interval.ts";
 import { elementsOf, memberElements } from "./element.ts";
@@ -18,7 +17,7 @@ Deno.test("memberElements() has the bytes of every canonical IPv6 text", () => {
   const check = (it: Address): void => {
     const type = { key: "address", family: 6, isInterval: false } as const;
     const [element] = memberElements(type, [Address.parse(it.toString())]);
-    assertEquals(formatHex(element?.key ?? new Uint8Array()), formatHex(it.bytes), `${it}`);
+    assertEquals((element?.key ?? new Uint8Array()).toHex(), it.bytes.toHex(), `${it}`);
   };
   known.forEach(check);
   fc.assert(fc.property(address, check), { numRuns: 300 });
@@ -28,7 +27,7 @@ Deno.test("memberElements() takes the members of the set's family", () => {
   const members = ["10.0.0.1", "fd00::1", "10.1.2.255"].map(Address.parse);
   const keys = ([4, 6] as const).map((family) =>
     memberElements({ key: "address", family, isInterval: false }, members)
-      .map((it) => formatHex(it.key))
+      .map((it) => it.key.toHex())
   );
   assertEquals(keys, [["0a000001", "0a0102ff"], ["fd000000000000000000000000000001"]]);
 });

@@ -18,7 +18,7 @@ export function render(ruleset: Ruleset): string {
 }
 
 /** Renders one rule without its place: `ip saddr @a4-… tcp dport 80 counter accept comment "…"`. */
-export function renderRule(rule: Rule): string {
+function renderRule(rule: Rule): string {
   const words = rule.statements.map(renderStatement);
   if (rule.comment !== undefined) words.push(`comment "${rule.comment}"`);
   return words.join(" ");

@@ -85,12 +85,6 @@ export class Address {
   }
 }
 
-/** Orders by family, then by number. */
-export function compareAddresses(a: Address, b: Address): number {
-  if (a.family !== b.family) return a.family - b.family;
-  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0;
-}
-
 /** A copy in the order of the canonical texts: the one that texts in lists are printed in. */
 export function sortedByText(addresses: Iterable<Address>): Address[] {
   return [...addresses].sort((a, b) => a.toString() < b.toString() ? -1 : 1);

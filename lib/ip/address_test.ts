@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Address, compareAddresses } from "./address.ts";
+import { Address } from "./address.ts";
 import { Prefix } from "./prefix.ts";
 
 Deno.test("Address.parse() makes one text of each address", () => {
@@ -55,12 +55,6 @@ Deno.test("Address.parse() refuses what is no address", () => {
     assertThrows(() => Address.parse(text), SyntaxError, `"${text}"`);
     assertEquals(Address.tryParse(text), undefined);
   }
-});
-
-Deno.test("compareAddresses() orders by family, then by number", () => {
-  const texts = ["::1", "10.0.0.2", "9.0.0.0", "::", "10.0.0.10"];
-  const sorted = texts.map((it) => Address.parse(it)).sort(compareAddresses).map(String);
-  assertEquals(sorted, ["9.0.0.0", "10.0.0.2", "10.0.0.10", "::", "::1"]);
 });
 
 Deno.test("Prefix.parse() keeps host bits, and network clears them", () => {

@@ -16,7 +16,7 @@ export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_NONBLOCK = 0o4000;
-export const O_CLOEXEC = 0o2000000;
+const O_CLOEXEC = 0o2000000;
 
 /** What {@link readFile} reads at most: files of `/proc/sys` hold at most a page. */
 const FILE_BYTES_MAX = 4096;

@@ -15,7 +15,7 @@ export type Direction = "ingress" | "egress";
 export const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
 /** The tiers, in order of evaluation. */
-export const TIERS = ["admin", "namespaced", "baseline"] as const;
+const TIERS = ["admin", "namespaced", "baseline"] as const;
 export type Tier = (typeof TIERS)[number];
 
 /** A namespaced policy. A direction that is `undefined` is not governed; `[]` allows nothing. */

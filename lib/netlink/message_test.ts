@@ -2,7 +2,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { goldenBytes } from "../../tests/support/golden/golden_bytes.ts";
 import { AssertionError } from "../base/assert.ts";
-import { formatHex } from "../base/bytes.ts";
 import { Writer } from "./buffer.ts";
 import {
   decodeMessages,
@@ -32,13 +31,13 @@ Deno.test("encodeRequest() writes header, padding and flags", () => {
   const writer = new Writer(16);
   encodeRequest(writer, sampleRequest(new Uint8Array([1]), NLM_F_CREATE), 9, NLM_F_ACK);
   assertEquals(
-    formatHex(writer.bytes),
-    formatHex(goldenBytes(`
+    writer.bytes.toHex(),
+    goldenBytes(`
       1c000000 4d00 0504    # length 28, type 77, REQUEST ACK CREATE
       09000000 00000000     # sequence, port id of the kernel
       02 000000             # fixed header, padded
       0500 0100 01 000000   # attribute, padded; the length of the message holds the padding
-    `)),
+    `).toHex(),
   );
 });
 

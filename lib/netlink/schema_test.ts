@@ -3,7 +3,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { AssertionError } from "../base/assert.ts";
-import { formatHex } from "../base/bytes.ts";
 import { Writer } from "./buffer.ts";
 import {
   attributes,
@@ -115,7 +114,7 @@ Deno.test("attributes() reads back whatever it wrote, unknown attributes too", (
 Deno.test("attributes() writes back whatever it read", () => {
   fc.assert(fc.property(sampleValue, (value) => {
     const encoded = encode(sample, value);
-    assertEquals(formatHex(encode(sample, sample.read(encoded))), formatHex(encoded));
+    assertEquals(encode(sample, sample.read(encoded)).toHex(), encoded.toHex());
   }));
 });
 
@@ -177,7 +176,7 @@ Deno.test("attributes() writes what <linux/netlink.h> says", () => {
     "absent field": [{ byte: undefined }, ""],
   };
   for (const [name, [value, hex]] of Object.entries(cases)) {
-    assertEquals(formatHex(encode(sample, value)), hex, name);
+    assertEquals(encode(sample, value).toHex(), hex, name);
   }
 });
 
@@ -205,7 +204,7 @@ Deno.test("struct() asserts its size", () => {
 Deno.test("struct() writes absent fields as zero", () => {
   const writer = new Writer();
   header.write(writer, { size: 258 });
-  assertEquals(formatHex(writer.bytes), "00000102");
+  assertEquals(writer.bytes.toHex(), "00000102");
 });
 
 Deno.test("choose() asserts that it has the variant", () => {

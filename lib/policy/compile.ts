@@ -34,12 +34,12 @@ export interface CompiledPolicy {
 export type AnyPolicy = NetworkPolicy | ClusterNetworkPolicy;
 
 /** The id of one direction of a policy. */
-export function policyIdOf(policy: AnyPolicy, direction: Direction): string {
+function policyIdOf(policy: AnyPolicy, direction: Direction): string {
   return `${tierOf(policy)}-${direction}/${nameOf(policy)}`;
 }
 
 /** The tier of a policy; NetworkPolicies are between Admin and Baseline. */
-export function tierOf(policy: AnyPolicy): Tier {
+function tierOf(policy: AnyPolicy): Tier {
   return "tier" in policy ? policy.tier : "namespaced";
 }
 
@@ -173,7 +173,7 @@ function compilePorts(
 }
 
 /** Sorts port ranges and joins those that overlap or touch. */
-export function mergePorts(ranges: readonly PortRange[]): readonly PortRange[] {
+function mergePorts(ranges: readonly PortRange[]): readonly PortRange[] {
   const merged: { first: number; last: number }[] = [];
   for (const { first, last } of [...ranges].sort((a, b) => a.first - b.first)) {
     const previous = merged.at(-1);

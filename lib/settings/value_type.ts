@@ -54,19 +54,6 @@ export function integer(
   };
 }
 
-/** A number above 0, whole or not. */
-export function positive(placeholder: string): ValueType<number> {
-  return {
-    placeholder,
-    parse: (value) => {
-      const number = Number(value);
-      if (number > 0 && number < Infinity) return number;
-      throw new RangeError(`Number must be above 0: got "${value}"`);
-    },
-    format: String,
-  };
-}
-
 /** Seconds, typed with or without an "s"; milliseconds inside. */
 export const seconds: ValueType<number> = {
   placeholder: "SECONDS",

@@ -1,7 +1,6 @@
 /** From the write in the API server to the rule in the kernel: one change at a time, in the big cluster. */
 
 import { sleep } from "../../lib/base/async.ts";
-import { equalBytes } from "../../lib/base/bytes.ts";
 import { Address } from "../../lib/ip/address.ts";
 import { interfaceNameOf } from "../../lib/model/interface_name.ts";
 import type { Notification } from "../../lib/netlink/nftables/notification.ts";
@@ -150,7 +149,7 @@ function changesOf({ store, objects, size }: ClusterNode, round: number): Cluste
 function hasElement(it: Notification, deleted: boolean, key: Uint8Array, set?: string): boolean {
   return it.kind === "elements" && it.deleted === deleted &&
     (set === undefined || it.list.set === set) &&
-    it.list.elements.some((element) => equalBytes(element.key, key));
+    it.list.elements.some((element) => element.key.toHex() === key.toHex());
 }
 
 /** Governs the node's pod in `namespace`; allows pods that no other policy names so. */

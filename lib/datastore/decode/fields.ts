@@ -125,7 +125,7 @@ export function readMetadata(object: Fields, problems: Problems): Metadata {
 }
 
 /** A map of texts; entries that are none are left out. */
-export function readLabels(value: unknown, path: string, problems: Problems): Labels {
+function readLabels(value: unknown, path: string, problems: Problems): Labels {
   const labels: Record<string, string> = {};
   for (const [key, text] of Object.entries(readObject(value, path, problems))) {
     if (typeof text === "string") {

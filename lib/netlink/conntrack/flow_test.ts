@@ -3,7 +3,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
-import { formatHex } from "../../base/bytes.ts";
 import { Address } from "../../ip/address.ts";
 import { NLMSG_HDRLEN, type Request } from "../message.ts";
 import {
@@ -183,7 +182,7 @@ const GOLDENS: Readonly<Record<string, readonly [Request, string]>> = {
 
 for (const [what, [request, golden]] of Object.entries(GOLDENS)) {
   Deno.test(`${what} makes the expected bytes`, () => {
-    assertEquals(formatHex(requestBytes(request)), formatHex(goldenBytes(golden)));
+    assertEquals(requestBytes(request).toHex(), goldenBytes(golden).toHex());
   });
 }
 

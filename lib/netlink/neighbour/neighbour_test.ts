@@ -2,7 +2,6 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
-import { formatHex } from "../../base/bytes.ts";
 import { Address } from "../../ip/address.ts";
 import type { RawMessage, Request } from "../message.ts";
 import { RTM_DELNEIGH, RTM_NEWNEIGH } from "./message.ts";
@@ -76,7 +75,7 @@ const GOLDENS: Readonly<Record<string, readonly [Request, string]>> = {
 
 for (const [name, [request, golden]] of Object.entries(GOLDENS)) {
   Deno.test(`${name} makes the bytes of its golden`, () => {
-    assertEquals(formatHex(requestBytes(request)), formatHex(goldenBytes(golden)));
+    assertEquals(requestBytes(request).toHex(), goldenBytes(golden).toHex());
   });
 }
 

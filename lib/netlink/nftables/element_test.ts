@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { formatHex } from "../../base/bytes.ts";
 import { Writer } from "../buffer.ts";
 import { NFT_JUMP } from "./data.ts";
 import {
@@ -56,7 +55,7 @@ const ELEMENTS: Readonly<Record<string, Element>> = {
 
 for (const [name, element] of Object.entries(ELEMENTS)) {
   Deno.test(`writeElement() writes ${name} as its table does`, () => {
-    assertEquals(formatHex(encode(element)), formatHex(encodeByTable(element)));
+    assertEquals(encode(element).toHex(), encodeByTable(element).toHex());
   });
 
   Deno.test(`readElement() reads ${name} back`, () => {

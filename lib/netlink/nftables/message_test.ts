@@ -5,7 +5,6 @@
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { assert } from "../../base/assert.ts";
-import { formatHex } from "../../base/bytes.ts";
 import { HOST_IS_LITTLE_ENDIAN, Writer } from "../buffer.ts";
 import {
   NLM_F_APPEND,
@@ -342,7 +341,7 @@ function only(requests: readonly Request[]): Request {
 function payloadOf(request: Request): string {
   const writer = new Writer();
   request.write(writer);
-  return formatHex(writer.bytes);
+  return writer.bytes.toHex();
 }
 
 const FLAG_NAMES = {

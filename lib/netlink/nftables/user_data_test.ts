@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { AssertionError } from "../../base/assert.ts";
-import { formatHex, parseHex } from "../../base/bytes.ts";
 import { Writer } from "../buffer.ts";
 import {
   annotationFields,
@@ -16,14 +15,14 @@ import {
 function encode(fields: Parameters<typeof userData.write>[1]): string {
   const writer = new Writer();
   userData.write(writer, fields);
-  return formatHex(writer.bytes);
+  return writer.bytes.toHex();
 }
 
 Deno.test("userData writes comment and tag as triples", () => {
   const fields = annotationFields({ comment: "hi", tag: "x" }) ?? [];
   // type 0, length 3, "hi\0"; type 0x7f, length 2, "x\0"
   assertEquals(encode(fields), "00" + "03" + "686900" + "7f" + "02" + "7800");
-  assertEquals(annotationOf(userData.read(parseHex("0003686900" + "7f027800"))), {
+  assertEquals(annotationOf(userData.read(Uint8Array.fromHex("0003686900" + "7f027800"))), {
     comment: "hi",
     tag: "x",
   });
@@ -40,8 +39,8 @@ Deno.test("userData keeps text of any alphabet", () => {
 });
 
 Deno.test("userData drops a truncated tail", () => {
-  assertEquals(userData.read(parseHex("0003686900" + "7f0278")), [
-    { type: 0, value: parseHex("686900") },
+  assertEquals(userData.read(Uint8Array.fromHex("0003686900" + "7f0278")), [
+    { type: 0, value: Uint8Array.fromHex("686900") },
   ]);
 });
 

@@ -3,7 +3,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { goldenBytes, requestBytes } from "../../../tests/support/golden/golden_bytes.ts";
 import { AssertionError } from "../../base/assert.ts";
-import { formatHex } from "../../base/bytes.ts";
 import { Address } from "../../ip/address.ts";
 import { Prefix } from "../../ip/prefix.ts";
 import type { RawMessage, Request } from "../message.ts";
@@ -157,7 +156,7 @@ const GOLDENS: Readonly<Record<string, readonly [Request, string]>> = {
 
 for (const [name, [request, golden]] of Object.entries(GOLDENS)) {
   Deno.test(`${name} makes the bytes of its golden`, () => {
-    assertEquals(formatHex(requestBytes(request)), formatHex(goldenBytes(golden)));
+    assertEquals(requestBytes(request).toHex(), goldenBytes(golden).toHex());
   });
 }
 

@@ -1,12 +1,12 @@
 /** Byte goldens that can be read: hexadecimal digits, and after each `#` what they say. */
 
-import { type Bytes, parseHex } from "../../../lib/base/bytes.ts";
+import type { Bytes } from "../../../lib/base/bytes.ts";
 import { Writer } from "../../../lib/netlink/buffer.ts";
 import { encodeRequest, type Request } from "../../../lib/netlink/message.ts";
 
 /** The bytes of a golden: `#` begins a comment, white space means nothing. */
 export function goldenBytes(text: string): Bytes {
-  return parseHex(text.replaceAll(/#.*$/gm, ""));
+  return Uint8Array.fromHex(text.replaceAll(/#.*$|\s/gm, ""));
 }
 
 /** The bytes of `request` as the socket sends it, with sequence number 0 and without NLM_F_ACK. */

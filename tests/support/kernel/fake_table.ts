@@ -4,7 +4,6 @@
  * Objects are kept as their messages: a dump gives back what was sent, with a handle.
  */
 
-import { formatHex } from "../../../lib/base/bytes.ts";
 import type { Chain, Hook } from "../../../lib/netlink/nftables/chain.ts";
 import { type Element, NFT_SET_ELEM_INTERVAL_END } from "../../../lib/netlink/nftables/element.ts";
 import type { Expression } from "../../../lib/netlink/nftables/expression.ts";
@@ -221,16 +220,14 @@ function targetOf(it: Expression): string | undefined {
 /** What an element is in its set: the end of a range is another one than what begins there. */
 function elementId({ key, keyEnd, flags = 0 }: Element): string {
   const isEnd = (flags & NFT_SET_ELEM_INTERVAL_END) !== 0;
-  return `${formatHex(key)}${keyEnd === undefined ? "" : `-${formatHex(keyEnd)}`}${
-    isEnd ? "$" : ""
-  }`;
+  return `${key.toHex()}${keyEnd === undefined ? "" : `-${keyEnd.toHex()}`}${isEnd ? "$" : ""}`;
 }
 
 function dataOf({ data }: Element): string {
   if (data === undefined) return "";
   return data.value === undefined
     ? `${data.verdict.code} ${data.verdict.chain}`
-    : formatHex(data.value);
+    : data.value.toHex();
 }
 
 /** Whether ranges of a set meet: in each field, where it is a concatenation. */
@@ -254,7 +251,7 @@ function hasOverlap(set: SetDefinition, elements: ReadonlyMap<string, Element>):
  */
 function hasNestedRange(elements: readonly Element[]): boolean {
   const marks = elements.map((it) => ({
-    key: formatHex(it.key),
+    key: it.key.toHex(),
     isEnd: ((it.flags ?? 0) & NFT_SET_ELEM_INTERVAL_END) !== 0,
   })).sort((a, b) => a.key === b.key ? Number(b.isEnd) - Number(a.isEnd) : a.key < b.key ? -1 : 1);
   let isOpen = false;
@@ -270,7 +267,7 @@ type Ranges = readonly (readonly [string, string])[];
 function fieldRanges({ key, keyEnd = key }: Element, lengths: readonly number[]): Ranges {
   let at = 0;
   return lengths.map((length) => {
-    const range = [key, keyEnd].map((it) => formatHex(it.slice(at, at + length)));
+    const range = [key, keyEnd].map((it) => it.slice(at, at + length).toHex());
     at += (length + 3) & ~3;
     return [range[0] ?? "", range[1] ?? ""] as const;
   });

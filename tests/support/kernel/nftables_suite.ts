@@ -5,7 +5,6 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import type { DataplaneSocket } from "../../../lib/dataplane/apply.ts";
-import { formatHex } from "../../../lib/base/bytes.ts";
 import { NetlinkBatchError } from "../../../lib/netlink/error.ts";
 import type { RawMessage, Request } from "../../../lib/netlink/message.ts";
 import { beginBatch, transaction } from "../../../lib/netlink/nftables/batch.ts";
@@ -297,7 +296,7 @@ async function listSuiteTable(socket: DataplaneSocket): Promise<readonly string[
   for (const { name } of (await readAll(socket, dumpSets(table), parseSet)).filter(isOurs)) {
     const lists = await readAll(socket, dumpElements(table, name), parseElements);
     const keys = lists.flatMap((it) => it.elements).map(({ key, flags = 0 }) =>
-      ` ${formatHex(key)}${flags & NFT_SET_ELEM_INTERVAL_END ? "$" : ""}`
+      ` ${key.toHex()}${flags & NFT_SET_ELEM_INTERVAL_END ? "$" : ""}`
     );
     lines.push(`set ${name}:${keys.sort().join("")}`);
   }

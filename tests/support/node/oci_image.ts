@@ -1,7 +1,5 @@
 /** A container image of one static program, as the archive that `ctr image import` reads. */
 
-import { formatHex } from "../../../lib/base/bytes.ts";
-
 /**
  * Writes an image in which `program` is `/bin/<its name>`.
  *
@@ -20,7 +18,7 @@ export async function writeImage(
   await Deno.copyFile(program, `${root}/bin/${program.split("/").at(-1)}`);
   await Deno.mkdir(`${layout}/blobs/sha256`, { recursive: true });
   const add = async (bytes: Uint8Array<ArrayBuffer>, mediaType: string): Promise<Descriptor> => {
-    const hex = formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+    const hex = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
     await Deno.writeFile(`${layout}/blobs/sha256/${hex}`, bytes);
     return { mediaType, digest: `sha256:${hex}`, size: bytes.length };
   };

@@ -7,7 +7,6 @@
  * the one that Go's own makers publish, and is refused any other by its sum.
  */
 
-import { formatHex } from "../../../lib/base/bytes.ts";
 import { messageOf } from "../../../lib/base/error.ts";
 import { cacheFolder } from "../program/assets.ts";
 import { findProgram, missingProgram } from "../program/program.ts";
@@ -63,7 +62,7 @@ async function driverPath(): Promise<string> {
     SOURCE_NAMES.map((it) => Deno.readTextFile(`${SOURCES}/${it}`)),
   );
   const bytes = new TextEncoder().encode(texts.join("\0"));
-  const digest = formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   return `${cacheFolder(Deno.env.toObject())}/libcni-${digest.slice(0, 12)}`;
 }
 
