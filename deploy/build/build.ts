@@ -39,21 +39,24 @@ interface Executable {
 }
 
 /*
- * Permissions are guard rails here, not a sandbox: a program that may call FFI can do anything, and all
- * three need FFI for netlink. They are listed rather than `-A` because, without `-A`, Deno refuses to
+ * Permissions are guard rails here, not a sandbox: a program that may call FFI can do anything, and two
+ * need FFI for netlink. They are listed rather than `-A` because, without `-A`, Deno refuses to
  * open what is under /proc, /sys and /dev: such access then goes through lib/kernel or not at all,
  * and a dependency cannot look there. `--allow-ffi` is bare because Deno resolves
  * `--allow-ffi=libc.so.6` against the working directory.
  *
  * | permission | calyx                     | calyx-agent               | calyxctl                 |
  * |------------|---------------------------|---------------------------|--------------------------|
- * | ffi        | netlink, namespaces       | netlink, poll             | netlink (`node`, `drops`)|
+ * | ffi        | netlink, namespaces       | netlink, poll             | no                       |
  * | read       | addresses, kubeconfig     | tokens, certificates      | kubeconfig, files of -f  |
- * | write      | address files, log file   | socket, state folder      | its side of that socket  |
- * | net        | API server                | API server, health        | API server, agent        |
+ * | write      | address files, log file   | socket, state folder      | pipes of credentials [1] |
+ * | net        | API server                | API server, health        | API server               |
  * | env        | CNI_*, settings           | settings                  | settings                 |
  * | run        | delegated IPAM plugins    | kubeconfig exec plug-ins  | kubeconfig exec plug-ins |
  * | sys        | host name, user           | host name, user           | host name, user          |
+ *
+ * [1] A pipe is opened for reading and writing, so that one without a writer does not hold the program
+ *     (lib/credentials/material.ts). Nothing is written.
  *
  * None uses Deno's own code cache, which would lie under a predictable name in /tmp and be read back
  * without asking whose it is; the plugin carries its own (code_cache.ts). The plugin also goes without
@@ -63,20 +66,21 @@ interface Executable {
  * agent's young generation is held small: what an event leaves behind dies at once, and V8 would let it
  * grow to three times 16 MB during the first lists, and keep it.
  */
-const COMMON = ["ffi", "read", "write", "net", "env", "run", "sys"];
+const COMMON = ["read", "write", "net", "env", "run", "sys"];
+const NODE = ["ffi", ...COMMON];
 
 const EXECUTABLES: readonly Executable[] = [
   {
     name: "calyx",
     entry: "cni/main.ts",
-    permissions: COMMON,
+    permissions: NODE,
     apart: ["node_api.ts"],
     v8Flags: ["--no-opt", "--no-maglev"],
   },
   {
     name: "calyx-agent",
     entry: "agent/main.ts",
-    permissions: COMMON,
+    permissions: NODE,
     v8Flags: ["--max-semi-space-size=8"],
   },
   { name: "calyxctl", entry: "ctl/main.ts", permissions: COMMON },
